@@ -1,0 +1,78 @@
+/*
+ * sys — the one door to the kernel: files, clock, randomness.
+ *
+ * Every call that can fail goes through a switchable table (sys_table), so that tests own faults, time and chance. Semantics
+ * are the kernel's: -1 and errno. Every descriptor is close-on-exec. EINTR is retried inside where the kernel's manual
+ * allows it; short writes are completed by sys_write_all/sys_pwrite_all only.
+ */
+#ifndef DORMOUSE_SYS_H
+#define DORMOUSE_SYS_H
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "lib/base/macros.h"
+
+struct sys_table {
+    int     (*openat)(int dir, const char *path, int flags, mode_t mode);
+    int     (*close)(int fd);
+    ssize_t (*read)(int fd, void *data, size_t len);
+    ssize_t (*write)(int fd, const void *data, size_t len);
+    ssize_t (*pread)(int fd, void *data, size_t len, off_t at);
+    ssize_t (*pwrite)(int fd, const void *data, size_t len, off_t at);
+    ssize_t (*recvmsg)(int fd, struct msghdr *msg, int flags);
+    ssize_t (*sendmsg)(int fd, const struct msghdr *msg, int flags);
+    int     (*fsync)(int fd);
+    int     (*fdatasync)(int fd);
+    int     (*ftruncate)(int fd, off_t len);
+    int     (*fstat)(int fd, struct stat *out);
+    int     (*fstatat)(int dir, const char *path, struct stat *out, int flags);
+    int     (*mkdirat)(int dir, const char *path, mode_t mode);
+    int     (*unlinkat)(int dir, const char *path, int flags);
+    int     (*renameat)(int from_dir, const char *from, int to_dir, const char *to);
+    void   *(*mmap)(void *addr, size_t len, int prot, int flags, int fd, off_t at);
+    int     (*munmap)(void *addr, size_t len);
+    int     (*madvise)(void *addr, size_t len, int advice);
+    int64_t (*clock_wall_us)(void);        /* since 1970 UTC */
+    int64_t (*clock_mono_us)(void);        /* CLOCK_MONOTONIC */
+    int64_t (*clock_cpu_us)(void);         /* CPU time of this thread */
+    int     (*random)(void *out, size_t len);
+};
+extern struct sys_table sys_table;         /* the kernel's, unless a test replaced a member */
+
+int     sys_openat(int dir, const char *path, int flags, mode_t mode);   /* adds O_CLOEXEC */
+int     sys_open(const char *path, int flags, mode_t mode);
+/* openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: PATH cannot leave DIR. */
+int     sys_open_beneath(int dir, const char *path, int flags, mode_t mode);
+int     sys_close(int fd);                                                /* -1 is ignored */
+ssize_t sys_read(int fd, void *data, size_t len);
+ssize_t sys_write(int fd, const void *data, size_t len);
+ssize_t sys_pread(int fd, void *data, size_t len, off_t at);
+ssize_t sys_pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t sys_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t sys_sendmsg(int fd, const struct msghdr *msg, int flags);
+bool    sys_write_all(int fd, const void *data, size_t len);
+bool    sys_pwrite_all(int fd, const void *data, size_t len, off_t at);
+int     sys_fsync(int fd);
+int     sys_fdatasync(int fd);
+int     sys_ftruncate(int fd, off_t len);
+int     sys_fstat(int fd, struct stat *out);
+int     sys_fstatat(int dir, const char *path, struct stat *out, int flags);
+int     sys_mkdirat(int dir, const char *path, mode_t mode);
+int     sys_unlinkat(int dir, const char *path, int flags);
+int     sys_renameat(int from_dir, const char *from, int to_dir, const char *to);
+void   *sys_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t at);
+int     sys_munmap(void *addr, size_t len);
+int     sys_madvise(void *addr, size_t len, int advice);
+
+int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
+int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
+int64_t clock_cpu_us(void);
+void    rng_bytes(void *out, size_t len);  /* cryptographic; dies when the kernel refuses */
+uint64_t rng_u64(void);
+
+#endif
