@@ -1,0 +1,2 @@
+uses := lib/loop lib/sys lib/base
+libs := -ljansson

@@ -1,0 +1,2 @@
+uses := lib/sys lib/base
+libs := -luv

@@ -1,0 +1,2 @@
+uses := lib/base
+libs :=
