@@ -1,0 +1,41 @@
+/*
+ * engine_version — the facts about exactly one engine build: npm quickjs-wasi 3.6.2 (QuickJS-NG 0.17.0).
+ *
+ * Nothing else in the tree knows an offset, a table index or a generated name. tools/engine-build refuses another module;
+ * tests/unit/worker_engine_test.c proves each fact. An upgrade is this file and one test run.
+ */
+#ifndef DORMOUSE_WORKER_ENGINE_VERSION_H
+#define DORMOUSE_WORKER_ENGINE_VERSION_H
+
+#define ENGINE_VERSION_TEXT "quickjs-wasi 3.6.2 (QuickJS-NG 0.17.0)"
+#define ENGINE_WASM_SHA256 "d4c9375f2b1ca4dc95f72c8aa2982a7a9951ac8011490d79c6582df732b4bbd9"
+
+/* Behind 4 GiB of address space per heap: covers the largest constant offset of a load or store (1,167,192). */
+#define ENGINE_RESERVE_EXTRA 2097152
+
+#define ENGINE_TABLE_SIZE 532                     /* entries of the function table before ours */
+#define ENGINE_FN_PROMISE_THEN w2c_f438
+#define ENGINE_JOB_PROMISE_REACTION 24            /* table index of promise_reaction_job: its context is captured by then */
+#define ENGINE_OFF_GC_OBJ_LIST 596                /* JSRuntime.gc_obj_list */
+
+/* NaN boxing on a 32-bit heap: tag in the upper half. */
+#define ENGINE_TAG_FIRST (-9)
+#define ENGINE_TAG_BIG_INT (-9)
+#define ENGINE_TAG_SYMBOL (-8)
+#define ENGINE_TAG_STRING (-7)
+#define ENGINE_TAG_STRING_ROPE (-6)
+#define ENGINE_TAG_OBJECT (-1)
+#define ENGINE_TAG_INT 0
+#define ENGINE_TAG_BOOL 1
+#define ENGINE_TAG_NULL 2
+#define ENGINE_TAG_UNDEFINED 3
+#define ENGINE_TAG_UNINITIALIZED 4
+#define ENGINE_TAG_EXCEPTION 6
+#define ENGINE_TAG_SHORT_BIG_INT 7
+#define ENGINE_TAG_FLOAT64 8
+
+#define ENGINE_EVAL_GLOBAL 0
+#define ENGINE_EVAL_MODULE 1
+#define ENGINE_PROP_NORMAL 7                      /* configurable, writable, enumerable */
+
+#endif

@@ -1,0 +1,26 @@
+/* The limits of a worker, each with its reason. */
+#ifndef DORMOUSE_WORKER_LIMITS_H
+#define DORMOUSE_WORKER_LIMITS_H
+
+#define HEAP_BYTES_MAX_DEFAULT   (128u << 20)  /* surface spec 3.3: 128 MB per isolate; "limits.memory_mb" changes it */
+#define HEAP_GROW_STEP_PAGES     16            /* 1 MiB: fewer mappings than the engine's page by page */
+#define TURN_CPU_MS_DEFAULT      30000         /* surface spec 3.3: 30 s per event; "limits.cpu_ms" changes it */
+#define GUEST_STACK_BYTES        (256u << 10)  /* of the guest's own stack; beyond it JavaScript gets a RangeError */
+#define NATIVE_STACK_BYTES       (64u << 20)   /* what 256 KiB of guest stack may need natively, with a wide margin */
+#define GC_SLACK_BYTES           (2u << 20)    /* garbage a heap may gather beyond the template before a collection */
+#define SCRATCH_BYTES_MAX        (96u << 20)   /* of one native call: two copies of the largest message */
+#define REJECTIONS_MAX           64            /* unhandled rejections reported per turn; more are counted in one line */
+#define HEAP_POOL_MAX            256           /* mapped address ranges kept for the next wake */
+#define SOURCE_BYTES_MAX         (64u << 20)   /* of a bundle */
+
+#define AGENT_QUEUE_MAX          2048          /* events waiting for one agent; more are refused as overloaded */
+#define AGENT_IDLE_MS_DEFAULT    10000         /* surface spec 3.3: hibernation after 10 s without events */
+#define CALLS_MAX                16384         /* open calls per worker and direction */
+#define TIMERS_MAX               10000         /* per heap: beyond it setTimeout throws */
+#define RPC_BYTES_MAX            (32u << 20)   /* surface spec 3.3: 32 MiB messages */
+#define WS_MESSAGE_BYTES_MAX     (32u << 20)
+#define INLINE_BODY_BYTES        (64u * 1024)  /* a body up to here travels with its head */
+#define SOCKETS_PER_AGENT_MAX    32768         /* surface spec 3.3 */
+#define CURSORS_MAX              4096          /* open SQL cursors per agent */
+
+#endif
