@@ -1,0 +1,2 @@
+uses := lib/ipc lib/sys lib/base
+libs := -lseccomp -lcap -ljansson
