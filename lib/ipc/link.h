@@ -19,6 +19,8 @@ struct link_events {
     bool (*message)(void *owner, struct link *link, uint16_t type, struct bytes payload, struct err *err);
     /* The link is gone (peer died, protocol error, link_close by the other side). The link is destroyed after this returns. err says why. */
     void (*closed)(void *owner, struct link *link, const struct err *err);
+    /* The peer's HELLO arrived: link_peer() is known. May be NULL. */
+    void (*up)(void *owner, struct link *link);
 };
 
 /* Takes FD (a connected AF_UNIX stream socket) and sends HELLO. owner is stored, borrowed. */
@@ -28,7 +30,8 @@ void link_destroy(struct link **link);             /* no closed event; unsent fr
 struct buf *link_out(struct link *link);
 /* Sends what is packed already, then a frame with a descriptor. FD is closed by the link once sent. */
 void link_send_fd(struct link *link, int fd);      /* attaches FD to the frame packed last */
-/* During a message event: the descriptor that came with this frame, owned by the caller; -1 when none. */
+/* During a message event: the descriptor that came with this frame, owned by the caller; -1 when none. One that is not taken
+ * closes the link: only a broken peer sends descriptors with messages that take none. */
 int link_take_fd(struct link *link);
 /* Tries to write everything now (used before a room exits). */
 void link_flush(struct link *link);

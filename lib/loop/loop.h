@@ -15,6 +15,7 @@ struct loop_poll;
 struct loop *loop_create(void);
 void loop_destroy(struct loop **loop);
 void loop_run(struct loop *loop);                  /* until loop_stop() */
+void loop_run_once(struct loop *loop);             /* one iteration: waits until something happened (tests, tools) */
 void loop_stop(struct loop *loop);
 struct uv_loop_s *loop_uv(struct loop *loop);      /* for the room that speaks libuv itself (gateway, egress) */
 
@@ -29,9 +30,12 @@ struct loop_poll *loop_poll_create(struct loop *loop, int fd, void (*fn)(void *o
 void loop_poll_set(struct loop_poll *poll, int events);          /* 0 pauses */
 void loop_poll_destroy(struct loop_poll **poll);                 /* does not close fd */
 
-/* Called once per iteration, just before the loop waits: the place where links write. */
+/* Called once per iteration, just before the loop waits, in the order of creation. Links write after all of them, so that
+ * what a hook sends leaves at once. */
 struct loop_hook;
 struct loop_hook *loop_before_wait(struct loop *loop, void (*fn)(void *owner), void *owner);
+enum loop_hook_order { LOOP_HOOK_WORK, LOOP_HOOK_WRITE, LOOP_HOOK_ORDERS };   /* WRITE: for links only */
+struct loop_hook *loop_before_wait_ordered(struct loop *loop, enum loop_hook_order order, void (*fn)(void *owner), void *owner);
 void loop_hook_destroy(struct loop_hook **hook);
 /* While set, the loop does not wait: fn is called in every iteration (a worker with queued turns). */
 struct loop_hook *loop_idle(struct loop *loop, void (*fn)(void *owner), void *owner);

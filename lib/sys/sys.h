@@ -39,6 +39,7 @@ struct sys_table {
     int64_t (*clock_mono_us)(void);        /* CLOCK_MONOTONIC */
     int64_t (*clock_cpu_us)(void);         /* CPU time of this thread */
     int     (*random)(void *out, size_t len);
+    int     (*open_beneath)(int dir, const char *path, int flags, mode_t mode);
 };
 extern struct sys_table sys_table;         /* the kernel's, unless a test replaced a member */
 
@@ -53,6 +54,8 @@ ssize_t sys_pread(int fd, void *data, size_t len, off_t at);
 ssize_t sys_pwrite(int fd, const void *data, size_t len, off_t at);
 ssize_t sys_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t sys_sendmsg(int fd, const struct msghdr *msg, int flags);
+/* Waits until FD takes bytes again: 1, 0 after TIMEOUT_MS, or -1. Only for a process that is about to exit: rooms wait in their loop. */
+int     sys_wait_writable(int fd, int timeout_ms);
 bool    sys_write_all(int fd, const void *data, size_t len);
 bool    sys_pwrite_all(int fd, const void *data, size_t len, off_t at);
 int     sys_fsync(int fd);
