@@ -63,7 +63,6 @@ struct jail_spec {                 /* what the supervisor decides about one room
     const char     *exec_path;     /* the program that will be executed, absolute */
     const char     *write[JAIL_PATHS_MAX + 1];   /* folders to read and write, absolute, NULL-terminated; they exist */
     const char     *read[JAIL_PATHS_MAX + 1];    /* folders or files to read; a missing one is left out */
-    bool            reads_anything;    /* control: deploys are copied from wherever the operator has them */
     const char     *cgroup;        /* this room's group ("worker-demo-0") beneath ours; NULL: none */
     uint64_t        memory_bytes_max;  /* 0: no limit of ours */
     uint32_t        cpu_percent_max;   /* of one core; 0: no limit of ours */
@@ -72,7 +71,8 @@ struct jail_spec {                 /* what the supervisor decides about one room
 /* Which user rooms run as: 'dormouse' when it exists, else JAIL_FALLBACK_ID; ourselves when not started as root. */
 void jail_user(uid_t *out_uid, gid_t *out_gid);
 
-/* In the child, between fork and exec: all layers but seccomp. REPORT is filled on success and failure. One thread. */
+/* In the child, between fork and exec: all layers but seccomp. REPORT is filled on success and failure; it starts zeroed, or as
+ * jail_probe() left it: then mounts that did not work there are not tried again. One thread. */
 MUST_USE bool jail_prepare(const struct jail_spec *spec, struct jail_report *report, struct err *err);
 
 /* In the room: the inner path rules, then seccomp. CONF_JSON is the room's CONF: fields "sandbox" (mode) and "jail"

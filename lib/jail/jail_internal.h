@@ -1,0 +1,34 @@
+/* jail_internal — what the files of lib/jail share. Not for others. */
+#ifndef DORMOUSE_JAIL_INTERNAL_H
+#define DORMOUSE_JAIL_INTERNAL_H
+
+#include "lib/jail/jail.h"
+
+/* Sets one row of the report; the reason is cut when too long. */
+void report_set(struct jail_report *report, enum jail_layer layer, enum layer_state state, const char *fmt, ...)
+    PRINTF(4, 5);
+
+/* jail_user.c, in this order */
+void jail_close_doors(void);
+bool jail_drop_user(const struct jail_spec *spec, struct jail_report *report, struct err *err);
+bool jail_drop_capabilities(struct jail_report *report, struct err *err);
+bool jail_is_root(void);
+
+/* jail_mounts.c: namespaces of every kind, and the empty root with what the spec names. */
+bool jail_enter_namespaces(const struct jail_spec *spec, struct jail_report *report, struct err *err);
+
+/* jail_landlock.c. PREPARE leaves what exec and the dynamic linker need; ENTER leaves the role's folders only. */
+enum landlock_stage { LANDLOCK_PREPARE, LANDLOCK_ENTER };
+bool jail_landlock(const struct jail_spec *spec, enum landlock_stage stage, struct jail_report *report, struct err *err);
+
+/* jail_cgroup.c */
+bool jail_cgroup_join(const struct jail_spec *spec, struct jail_report *report);
+
+/* jail_seccomp.c */
+bool jail_seccomp(const struct jail_spec *spec, struct jail_report *report, struct err *err);
+
+/* What every program needs to be started, and what a role reads of the system. NULL-terminated. */
+extern const char *const jail_system_paths[];
+const char *const *jail_role_paths(enum role role);
+
+#endif
