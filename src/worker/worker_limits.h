@@ -12,6 +12,7 @@
 #define REJECTIONS_MAX           64            /* unhandled rejections reported per turn; more are counted in one line */
 #define HEAP_POOL_MAX            256           /* mapped address ranges kept for the next wake */
 #define SOURCE_BYTES_MAX         (64u << 20)   /* of a bundle */
+#define MODULE_NAME_MAX          512           /* of an import specifier */
 
 #define AGENT_QUEUE_MAX          2048          /* events waiting for one agent; more are refused as overloaded */
 #define AGENT_IDLE_MS_DEFAULT    10000         /* surface spec 3.3: hibernation after 10 s without events */

@@ -1,0 +1,286 @@
+/* heap — see heap.h. Templates are in template.c. */
+#include "src/worker/heap.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lib/sys/sys.h"
+#include "src/worker/async_context.h"
+#include "src/worker/heap_internal.h"
+#include "src/worker/rejections.h"
+#include "src/worker/worker_limits.h"
+
+#define PAGE 65536ull              /* WebAssembly's page */
+#define RESERVE_BYTES ((4ull << 30) + ENGINE_RESERVE_EXTRA)
+
+static struct heap *current;
+
+/* Address ranges of destroyed heaps, still reserved and mapped to their template, clean: mapping anew costs twice as much. */
+static struct {
+    uint8_t         *base;
+    struct template *template;     /* a reference */
+} pool[HEAP_POOL_MAX];
+static size_t pool_count;
+
+static uint8_t *
+reserve(void)
+{
+    uint8_t *base = sys_mmap(NULL, RESERVE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert(base != MAP_FAILED);
+    return base;
+}
+
+static bool
+map_template(uint8_t *base, const struct template *t)
+{
+    return sys_mmap(base, t->pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, t->fd,
+                    TEMPLATE_HEADER_BYTES) == base;
+}
+
+static uint8_t *
+take_from_pool(const struct template *t)
+{
+    for (size_t i = pool_count; i-- > 0;) {
+        if (pool[i].template == t) {
+            uint8_t *base = pool[i].base;
+            struct template *ref = pool[i].template;
+
+            pool[i] = pool[--pool_count];
+            template_unref(&ref);
+            return base;
+        }
+    }
+    return NULL;
+}
+
+struct heap *
+heap_create(struct template *t, uint32_t bytes_max)
+{
+    struct heap *heap = calloc(1, sizeof *heap);
+
+    assert(heap != NULL);
+    heap->base = take_from_pool(t);
+    if (heap->base == NULL) {
+        heap->base = reserve();
+        if (!map_template(heap->base, t)) {
+            (void)sys_munmap(heap->base, RESERVE_BYTES);
+            free(heap);
+            return NULL;
+        }
+    }
+    heap->template = t;
+    template_ref(t);
+    heap->pages = t->pages;
+    heap->pages_max = (uint32_t)(bytes_max / PAGE);
+    heap->stack_pointer = t->stack_pointer;
+    heap->dispatch = t->dispatch;
+    heap->modules = t->modules;
+    heap->exports = t->exports;
+    return heap;
+}
+
+/* A heap without a template: zeroed memory for making one. */
+struct heap *
+heap_create_blank(uint32_t bytes_max)
+{
+    struct heap *heap = calloc(1, sizeof *heap);
+
+    assert(heap != NULL);
+    heap->base = reserve();
+    heap->pages_max = (uint32_t)(bytes_max / PAGE);
+    heap->dispatch = heap->modules = heap->exports = JSV_UNDEFINED;
+    return heap;
+}
+
+static bool
+grow(struct heap *heap, uint32_t delta)
+{
+    uint64_t at = heap->pages * PAGE, len = delta * PAGE;
+
+    if (delta > heap->pages_max || heap->pages > heap->pages_max - delta)
+        return false;
+    if (sys_mmap(heap->base + at, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) ==
+        MAP_FAILED)
+        return false;
+    heap->pages += delta;
+    return true;
+}
+
+bool
+heap_grow_blank(struct heap *heap, uint32_t pages)
+{
+    return grow(heap, pages);
+}
+
+bool
+heap_grow_current(uint32_t delta)
+{
+    if (current == NULL || !grow(current, delta))
+        return false;
+    engine_q.w2c_memory.pages = current->pages;
+    engine_q.w2c_memory.size = (uint32_t)(current->pages * PAGE);
+    return true;
+}
+
+bool
+heap_owns_address(const void *addr)
+{
+    const uint8_t *a = addr;
+
+    return current != NULL && a >= current->base && a < current->base + RESERVE_BYTES;
+}
+
+void
+heap_destroy(struct heap **heap_ptr)
+{
+    struct heap *heap = *heap_ptr;
+    struct template *t;
+
+    if (heap == NULL)
+        return;
+    assert(heap != current);
+    t = heap->template;
+    if (t != NULL && pool_count < HEAP_POOL_MAX) {
+        /* Private pages go back to the kernel; the mapping of the image stays, clean. Growth goes away. */
+        (void)sys_madvise(heap->base, t->pages * PAGE, MADV_DONTNEED);
+        if (heap->pages > t->pages)
+            (void)sys_mmap(heap->base + t->pages * PAGE, (heap->pages - t->pages) * PAGE, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+        pool[pool_count].base = heap->base;
+        pool[pool_count++].template = t;
+    } else {
+        (void)sys_munmap(heap->base, RESERVE_BYTES);
+        template_unref(&t);
+    }
+    free(heap);
+    *heap_ptr = NULL;
+}
+
+void
+heap_pool_forget(const struct template *t)
+{
+    for (size_t i = pool_count; i-- > 0;) {
+        if (pool[i].template == t) {
+            struct template *ref = pool[i].template;
+
+            (void)sys_munmap(pool[i].base, RESERVE_BYTES);
+            pool[i] = pool[--pool_count];
+            template_unref(&ref);
+        }
+    }
+}
+
+void
+heap_enter(struct heap *heap)
+{
+    assert(current == NULL);
+    current = heap;
+    engine_q.w2c_memory.data = heap->base;
+    engine_q.w2c_memory.pages = heap->pages;
+    engine_q.w2c_memory.max_pages = heap->pages_max;
+    engine_q.w2c_memory.size = (uint32_t)(heap->pages * PAGE);
+    engine_q.w2c___stack_pointer = heap->stack_pointer;
+    if (heap->template != NULL) {
+        engine_ctx = heap->template->ctx;
+        engine_rt = heap->template->rt;
+        memcpy(engine_atoms, heap->template->atoms, sizeof engine_atoms);
+    }
+    async_context_reset();
+    rejections_reset();
+}
+
+void
+heap_leave(void)
+{
+    assert(current != NULL);
+    current->pages = engine_q.w2c_memory.pages;
+    /* The stack pointer is where the turn began: a trapped heap is never entered again. */
+    async_context_reset();
+    rejections_reset();
+    guest_scratch_reset();
+    engine_q.w2c_memory = (wasm_rt_memory_t){ 0 };
+    current = NULL;
+}
+
+struct heap *heap_current(void) { return current; }
+void heap_set_user(struct heap *heap, void *user) { heap->user = user; }
+void *heap_user(const struct heap *heap) { return heap->user; }
+struct template *heap_template(struct heap *heap) { return heap->template; }
+jsval heap_modules(void) { return current->modules; }
+jsval heap_exports(void) { return current->exports; }
+bool heap_is_global_scope(void) { return current->template == NULL; }
+
+void
+heap_install(jsval dispatch, jsval modules)
+{
+    assert(current->template == NULL);
+    current->dispatch = dispatch;
+    current->modules = modules;
+}
+
+#define DISPATCH_ARGS_MAX 12
+
+static void
+report_rejections(void)
+{
+    jsval promise, reason;
+
+    while (rejections_take(&promise, &reason)) {
+        jsval args[3] = { JSV(ENGINE_TAG_INT, 32), reason, promise };
+        jsval result = js_call(current->dispatch, JSV_UNDEFINED, 3, args);
+
+        if (js_is_exception(result))
+            js_free(js_take_exception());
+        js_free(result);
+        js_free(reason);
+        js_free(promise);
+        engine_run_jobs();
+    }
+}
+
+void
+heap_dispatch(int event, int argc, const jsval *argv)
+{
+    jsval args[DISPATCH_ARGS_MAX + 1], result;
+
+    assert(argc <= DISPATCH_ARGS_MAX);
+    args[0] = JSV(ENGINE_TAG_INT, event);
+    memcpy(args + 1, argv, (size_t)argc * sizeof *argv);
+    result = js_call(current->dispatch, JSV_UNDEFINED, argc + 1, args);
+    /* The library's dispatch does not throw; if a hostile app made it, the turn simply ends. */
+    if (js_is_exception(result))
+        js_free(js_take_exception());
+    js_free(result);
+    for (int i = 0; i < argc; i++)
+        js_free(argv[i]);
+    js_free(async_context_swap(JSV_UNDEFINED));
+    async_context_set_section(0);
+    engine_run_jobs();
+    report_rejections();
+}
+
+/* Bytes of the heap's range that are private to this process, from the kernel's page counts. */
+size_t
+heap_private_bytes(const struct heap *heap)
+{
+    char line[256];
+    FILE *f = fopen("/proc/self/smaps", "r");
+    unsigned long start, end, kb;
+    size_t total = 0;
+    bool is_inside = false;
+
+    if (f == NULL)
+        return 0;
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            is_inside = start >= (uintptr_t)heap->base && end <= (uintptr_t)heap->base + RESERVE_BYTES;
+        else if (is_inside && sscanf(line, "Private_Dirty: %lu kB", &kb) == 1)
+            total += kb * 1024;
+    }
+    (void)fclose(f);
+    return total;
+}

@@ -1,0 +1,482 @@
+/*
+ * template — making and opening the image that every heap of a deployment starts from (heap.h).
+ *
+ * File: one header page (struct image_header), then the heap's pages; pages of zeros are holes. The image is the work of the
+ * app's own code and is trusted by nobody but that app's heaps: the header is checked, the pages are guest memory.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/sys/sys.h"
+#include "src/worker/heap_internal.h"
+#include "src/worker/worker_limits.h"
+
+#define IMAGE_MAGIC 0x31454d444f524d44ull          /* "DMRODME1" */
+#define PAGE 65536ull
+#define KERNEL_PAGE 4096u
+#define BOOT_PAGES 18                              /* the module's initial memory */
+#define NAMES_MASK_STRINGS_ENUMERABLE (1 | 16)     /* JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY */
+#define EVAL_COMPILE_ONLY 32                       /* JS_EVAL_FLAG_COMPILE_ONLY */
+#define PROMISE_FULFILLED 1
+#define PROMISE_REJECTED 2
+
+struct image_header {
+    uint64_t magic, pages;
+    uint32_t stack_pointer, ctx, rt, natives;
+    uint32_t atoms[ATOMS];
+    jsval    dispatch, modules, exports;
+    uint8_t  engine_hash[32];                      /* of the module's hash, our natives' names and the runtime library */
+    uint8_t  header_hash[32];
+};
+static_assert(sizeof(struct image_header) <= TEMPLATE_HEADER_BYTES, "the header is one page");
+
+static void
+engine_hash(struct bytes runtime_js, uint8_t out[32])
+{
+    static const char natives[] = ENGINE_WASM_SHA256
+#define NATIVE(js_name, c_name, args) "|" #js_name
+#include "src/worker/natives.def"
+#undef NATIVE
+        ;
+    SHA256_CTX sha;
+
+/* OpenSSL 3 calls the streaming functions deprecated; EVP would allocate, and this is not a secret's business. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    SHA256_Init(&sha);
+    SHA256_Update(&sha, natives, sizeof natives);
+    SHA256_Update(&sha, runtime_js.data, runtime_js.len);
+    SHA256_Final(out, &sha);
+#pragma GCC diagnostic pop
+}
+
+static void
+header_hash(const struct image_header *h, uint8_t out[32])
+{
+    struct image_header copy = *h;
+
+    memset(copy.header_hash, 0, sizeof copy.header_hash);
+    SHA256((const uint8_t *)&copy, sizeof copy, out);
+}
+
+/* ---- modules that the runtime library provides ---- */
+
+static bool
+guest_cstring(uint32_t ptr, struct bytes *out)
+{
+    uint64_t size = engine_q.w2c_memory.pages * PAGE;
+    const uint8_t *start = guest_mem(ptr, 1), *end;
+
+    end = memchr(start, 0, size - ptr < MODULE_NAME_MAX ? size - ptr : MODULE_NAME_MAX);
+    if (end == NULL)
+        return false;
+    *out = bytes_from(start, (size_t)(end - start));
+    return true;
+}
+
+/* The exports object for NAME ("cloudflare:workers", "node:os", "os"), or undefined. */
+static jsval
+find_module(const char *name)
+{
+    char alias[MODULE_NAME_MAX + 8];
+    jsval found = js_get_str(heap_modules(), name);
+
+    if (!js_is_undefined(found))
+        return found;
+    if (strncmp(name, "node:", 5) == 0)
+        return js_get_str(heap_modules(), name + 5);
+    (void)snprintf(alias, sizeof alias, "node:%s", name);
+    return js_get_str(heap_modules(), alias);
+}
+
+struct export_names {
+    uint32_t tab, count;
+};
+
+static bool
+names_get(jsval obj, struct export_names *names)
+{
+    uint32_t sp = engine_q.w2c___stack_pointer - 16;
+    bool ok;
+
+    engine_q.w2c___stack_pointer = sp;
+    ok = (int)Z_qjsZ_JS_GetOwnPropertyNames(&engine_q, engine_ctx, sp, sp + 4, obj, NAMES_MASK_STRINGS_ENUMERABLE) == 0;
+    memcpy(&names->tab, guest_mem(sp, 4), 4);
+    memcpy(&names->count, guest_mem(sp + 4, 4), 4);
+    engine_q.w2c___stack_pointer = sp + 16;
+    return ok;
+}
+
+static uint32_t
+name_atom(const struct export_names *names, uint32_t i)
+{
+    uint32_t atom;
+
+    memcpy(&atom, guest_mem(names->tab + 8 * i + 4, 4), 4);
+    return atom;
+}
+
+/* Calls FN for the name of every export of MODULE_OBJ. */
+static bool
+each_export(jsval module_obj, uint32_t module, bool (*fn)(uint32_t module, uint32_t name, jsval value))
+{
+    struct export_names names;
+    bool ok = true;
+
+    if (!names_get(module_obj, &names))
+        return false;
+    for (uint32_t i = 0; i < names.count && ok; i++) {
+        uint32_t atom = name_atom(&names, i);
+        uint32_t text = Z_qjsZ_JS_AtomToCStringLen(&engine_q, engine_ctx, 0, atom);
+        jsval value = js_get(module_obj, atom);
+
+        ok = text != 0 && !js_is_exception(value) && fn(module, text, value);
+        js_free(value);
+        if (text != 0)
+            Z_qjsZ_JS_FreeCString(&engine_q, engine_ctx, text);
+    }
+    Z_qjsZ_JS_FreePropertyEnum(&engine_q, engine_ctx, names.tab, names.count);
+    return ok;
+}
+
+static bool
+declare_export(uint32_t module, uint32_t name, jsval value)
+{
+    return (int)Z_qjsZ_JS_AddModuleExport(&engine_q, engine_ctx, module, name) == 0;
+}
+
+static bool
+set_export(uint32_t module, uint32_t name, jsval value)
+{
+    return (int)Z_qjsZ_JS_SetModuleExport(&engine_q, engine_ctx, module, name, js_dup(value)) == 0;
+}
+
+uint32_t modules_load(void *q, uint32_t ctx, uint32_t name, uint32_t opaque);
+uint32_t
+modules_load(void *q, uint32_t ctx, uint32_t name, uint32_t opaque)
+{
+    struct bytes text;
+    char *copy;
+    jsval obj;
+    uint32_t module;
+
+    if (!guest_cstring(name, &text)) {
+        js_throw_error("A module's name is longer than %d bytes.", MODULE_NAME_MAX);
+        return 0;
+    }
+    copy = guest_scratch(text.len + 1);
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    obj = find_module(copy);
+    if (js_is_exception(obj))
+        return 0;
+    if (!js_is_object(obj)) {
+        js_throw_error("No such module \"%s\".", copy);
+        return 0;
+    }
+    module = Z_qjsZ_JS_NewCModule(&engine_q, ctx, name, engine_callback_index(CALLBACK_MODULE_INIT));
+    if (module != 0 && !each_export(obj, module, declare_export))
+        module = 0;
+    js_free(obj);
+    return module;
+}
+
+uint32_t modules_init(void *q, uint32_t ctx, uint32_t module);
+uint32_t
+modules_init(void *q, uint32_t ctx, uint32_t module)
+{
+    uint32_t atom = Z_qjsZ_JS_GetModuleName(&engine_q, ctx, module);
+    jsval name = Z_qjsZ_JS_AtomToString(&engine_q, ctx, atom), obj;
+    struct bytes text;
+    bool ok;
+
+    js_free_atom(atom);
+    if (js_is_exception(name) || !js_to_utf8(name, &text))
+        return (uint32_t)-1;
+    js_free(name);
+    obj = find_module((const char *)text.data);
+    if (js_is_exception(obj))
+        return (uint32_t)-1;
+    ok = each_export(obj, module, set_export);
+    js_free(obj);
+    return ok ? 0 : (uint32_t)-1;
+}
+
+/* ---- making ---- */
+
+struct build {
+    const struct template_source *source;
+    struct template_error        *error;
+    bool                          ok;
+    struct heap                  *heap;
+};
+
+static void
+describe(jsval exception, struct template_error *out)
+{
+    struct bytes text;
+    jsval stack;
+
+    if (js_to_utf8(exception, &text))
+        buf_append_bytes(&out->message, text);
+    else
+        js_free(js_take_exception());
+    if (js_is_object(exception)) {
+        stack = js_get_str(exception, "stack");
+        if (js_is_string(stack) && js_to_utf8(stack, &text))
+            buf_append_bytes(&out->stack, text);
+        js_free(stack);
+    }
+    js_free(exception);
+}
+
+static jsval
+evaluate(struct bytes source, const char *name, int flags)
+{
+    uint32_t text = guest_alloc((uint32_t)source.len + 1), file = guest_alloc((uint32_t)strlen(name) + 1);
+    jsval v;
+
+    if (text == 0 || file == 0)
+        return JSV_EXCEPTION;
+    memcpy(guest_mem(text, (uint32_t)source.len + 1), source.data, source.len);
+    *guest_mem(text + (uint32_t)source.len, 1) = 0;
+    memcpy(guest_mem(file, (uint32_t)strlen(name) + 1), name, strlen(name) + 1);
+    v = Z_qjsZ_JS_Eval(&engine_q, engine_ctx, text, (u32)source.len, file, (u32)flags);
+    guest_free(text);
+    guest_free(file);
+    return v;
+}
+
+static bool
+load_runtime(struct build *b)
+{
+    jsval global = js_global(), host = js_new_object(), v;
+
+    if (!engine_make_atoms() || !engine_add_natives(host) || !js_set_str(global, "__host", host))
+        return false;
+    js_free(global);
+    v = evaluate(b->source->runtime_js, "dormouse:runtime", ENGINE_EVAL_GLOBAL);
+    if (js_is_exception(v))
+        return false;
+    js_free(v);
+    engine_run_jobs();
+    if (!js_is_object(b->heap->dispatch)) {
+        js_throw_error("the runtime library did not install itself");
+        return false;
+    }
+    return true;
+}
+
+/* Evaluates the app's module; its namespace becomes the heap's exports. */
+static bool
+load_bundle(struct build *b)
+{
+    jsval module = evaluate(b->source->bundle_js, "bundle.js", ENGINE_EVAL_MODULE | EVAL_COMPILE_ONLY), promise;
+    uint32_t def = (uint32_t)module;
+    int state;
+
+    if (js_is_exception(module))
+        return false;
+    promise = Z_qjsZ_JS_EvalFunction(&engine_q, engine_ctx, module);
+    if (js_is_exception(promise))
+        return false;
+    engine_run_jobs();
+    state = (int)Z_qjsZ_JS_PromiseState(&engine_q, engine_ctx, promise);
+    if (state == PROMISE_REJECTED) {
+        js_throw(Z_qjsZ_JS_PromiseResult(&engine_q, engine_ctx, promise));
+        return false;
+    }
+    if (state != PROMISE_FULFILLED) {
+        js_throw_error("Top-level await in the app's module did not settle: nothing can arrive at global scope.");
+        return false;
+    }
+    js_free(promise);
+    b->heap->exports = Z_qjsZ_JS_GetModuleNamespace(&engine_q, engine_ctx, def);
+    return !js_is_exception(b->heap->exports);
+}
+
+/* Hides all objects from the cycle collector, like CPython's gc.freeze(): they keep their reference counts and act as roots. The
+ * chain gets a head of its own in the guest, so that unlinking still works. */
+static void
+freeze(void)
+{
+    uint32_t head = engine_rt + ENGINE_OFF_GC_OBJ_LIST, frozen = guest_alloc(8), next, prev;
+
+    memcpy(&next, guest_mem(head, 4), 4);
+    memcpy(&prev, guest_mem(head + 4, 4), 4);
+    if (frozen == 0 || next == head)
+        return;
+    memcpy(guest_mem(frozen, 4), &next, 4);
+    memcpy(guest_mem(frozen + 4, 4), &prev, 4);
+    memcpy(guest_mem(next + 4, 4), &frozen, 4);    /* next->prev */
+    memcpy(guest_mem(prev, 4), &frozen, 4);        /* prev->next */
+    memcpy(guest_mem(head, 4), &head, 4);
+    memcpy(guest_mem(head + 4, 4), &head, 4);
+}
+
+#define MEMORY_USAGE_BYTES 512     /* above sizeof(JSMemoryUsage); its first field is int64_t malloc_size */
+
+static void
+settle_collector(void)
+{
+    uint32_t usage = guest_alloc(MEMORY_USAGE_BYTES);
+    int64_t malloc_size = 0;
+
+    Z_qjsZ_JS_RunGC(&engine_q, engine_rt);
+    freeze();
+    if (usage != 0) {
+        Z_qjsZ_JS_ComputeMemoryUsage(&engine_q, engine_rt, usage);
+        memcpy(&malloc_size, guest_mem(usage, 8), 8);
+        guest_free(usage);
+    }
+    Z_qjsZ_JS_SetGCThreshold(&engine_q, engine_rt, (u32)malloc_size + GC_SLACK_BYTES);
+}
+
+static void
+build_inside(void *arg)
+{
+    struct build *b = arg;
+
+    engine_boot();
+    if (!load_runtime(b) || !load_bundle(b)) {
+        describe(js_take_exception(), b->error);
+        return;
+    }
+    settle_collector();
+    b->ok = true;
+}
+
+static bool
+page_is_zero(const uint8_t *page)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)page;
+
+    for (size_t i = 0; i < KERNEL_PAGE / sizeof *words; i++)
+        if (words[i] != 0)
+            return false;
+    return true;
+}
+
+static bool
+write_image(int fd, const struct heap *heap, struct bytes runtime_js, struct err *err)
+{
+    struct image_header h = {
+        .magic = IMAGE_MAGIC, .pages = heap->pages, .stack_pointer = heap->stack_pointer, .ctx = engine_ctx, .rt = engine_rt,
+        .dispatch = heap->dispatch, .modules = heap->modules, .exports = heap->exports,
+    };
+
+    memcpy(h.atoms, engine_atoms, sizeof h.atoms);
+    engine_hash(runtime_js, h.engine_hash);
+    header_hash(&h, h.header_hash);
+    if (sys_ftruncate(fd, (off_t)(TEMPLATE_HEADER_BYTES + heap->pages * PAGE)) != 0 || !sys_pwrite_all(fd, &h, sizeof h, 0))
+        return err_set(err, ERR_IO, errno, "write the template");
+    for (uint64_t at = 0; at < heap->pages * PAGE; at += KERNEL_PAGE)
+        if (!page_is_zero(heap->base + at) && !sys_pwrite_all(fd, heap->base + at, KERNEL_PAGE, (off_t)(TEMPLATE_HEADER_BYTES + at)))
+            return err_set(err, ERR_IO, errno, "write the template");
+    if (sys_fsync(fd) != 0)
+        return err_set(err, ERR_IO, errno, "write the template");
+    return true;
+}
+
+bool
+template_build(int fd, const struct template_source *source, struct template_error *out_error, struct err *err)
+{
+    struct heap *heap = heap_create_blank(HEAP_BYTES_MAX_DEFAULT);
+    struct build b = { .source = source, .error = out_error, .heap = heap };
+    enum trap trap;
+    bool ok = true;
+
+    if (source->bundle_js.len > SOURCE_BYTES_MAX) {
+        heap_destroy(&heap);
+        return err_set(err, ERR_LIMIT, 0, "the bundle is %zu bytes; the limit is %u", source->bundle_js.len, SOURCE_BYTES_MAX);
+    }
+    if (!heap_grow_blank(heap, BOOT_PAGES)) {
+        heap_destroy(&heap);
+        return err_set(err, ERR_IO, errno, "map memory for the template");
+    }
+    heap_enter(heap);
+    engine_cpu_limit(clock_cpu_us() + TURN_CPU_MS_DEFAULT * 1000);
+    trap = engine_run(build_inside, &b);
+    heap->stack_pointer = engine_q.w2c___stack_pointer;
+    if (trap != TRAP_NONE)
+        ok = err_set(err, ERR_BUILD, 0, "the app's global scope ended with a fault: %s", trap_text(trap));
+    else if (!b.ok)
+        ok = err_set(err, ERR_BUILD, 0, "%.400s", buf_cstr(&out_error->message));
+    heap_leave();
+    if (ok)
+        ok = write_image(fd, heap, source->runtime_js, err);
+    heap_destroy(&heap);
+    return ok;
+}
+
+/* ---- opening ---- */
+
+bool
+template_open(struct template **out_template, int fd, struct bytes runtime_js, struct err *err)
+{
+    struct image_header h;
+    uint8_t hash[32];
+    struct stat st;
+    struct template *t;
+
+    if (sys_pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || sys_fstat(fd, &st) != 0)
+        return err_set(err, ERR_CORRUPT, errno, "read the template's header");
+    header_hash(&h, hash);
+    if (h.magic != IMAGE_MAGIC || memcmp(hash, h.header_hash, sizeof hash) != 0 || h.pages > HEAP_BYTES_MAX_DEFAULT / PAGE ||
+        (uint64_t)st.st_size < TEMPLATE_HEADER_BYTES + h.pages * PAGE)
+        return err_set(err, ERR_CORRUPT, 0, "the template's header is damaged");
+    engine_hash(runtime_js, hash);
+    if (memcmp(hash, h.engine_hash, sizeof hash) != 0)
+        return err_set(err, ERR_VERSION, 0, "the template was made by another engine or runtime library");
+    t = calloc(1, sizeof *t);
+    assert(t != NULL);
+    t->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (t->fd < 0) {
+        free(t);
+        return err_set(err, ERR_IO, errno, "keep the template's descriptor");
+    }
+    t->refs = 1;
+    t->pages = h.pages;
+    t->stack_pointer = h.stack_pointer;
+    t->ctx = h.ctx;
+    t->rt = h.rt;
+    t->dispatch = h.dispatch;
+    t->modules = h.modules;
+    t->exports = h.exports;
+    memcpy(t->atoms, h.atoms, sizeof t->atoms);
+    *out_template = t;
+    return true;
+}
+
+void
+template_ref(struct template *t)
+{
+    t->refs++;
+}
+
+void
+template_unref(struct template **t_ptr)
+{
+    struct template *t = *t_ptr;
+
+    if (t == NULL)
+        return;
+    *t_ptr = NULL;
+    if (--t->refs > 0)
+        return;
+    (void)sys_close(t->fd);
+    free(t);
+}
+
+size_t
+template_bytes(const struct template *t)
+{
+    return t->pages * PAGE;
+}
