@@ -1,0 +1,3 @@
+.PHONY: oracle
+oracle: ## record workerd's answers to the compatibility cases
+	@node tests/oracle/record.mjs $(PROGRAMS)
