@@ -143,6 +143,14 @@ kernel_open_beneath(int dir, const char *path, int flags, mode_t mode)
     return (int)fd;
 }
 
+static int
+kernel_lock(int fd, off_t at, off_t len)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = len };
+
+    return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
 struct sys_table sys_table = {
     .openat = kernel_openat,
     .close = close,
@@ -168,6 +176,7 @@ struct sys_table sys_table = {
     .clock_cpu_us = kernel_clock_cpu_us,
     .random = kernel_random,
     .open_beneath = kernel_open_beneath,
+    .lock = kernel_lock,
 };
 
 /* Repeats CALL while a signal interrupts it. */
@@ -300,6 +309,12 @@ int
 sys_ftruncate(int fd, off_t len)
 {
     return RETRY(sys_table.ftruncate(fd, len));
+}
+
+int
+sys_lock(int fd, off_t at, off_t len)
+{
+    return RETRY(sys_table.lock(fd, at, len));
 }
 
 int

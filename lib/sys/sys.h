@@ -40,6 +40,7 @@ struct sys_table {
     int64_t (*clock_cpu_us)(void);         /* CPU time of this thread */
     int     (*random)(void *out, size_t len);
     int     (*open_beneath)(int dir, const char *path, int flags, mode_t mode);
+    int     (*lock)(int fd, off_t at, off_t len);
 };
 extern struct sys_table sys_table;         /* the kernel's, unless a test replaced a member */
 
@@ -61,6 +62,8 @@ bool    sys_pwrite_all(int fd, const void *data, size_t len, off_t at);
 int     sys_fsync(int fd);
 int     sys_fdatasync(int fd);
 int     sys_ftruncate(int fd, off_t len);
+/* Write-locks the range for as long as FD's open file lives; never waits: -1 and EAGAIN when somebody else holds any of it. */
+int     sys_lock(int fd, off_t at, off_t len);
 int     sys_fstat(int fd, struct stat *out);
 int     sys_fstatat(int dir, const char *path, struct stat *out, int flags);
 int     sys_mkdirat(int dir, const char *path, mode_t mode);
