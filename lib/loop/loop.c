@@ -199,14 +199,16 @@ arm_wake(struct loop *loop)
     int64_t left_us;
     int rc;
 
-    if (due_us == loop->wake_due_us)
-        return;
-    loop->wake_due_us = due_us;
     if (due_us < 0) {
         (void)uv_timer_stop(&loop->wake); /* cannot fail on a live handle */
+        loop->wake_due_us = -1;
         return;
     }
     left_us = due_us - clock_mono_us();
+    /* Already armed for it; but a test clock may have jumped past it, which libuv cannot know. */
+    if (due_us == loop->wake_due_us && left_us > 0)
+        return;
+    loop->wake_due_us = due_us;
     uv_update_time(&loop->uv); /* its clock stands still while callbacks run */
     rc = uv_timer_start(&loop->wake, on_wake, left_us <= 0 ? 0 : (uint64_t)(left_us + 999) / 1000, 0);
     assert(rc == 0);
