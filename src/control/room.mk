@@ -1,0 +1,3 @@
+bin  := dormouse-control
+uses := lib/ident lib/jail lib/ipc lib/loop lib/sys lib/base
+libs := -ljansson -lcrypto -luv
