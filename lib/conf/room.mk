@@ -1,0 +1,2 @@
+uses := lib/base lib/sys
+libs := -ljansson

@@ -1,0 +1,3 @@
+bin := dormouse-supervisor
+uses := lib/jail lib/conf lib/ipc lib/loop lib/sys lib/base
+libs :=
