@@ -1,0 +1,266 @@
+/*
+ * body: what Request and Response share: a body that is used once, and the headers.
+ *
+ * Promise: a body that came whole (string or bytes) never becomes a stream unless the app touches `.body`; one that still arrives
+ * (a BodySource of js/core: read() → Promise of Uint8Array or undefined at its end; cancel(reason)) is drained without one.
+ *
+ * #body is one of: null · string (well formed) · Uint8Array (ours alone) · BodySource · ReadableStream.
+ */
+import { host } from "../core/host.js";
+import { Blob, blobBytes, blobFromBytes, isBlob } from "./blob.js";
+import { encodeMultipart, FormData, isFormData, parseFormBody } from "./formdata.js";
+import { flatHas, flatOf, headersFromFlat } from "./headers.js";
+import { isDisturbed, ReadableStream, streamFromBytes, streamFromSource } from "./streams.js";
+import { isSearchParams } from "./urlsearchparams.js";
+import { bytesOf, concatBytes, exactBuffer, finish } from "./util.js";
+
+export const BODY_NONE = 0;
+export const BODY_WHOLE = 1;
+export const BODY_STREAM = 2;
+
+const USED = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice.";
+const LOCKED = "This ReadableStream is currently locked to a reader.";
+const NO_BYTES = "This ReadableStream did not return bytes.";
+const TEXT_TYPE = "text/plain;charset=UTF-8";
+const FORM_TYPE = "application/x-www-form-urlencoded;charset=UTF-8";
+
+
+/* The content type of the body that extractBody() saw last, or null: a second result without an allocation. */
+let extractedType = null;
+export function takeExtractedType() {
+  return extractedType;
+}
+
+/* Turns a BodyInit into what #body holds. */
+export function extractBody(init) {
+  extractedType = null;
+  if (init === null || init === undefined) return null;
+  if (typeof init === "string") {
+    extractedType = TEXT_TYPE;
+    return init.isWellFormed() ? init : init.toWellFormed();
+  }
+  if (typeof init === "object") return extractObject(init);
+  extractedType = TEXT_TYPE;
+  return `${init}`;
+}
+
+function extractObject(init) {
+  const bytes = bytesOf(init);
+  if (bytes !== undefined) return bytes.slice();
+  if (init instanceof ReadableStream) {
+    if (init.locked) throw new TypeError("This ReadableStream is locked to a reader, and cannot be used as a body.");
+    if (isDisturbed(init)) throw new TypeError("This ReadableStream is disturbed (has already been read from), and cannot be used as a body.");
+    return init;
+  }
+  if (isBlob(init)) {
+    extractedType = init.type === "" ? null : init.type;
+    return blobBytes(init).slice();
+  }
+  if (isSearchParams(init)) {
+    extractedType = FORM_TYPE;
+    return init.toString();
+  }
+  if (isFormData(init)) {
+    const boundary = host.uuid().replaceAll("-", "");
+    extractedType = "multipart/form-data; boundary=" + boundary;
+    return encodeMultipart(init, boundary);
+  }
+  if (typeof init[Symbol.asyncIterator] === "function" || (typeof init[Symbol.iterator] === "function" && !(init instanceof String)))
+    return ReadableStream.from(init);
+  extractedType = TEXT_TYPE;
+  return `${init}`;
+}
+
+/* Drains SOURCE (BodySource or a stream's reader adapter) into one Uint8Array. */
+async function drain(source) {
+  const chunks = [];
+  let total = 0;
+  for (;;) {
+    const chunk = await source.read();
+    if (chunk === undefined) break;
+    chunks.push(chunk);
+    total += chunk.byteLength;
+  }
+  return concatBytes(chunks, total);
+}
+
+/* A ReadableStream as a BodySource: one shape for everything that reads a body. */
+class StreamSource {
+  #reader;
+  constructor(stream) {
+    this.#reader = stream.getReader();
+  }
+  async read() {
+    for (;;) {
+      const { value, done } = await this.#reader.read();
+      if (done) return undefined;
+      const bytes = bytesOf(value);
+      if (bytes === undefined) {
+        const error = new TypeError(NO_BYTES);
+        this.#reader.cancel(error).catch(() => {});
+        throw error;
+      }
+      if (bytes.byteLength > 0) return bytes;
+    }
+  }
+  cancel(reason) {
+    return this.#reader.cancel(reason);
+  }
+}
+
+/* BODY as takeBody() gave it in mode 2 (or a ReadableStream of the app), as something with read() and cancel(). */
+export function sourceOf(body) {
+  return body instanceof ReadableStream ? new StreamSource(body) : body;
+}
+
+const isWhole = (body) => typeof body === "string" || body instanceof Uint8Array;
+const strip = (text) => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+const asText = (body) => (typeof body === "string" ? strip(body) : host.text(body, false, false));
+const asBytes = (body) => (typeof body === "string" ? host.utf8(body) : body);
+
+let internals;
+
+export class Body {
+  #body;
+  #used = false;
+  #flat;
+  #headers = null;
+  #immutable;
+
+  constructor(body, flat, immutable) {
+    this.#body = body;
+    this.#flat = flat;
+    this.#immutable = immutable;
+  }
+
+  get headers() {
+    const headers = this.#headers;
+    if (headers !== null) return headers;
+    return (this.#headers = headersFromFlat(this.#flat, this.#immutable));
+  }
+
+  get body() {
+    const body = this.#body;
+    if (body === null || body instanceof ReadableStream) return body;
+    const stream = isWhole(body) ? streamFromBytes(asBytes(body)) : streamFromSource(body);
+    if (this.#used) stream.cancel().catch(() => {});
+    this.#used = false;
+    return (this.#body = stream);
+  }
+
+  get bodyUsed() {
+    const body = this.#body;
+    return body instanceof ReadableStream ? isDisturbed(body) || this.#used : this.#used;
+  }
+
+  /* Marks the body used and gives what it was. Throws when it was used before. */
+  #take() {
+    const body = this.#body;
+    if (this.#used) throw new TypeError(USED);
+    if (body === null) return null;
+    if (body instanceof ReadableStream) {
+      if (body.locked) throw new TypeError(LOCKED);
+      if (isDisturbed(body)) throw new TypeError(USED);
+    }
+    this.#used = true;
+    return body;
+  }
+
+  /* The body, whole, passed through CONVERT; a promise. */
+  #consume(convert) {
+    try {
+      const body = this.#take();
+      if (body === null) return Promise.resolve(convert(""));
+      if (isWhole(body)) return Promise.resolve(convert(body));
+      return drain(sourceOf(body)).then(convert);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  text() {
+    return this.#consume(asText);
+  }
+  json() {
+    return this.#consume((body) => JSON.parse(asText(body)));
+  }
+  arrayBuffer() {
+    return this.#consume((body) => exactBuffer(asBytes(body)));
+  }
+  bytes() {
+    return this.#consume(asBytes);
+  }
+  blob() {
+    return this.#consume((body) => blobFromBytes(asBytes(body), this.headers.get("content-type") ?? ""));
+  }
+  formData() {
+    let type;
+    try {
+      type = this.headers.get("content-type");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (type === null) return Promise.reject(new TypeError("Parsing a Body as FormData requires a Content-Type header."));
+    return this.#consume((body) => parseFormBody(asBytes(body), type));
+  }
+
+  static {
+    internals = {
+      take: (message) => message.#take(),
+      raw: (message) => message.#body,
+      flat: (message) => (message.#headers === null ? message.#flat : flatOf(message.#headers)),
+      /* Splits the body in two: the message keeps one half, the other is returned. */
+      fork: (message) => {
+        const body = message.#body;
+        if (body === null || typeof body === "string" || body instanceof Uint8Array) {
+          if (message.#used) throw new TypeError(USED);
+          return typeof body === "object" && body !== null ? body.slice() : body;
+        }
+        if (message.#used && !(body instanceof ReadableStream)) throw new TypeError(USED);
+        const stream = message.body;
+        if (stream.locked) throw new TypeError(LOCKED);
+        if (message.#used || isDisturbed(stream)) throw new TypeError(USED);
+        const [ours, theirs] = stream.tee();
+        message.#body = ours;
+        return theirs;
+      },
+      brand: (value) => #body in value,
+    };
+  }
+}
+finish(Body, "Body");
+
+export const isMessage = (value) => typeof value === "object" && value !== null && internals.brand(value);
+export const forkBody = internals.fork;
+export const rawBody = internals.raw;
+
+/* The flat headers of a Request or Response. */
+export const flatOfMessage = internals.flat;
+
+/* 0 none, 1 whole, 2 stream. */
+export function bodyMode(message) {
+  const body = internals.raw(message);
+  if (body === null) return BODY_NONE;
+  return isWhole(body) ? BODY_WHOLE : BODY_STREAM;
+}
+
+/* Marks the body used and returns it: undefined (mode 0), string or Uint8Array (1), BodySource or ReadableStream (2). */
+export function takeBody(message) {
+  const body = internals.take(message);
+  return body === null ? undefined : body;
+}
+
+/* The flat headers with the content type of a body, unless they have one. */
+export function withType(flat, type) {
+  if (type === null || flatHas(flat, "content-type")) return flat;
+  return flat + "content-type\n" + type + "\n";
+}
+
+/* What the host gave (mode, body) as #body. */
+export function hostBody(mode, body) {
+  if (mode === BODY_NONE) return null;
+  if (mode === BODY_WHOLE && typeof body !== "string") return body instanceof Uint8Array ? body : new Uint8Array(body);
+  return body;
+}
+
+export { Blob, FormData };

@@ -1,0 +1,339 @@
+/*
+ * event: Event, its kinds, and EventTarget (DOM standard without a tree).
+ *
+ * A listener that throws does not stop the others, nor dispatchEvent(): the error is reported.
+ */
+import { constants, finish, reportException } from "./util.js";
+
+const PHASES = { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 };
+let internals;
+
+export class Event {
+  #type;
+  #bubbles = false;
+  #cancelable = false;
+  #composed = false;
+  #target = null;
+  #dispatching = false;
+  #stopped = false;
+  #stoppedNow = false;
+  #canceled = false;
+  #passive = false;
+
+  constructor(type, init) {
+    if (arguments.length === 0) throw new TypeError("Failed to construct 'Event': constructor parameter 1 is not of type 'string'.");
+    this.#type = `${type}`;
+    if (init !== undefined && init !== null) {
+      this.#bubbles = !!init.bubbles;
+      this.#cancelable = !!init.cancelable;
+      this.#composed = !!init.composed;
+    }
+  }
+
+  get type() {
+    return this.#type;
+  }
+  get eventPhase() {
+    return this.#dispatching ? PHASES.AT_TARGET : PHASES.NONE;
+  }
+  get composed() {
+    return this.#composed;
+  }
+  get bubbles() {
+    return this.#bubbles;
+  }
+  get cancelable() {
+    return this.#cancelable;
+  }
+  get defaultPrevented() {
+    return this.#canceled;
+  }
+  get returnValue() {
+    return !this.#canceled;
+  }
+  set returnValue(value) {
+    if (!value) this.preventDefault();
+  }
+  get currentTarget() {
+    return this.#dispatching ? this.#target : null;
+  }
+  get target() {
+    return this.#target;
+  }
+  get srcElement() {
+    return this.#target;
+  }
+  get timeStamp() {
+    return 0;
+  }
+  get isTrusted() {
+    return false;
+  }
+  get cancelBubble() {
+    return this.#stopped;
+  }
+  set cancelBubble(value) {
+    if (value) this.#stopped = true;
+  }
+
+  stopImmediatePropagation() {
+    this.#stopped = true;
+    this.#stoppedNow = true;
+  }
+  preventDefault() {
+    if (this.#cancelable && !this.#passive) this.#canceled = true;
+  }
+  stopPropagation() {
+    this.#stopped = true;
+  }
+  composedPath() {
+    return this.#dispatching ? [this.#target] : [];
+  }
+
+  static {
+    internals = {
+      brand: (value) => #type in value,
+      type: (event) => event.#type,
+      begin: (event, target) => {
+        if (event.#dispatching) throw new DOMException("The event is already being dispatched.", "InvalidStateError");
+        event.#target = target;
+        event.#dispatching = true;
+        event.#stoppedNow = false;
+      },
+      stopped: (event) => event.#stoppedNow,
+      passive: (event, is) => {
+        event.#passive = is;
+      },
+      end: (event) => {
+        event.#dispatching = false;
+        event.#stopped = false;
+        event.#stoppedNow = false;
+        return !event.#canceled;
+      },
+    };
+  }
+}
+finish(Event, "Event", 1);
+constants(Event, PHASES);
+
+class Listener {
+  constructor(callback, capture, once, passive) {
+    this.callback = callback;
+    this.capture = capture;
+    this.once = once;
+    this.passive = passive;
+    this.removed = false;
+  }
+}
+
+function invoke(target, listener, event) {
+  const { callback } = listener;
+  internals.passive(event, listener.passive);
+  try {
+    if (typeof callback === "function") callback.call(target, event);
+    else callback.handleEvent(event);
+  } catch (error) {
+    reportException(error);
+  }
+  internals.passive(event, false);
+}
+
+/* A plain function as `new EventTarget` may be; the map is made with the first listener. */
+export class EventTarget {
+  #listeners = null;
+
+  addEventListener(type, callback, options) {
+    if (callback === null || callback === undefined) return;
+    if (typeof callback !== "function" && typeof callback !== "object")
+      throw new TypeError("Failed to execute 'addEventListener' on 'EventTarget': parameter 2 is not of type 'function or HandlerObject'.");
+    const isObject = typeof options === "object" && options !== null;
+    const signal = isObject ? options.signal : undefined;
+    if (signal !== undefined && signal.aborted) return;
+    const capture = isObject ? !!options.capture : !!options;
+    const name = `${type}`;
+    const map = this.#listeners ?? (this.#listeners = new Map());
+    const list = map.get(name);
+    if (list !== undefined && list.some((l) => l.callback === callback && l.capture === capture)) return;
+    const listener = new Listener(callback, capture, isObject && !!options.once, isObject && !!options.passive);
+    if (list === undefined) map.set(name, [listener]);
+    else map.set(name, [...list, listener]);
+    if (signal !== undefined) signal.addEventListener("abort", () => this.removeEventListener(name, callback, capture), { once: true });
+  }
+
+  removeEventListener(type, callback, options) {
+    const map = this.#listeners;
+    if (map === null) return;
+    const capture = typeof options === "object" && options !== null ? !!options.capture : !!options;
+    const name = `${type}`;
+    const list = map.get(name);
+    const found = list?.find((l) => l.callback === callback && l.capture === capture);
+    if (found !== undefined) this.#remove(name, found);
+  }
+
+  dispatchEvent(event) {
+    if (typeof event !== "object" || event === null || !internals.brand(event))
+      throw new TypeError("Failed to execute 'dispatchEvent' on 'EventTarget': parameter 1 is not of type 'Event'.");
+    internals.begin(event, this);
+    const name = internals.type(event);
+    const list = this.#listeners?.get(name);
+    /* Lists are replaced, never changed: a listener added or removed now is seen by the next event (removed ones at once). */
+    if (list !== undefined) {
+      for (const listener of list) {
+        if (listener.removed) continue;
+        if (listener.once) this.#remove(name, listener);
+        invoke(this, listener, event);
+        if (internals.stopped(event)) break;
+      }
+    }
+    return internals.end(event);
+  }
+
+  #remove(name, listener) {
+    listener.removed = true;
+    const rest = this.#listeners.get(name).filter((l) => l !== listener);
+    if (rest.length === 0) this.#listeners.delete(name);
+    else this.#listeners.set(name, rest);
+  }
+
+  static {
+    internals.count = (target, name) => target.#listeners?.get(name)?.length ?? 0;
+  }
+}
+finish(EventTarget, "EventTarget", 0);
+
+/* How many listeners TARGET has for NAME. */
+export const listenerCount = (target, name) => internals.count(target, name);
+
+/* Defines the attribute `on`NAME of an event handler on a class. */
+export function defineHandler(klass, name) {
+  const handlers = new WeakMap();
+  Object.defineProperty(klass.prototype, "on" + name, {
+    get() {
+      return handlers.get(this)?.callback ?? null;
+    },
+    set(value) {
+      const callback = typeof value === "function" || (typeof value === "object" && value !== null) ? value : null;
+      const slot = handlers.get(this);
+      if (slot !== undefined) {
+        slot.callback = callback;
+      } else if (callback !== null) {
+        const fresh = { callback };
+        handlers.set(this, fresh);
+        this.addEventListener(name, function (event) {
+          if (typeof fresh.callback === "function") return fresh.callback.call(this, event);
+        });
+      }
+    },
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+export class CustomEvent extends Event {
+  #detail;
+  constructor(type, init) {
+    super(type, init);
+    this.#detail = init?.detail ?? null;
+  }
+  get detail() {
+    return this.#detail;
+  }
+}
+finish(CustomEvent, "CustomEvent", 1);
+
+export class MessageEvent extends Event {
+  #data;
+  #init;
+  constructor(type, init) {
+    super(type, init);
+    this.#data = init?.data === undefined ? null : init.data;
+    this.#init = init;
+  }
+  get data() {
+    return this.#data;
+  }
+  get origin() {
+    return this.#init?.origin === undefined ? "" : `${this.#init.origin}`;
+  }
+  get lastEventId() {
+    return this.#init?.lastEventId === undefined ? "" : `${this.#init.lastEventId}`;
+  }
+  get source() {
+    return this.#init?.source ?? null;
+  }
+  get ports() {
+    return this.#init?.ports ?? [];
+  }
+}
+finish(MessageEvent, "MessageEvent", 1);
+
+export class CloseEvent extends Event {
+  #code;
+  #reason;
+  #wasClean;
+  constructor(type, init) {
+    super(type, init);
+    this.#code = init?.code === undefined ? 0 : Number(init.code);
+    this.#reason = init?.reason === undefined ? "" : `${init.reason}`;
+    this.#wasClean = !!init?.wasClean;
+  }
+  get code() {
+    return this.#code;
+  }
+  get reason() {
+    return this.#reason;
+  }
+  get wasClean() {
+    return this.#wasClean;
+  }
+}
+finish(CloseEvent, "CloseEvent", 1);
+
+export class ErrorEvent extends Event {
+  #init;
+  constructor(type, init) {
+    super(type, init);
+    this.#init = init ?? {};
+  }
+  get message() {
+    return this.#init.message === undefined ? "" : `${this.#init.message}`;
+  }
+  get filename() {
+    return this.#init.filename === undefined ? "" : `${this.#init.filename}`;
+  }
+  get lineno() {
+    return Number(this.#init.lineno ?? 0);
+  }
+  get colno() {
+    return Number(this.#init.colno ?? 0);
+  }
+  get error() {
+    return this.#init.error;
+  }
+}
+finish(ErrorEvent, "ErrorEvent", 1);
+
+export class PromiseRejectionEvent extends Event {
+  #promise;
+  #reason;
+  constructor(type, init) {
+    super(type, init);
+    this.#promise = init?.promise;
+    this.#reason = init?.reason;
+  }
+  get promise() {
+    return this.#promise;
+  }
+  get reason() {
+    return this.#reason;
+  }
+}
+finish(PromiseRejectionEvent, "PromiseRejectionEvent", 1);
+
+/* waitUntil() and the like belong to handlers of the old style, which Dormouse does not run. */
+export class ExtendableEvent extends Event {
+  waitUntil() {
+    throw new TypeError("waitUntil() can only be called on the event of a running handler.");
+  }
+}
+finish(ExtendableEvent, "ExtendableEvent", 1);

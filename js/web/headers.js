@@ -1,0 +1,250 @@
+/*
+ * headers: the Headers interface (Fetch standard, with workerd's texts).
+ *
+ * Promise: a Headers object made from the host's flat text ("name\nvalue\n…", names in lower case) is not parsed before it is
+ * touched, and gives the very same text back when nobody changed it.
+ * Values outside ASCII are kept as they are; the host writes them as UTF-8, as workerd does.
+ */
+import { findPair, finish, pairIterator } from "./util.js";
+
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const EDGES = /^[\t\n\r ]+|[\t\n\r ]+$/g;
+const MADE = Symbol("made");
+
+/* The spellings that code uses most: found here, a name needs neither checking nor folding. Never grows. */
+const known = new Map();
+for (const name of [
+  "Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Allow-Credentials", "Access-Control-Allow-Headers",
+  "Access-Control-Allow-Methods", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Max-Age",
+  "Authorization", "Cache-Control", "Connection", "Content-Disposition", "Content-Encoding", "Content-Length", "Content-Type",
+  "Cookie", "Date", "ETag", "Host", "If-Modified-Since", "If-None-Match", "Last-Event-ID", "Last-Modified", "Location",
+  "Mcp-Session-Id", "Origin", "Range", "Referer", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version",
+  "Server", "Set-Cookie", "Transfer-Encoding", "Upgrade", "User-Agent", "Vary", "WWW-Authenticate", "X-Forwarded-For",
+  "X-PartyKit-Props", "X-PartyKit-Room", "X-Request-Id",
+]) {
+  const lower = name.toLowerCase();
+  known.set(name, lower);
+  known.set(lower, lower);
+}
+
+/* NAME in lower case; a TypeError when it is no HTTP token. */
+export function headerName(name) {
+  const hit = known.get(name);
+  if (hit !== undefined) return hit;
+  const text = `${name}`;
+  if (!NAME.test(text)) throw new TypeError("Invalid header name.");
+  return text.toLowerCase();
+}
+
+/* VALUE without white space around it; a TypeError when it could break out of its line. */
+export function headerValue(value) {
+  let text = typeof value === "string" ? value : `${value}`;
+  if (text.charCodeAt(0) <= 32 || text.charCodeAt(text.length - 1) <= 32) text = text.replace(EDGES, "");
+  if (text.includes("\n") || text.includes("\r") || text.includes("\0")) throw new TypeError("Invalid header value.");
+  return text;
+}
+
+function flatFromSequence(sequence) {
+  let flat = "";
+  for (const entry of sequence) {
+    if (entry === null || typeof entry !== "object" || typeof entry[Symbol.iterator] !== "function") throw pairError();
+    const pair = Array.isArray(entry) ? entry : [...entry];
+    if (pair.length !== 2) throw pairError();
+    flat += headerName(pair[0]) + "\n" + headerValue(pair[1]) + "\n";
+  }
+  return flat;
+}
+
+function pairError() {
+  return new TypeError(
+    "To initialize a Headers object from a sequence, each inner sequence must have exactly two elements.");
+}
+
+/* The flat text of a HeadersInit, checked. */
+export function flatFromInit(init) {
+  if (init === undefined) return "";
+  if (init === null || (typeof init !== "object" && typeof init !== "function"))
+    throw new TypeError("Failed to construct 'Headers': constructor parameter 1 is not of type 'Headers or Sequence or object'.");
+  if (isHeaders(init)) return flatOf(init);
+  if (init[Symbol.iterator] !== undefined) return flatFromSequence(init);
+  let flat = "";
+  for (const key of Object.keys(init)) flat += headerName(key) + "\n" + headerValue(init[key]) + "\n";
+  return flat;
+}
+
+let flatOfHeaders;
+let sortedOf;
+let brand;
+
+export class Headers {
+  #flat;
+  #list = null;
+  #sorted = null;
+  #immutable = false;
+
+  constructor(init, flat, immutable) {
+    if (init === MADE) {
+      this.#flat = flat;
+      this.#immutable = immutable;
+    } else {
+      this.#flat = flatFromInit(init);
+    }
+  }
+
+  #read() {
+    if (this.#list !== null) return this.#list;
+    const flat = this.#flat;
+    const list = flat === "" ? [] : flat.split("\n");
+    if (flat !== "") list.length -= 1;
+    return (this.#list = list);
+  }
+
+  /* The list for a change: the texts made from it are forgotten. */
+  #write() {
+    if (this.#immutable) throw new TypeError("Can't modify immutable headers.");
+    const list = this.#read();
+    this.#flat = null;
+    this.#sorted = null;
+    return list;
+  }
+
+  get(name) {
+    const list = this.#read();
+    const lower = typeof name === "string" ? name.toLowerCase() : `${name}`.toLowerCase();
+    let i = findPair(list, lower, 0);
+    if (i === -1) {
+      headerName(name);
+      return null;
+    }
+    let value = list[i + 1];
+    while ((i = findPair(list, lower, i + 2)) !== -1) value += ", " + list[i + 1];
+    return value;
+  }
+
+  getAll(name) {
+    if (headerName(name) !== "set-cookie")
+      throw new TypeError('getAll() can only be used with the header name "Set-Cookie".');
+    return this.getSetCookie();
+  }
+
+  getSetCookie() {
+    const list = this.#read();
+    const cookies = [];
+    let i = -2;
+    while ((i = findPair(list, "set-cookie", i + 2)) !== -1) cookies.push(list[i + 1]);
+    return cookies;
+  }
+
+  has(name) {
+    return findPair(this.#read(), headerName(name), 0) !== -1;
+  }
+
+  set(name, value) {
+    if (arguments.length < 2) throw new TypeError("Failed to execute 'set' on 'Headers': parameter 2 is not of type 'string'.");
+    const lower = headerName(name);
+    const text = headerValue(value);
+    const list = this.#write();
+    const i = findPair(list, lower, 0);
+    if (i === -1) {
+      list.push(lower, text);
+      return;
+    }
+    list[i + 1] = text;
+    let j = i + 2;
+    while ((j = findPair(list, lower, j)) !== -1) list.splice(j, 2);
+  }
+
+  append(name, value) {
+    if (arguments.length < 2)
+      throw new TypeError("Failed to execute 'append' on 'Headers': parameter 2 is not of type 'string'.");
+    const lower = headerName(name);
+    const text = headerValue(value);
+    this.#write().push(lower, text);
+  }
+
+  delete(name) {
+    const lower = headerName(name);
+    const list = this.#write();
+    let i = 0;
+    while ((i = findPair(list, lower, i)) !== -1) list.splice(i, 2);
+  }
+
+  forEach(callback, thisArg) {
+    if (typeof callback !== "function")
+      throw new TypeError("Failed to execute 'forEach' on 'Headers': parameter 1 is not of type 'Function'.");
+    for (let i = 0; ; i += 2) {
+      const pairs = this.#sort();
+      if (i >= pairs.length) return;
+      callback.call(thisArg, pairs[i + 1], pairs[i], this);
+    }
+  }
+
+  entries() {
+    this.#read();
+    return new HeadersIterator(this, 0);
+  }
+  keys() {
+    this.#read();
+    return new HeadersIterator(this, 1);
+  }
+  values() {
+    this.#read();
+    return new HeadersIterator(this, 2);
+  }
+
+  /* The pairs as iteration shows them: by name, equal names joined, cookies apart. */
+  #sort() {
+    if (this.#sorted !== null) return this.#sorted;
+    const list = this.#read();
+    const values = new Map();
+    for (let i = 0; i < list.length; i += 2) {
+      const name = list[i];
+      const seen = values.get(name);
+      if (name === "set-cookie") values.set(name, seen === undefined ? [list[i + 1]] : [...seen, list[i + 1]]);
+      else values.set(name, seen === undefined ? list[i + 1] : seen + ", " + list[i + 1]);
+    }
+    const sorted = [];
+    for (const name of [...values.keys()].sort()) {
+      const value = values.get(name);
+      if (typeof value === "string") sorted.push(name, value);
+      else for (const cookie of value) sorted.push(name, cookie);
+    }
+    return (this.#sorted = sorted);
+  }
+
+  static {
+    flatOfHeaders = (headers) => {
+      if (headers.#flat === null) headers.#flat = headers.#list.length === 0 ? "" : headers.#list.join("\n") + "\n";
+      return headers.#flat;
+    };
+    sortedOf = (headers) => headers.#sort();
+    brand = (value) => #flat in value;
+  }
+}
+
+const HeadersIterator = pairIterator("Headers", (headers) => sortedOf(headers));
+finish(Headers, "Headers", 0);
+Object.defineProperty(Headers.prototype, Symbol.iterator,
+  { value: Headers.prototype.entries, writable: true, enumerable: false, configurable: true });
+
+export function isHeaders(value) {
+  return typeof value === "object" && value !== null && brand(value);
+}
+
+/* The flat text of HEADERS; the very text it was made from when nothing changed. */
+export function flatOf(headers) {
+  return flatOfHeaders(headers);
+}
+
+/* A Headers object over flat text the host or this library made: not checked again. */
+export function headersFromFlat(flat, immutable = false) {
+  return new Headers(MADE, flat, immutable);
+}
+
+/* Whether the flat text has the header NAME (lower case). */
+export function flatHas(flat, name) {
+  if (flat === "") return false;
+  if (flat.startsWith(name + "\n")) return true;
+  /* A value may look like a name: only then look closer. */
+  return flat.includes("\n" + name + "\n") && findPair(flat.split("\n"), name, 0) !== -1;
+}
