@@ -20,7 +20,7 @@ void births_destroy(struct births **births);   /* writes what is left */
 void births_add(struct births *births, const char *app, const struct msg_AGENT_BORN *born);
 size_t births_count(const struct births *births);
 /* Writes them down. A failure loses names from listings only; the first one is reported in err. */
-MUST_USE bool births_write(struct births *births, struct err *err);
+bool births_write(struct births *births, struct err *err);
 
 struct agents_query {
     const char *app;               /* valid */
