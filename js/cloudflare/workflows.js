@@ -1,0 +1,9 @@
+/*
+ * The module "cloudflare:workflows".
+ */
+export class NonRetryableError extends Error {
+  constructor(message, name = "NonRetryableError") {
+    super(message);
+    this.name = name;
+  }
+}

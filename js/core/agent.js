@@ -1,0 +1,143 @@
+/*
+ * agent: the instance of an agent in its heap: construction, fetch, methods, alarms, sockets.
+ *
+ * Promise: a constructor that throws leaves no half-made instance behind: the callers hear of it and the next event tries again.
+ */
+import { alarmTurn, instance as storageInstance } from "./storage.js";
+import { DurableObject } from "./base.js";
+import { nameAndMessage } from "./context.js";
+import { currentEnv, setUp } from "./env.js";
+import { logUncaught, messageOf, packError, flagsOf } from "./errors.js";
+import { answer, failAgent, incoming, runFetch } from "./handlers.js";
+import { host } from "./host.js";
+import { invoke, transfer } from "./rpc.js";
+import { onAgentClose, onAgentError, onAgentMessage } from "./sockets.js";
+import { makeState } from "./state.js";
+
+const NO_BASE_TEXT = "The receiving Durable Object does not support RPC, because its class was not declared with `extends " +
+  "DurableObject`. In order to enable RPC, make sure your class extends the special class `DurableObject`, which can be imported " +
+  'from the module "cloudflare:workers".';
+export const ALARM_OK = 0, ALARM_RETRY = 1, ALARM_GIVE_UP = 2;
+
+let instance;
+
+export function bootAgent(envJson, compatJson, className, hex, name, propsJson) {
+  setUp(envJson, compatJson);
+  try {
+    const klass = host.exports()[className];
+    if (typeof klass !== "function") throw new TypeError(`The app does not export a class named "${className}".`);
+    instance = new klass(makeState(hex, name, propsJson ? JSON.parse(propsJson) : {}), currentEnv());
+    storageInstance.current = instance;
+  } catch (error) {
+    logUncaught(error, `constructor of ${className}`);
+    host.booted(false, nameAndMessage(error), packError(error));
+    return;
+  }
+  host.booted(true, "", undefined);
+}
+
+export function onFetch(call, method, url, headers, mode, body, cf, upgrade) {
+  let result;
+  try {
+    result = runFetch(instance, incoming(call, method, url, headers, mode, body, cf), undefined, undefined, true);
+  } catch (error) {
+    failAgent(call, error);
+    return;
+  }
+  answer(call, result, upgrade, failAgent);
+}
+
+/* ---- methods --------------------------------------------------------------------------------------------------------- */
+
+export function onRpc(call, method, bytes) {
+  let result;
+  try {
+    if (!(instance instanceof DurableObject)) throw new TypeError(NO_BASE_TEXT);
+    const args = host.deserialize(bytes);
+    result = invoke(instance, method, Array.isArray(args) ? args : undefined);
+  } catch (error) {
+    failRpc(call, error);
+    return;
+  }
+  if (typeof result === "object" && result !== null && typeof result.then === "function") {
+    if (result instanceof Promise && host.promiseState(result) === 1) result = host.promiseResult(result);
+    else {
+      Promise.resolve(result).then((value) => answerRpc(call, value), (error) => failRpc(call, error));
+      return;
+    }
+  }
+  answerRpc(call, result);
+}
+
+function answerRpc(call, value) {
+  let bytes;
+  try {
+    bytes = transfer(value);
+  } catch (error) {
+    failRpc(call, error);
+    return;
+  }
+  host.replyRpc(call, bytes);
+}
+
+/* Errors of methods belong to the caller: they are not logged here unless nobody there catches them. */
+function failRpc(call, error) {
+  host.replyFail(call, messageOf(error), packError(error), flagsOf(error));
+}
+
+/* ---- alarms ---------------------------------------------------------------------------------------------------------- */
+
+class AlarmInvocationInfo {
+  constructor(scheduledTime, retryCount) {
+    this.isRetry = retryCount > 0;
+    this.retryCount = retryCount;
+    this.scheduledTime = scheduledTime;
+  }
+}
+
+export function onAlarm(call, scheduledTime, retryCount) {
+  alarmTurn.isRunning = true;
+  alarmTurn.scheduledMs = scheduledTime;
+  alarmTurn.isSet = false;
+  alarmTurn.isDeleted = false;
+  if (typeof instance.alarm !== "function") {
+    host.log(2, "Attempted to run a scheduled alarm without a handler, did you remember to export an alarm() function?");
+    finishAlarm(call, ALARM_GIVE_UP);
+    return;
+  }
+  let result;
+  try {
+    result = instance.alarm(new AlarmInvocationInfo(scheduledTime, retryCount));
+  } catch (error) {
+    failAlarm(call, error);
+    return;
+  }
+  Promise.resolve(result).then(() => finishAlarm(call, ALARM_OK), (error) => failAlarm(call, error));
+}
+
+function failAlarm(call, error) {
+  logUncaught(error, "alarm");
+  /* An alarm set or deleted by the handler itself takes the place of the retry. */
+  finishAlarm(call, alarmTurn.isSet || alarmTurn.isDeleted ? ALARM_GIVE_UP : ALARM_RETRY);
+}
+
+/* The alarm that fired is removed with the handler's last commit, unless a new one took its place or it will be tried again. */
+function finishAlarm(call, outcome) {
+  if (outcome !== ALARM_RETRY && !alarmTurn.isSet && !alarmTurn.isDeleted) host.alarmSet(null);
+  alarmTurn.isRunning = false;
+  host.done(call, outcome);
+}
+
+/* ---- sockets --------------------------------------------------------------------------------------------------------- */
+
+export function onMessage(call, socket, data) {
+  onAgentMessage(instance, call, socket, data);
+}
+
+export function onClose(call, socket, code, reason, wasClean) {
+  onAgentClose(instance, call, socket, code, reason, wasClean);
+}
+
+export function onError(call, socket, message) {
+  onAgentError(instance, call, socket, message);
+}

@@ -1,0 +1,40 @@
+/*
+ * base: the classes an app extends. They only keep what they are given; dispatch looks at instances.
+ */
+import { badConstructor, illegalConstructor } from "./errors.js";
+
+/* Marks what may be handed to a DurableObject's constructor; set by state.js on its class. */
+export const STATE = Symbol("state");
+
+export class DurableObject {
+  constructor(ctx, env) {
+    if (typeof ctx !== "object" || ctx === null || ctx[STATE] !== true) throw badConstructor("DurableObjectBase", 1, "DurableObjectState");
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
+export class WorkerEntrypoint {
+  constructor(ctx, env) {
+    if (typeof ctx !== "object" || ctx === null) throw badConstructor("WorkerEntrypoint", 1, "Object");
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
+export class WorkflowEntrypoint {
+  constructor(ctx, env) {
+    if (typeof ctx !== "object" || ctx === null) throw badConstructor("WorkflowEntrypoint", 1, "Object");
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
+export class RpcTarget {}
+
+/* Service stubs are given by the platform, never made. */
+export class ServiceStub {
+  constructor() {
+    throw illegalConstructor();
+  }
+}

@@ -1,0 +1,20 @@
+/*
+ * The runtime library: what every heap is made of before the app's bundle is evaluated.
+ *
+ * Bundled to one classic script, build/js/runtime.js (tools/js.mk); see docs/host-interface.md.
+ */
+import { cloudflareModules } from "./cloudflare/index.js";
+import { dispatch } from "./core/dispatch.js";
+import { fetch } from "./core/fetch.js";
+import { host } from "./core/host.js";
+import { WebSocket, WebSocketPair, WebSocketRequestResponsePair } from "./core/websocket.js";
+import { modules as nodeModules } from "./node/index.js";
+import { installWeb } from "./web/index.js";
+
+/* The engine may lack the symbols of explicit resource management; libraries look for them. */
+for (const name of ["dispose", "asyncDispose"]) {
+  if (typeof Symbol[name] !== "symbol") Object.defineProperty(Symbol, name, { value: Symbol(`Symbol.${name}`) });
+}
+
+installWeb(host, { fetch, WebSocket, WebSocketPair, WebSocketRequestResponsePair });
+host.install(dispatch, { ...cloudflareModules, ...nodeModules });
