@@ -63,14 +63,14 @@ user_namespace_enter(struct err *err)
     char map[64];
 
     if (unshare(CLONE_NEWUSER) != 0)
-        return err_set(err, ERR_DENIED, errno, "no user namespace: %s", strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "no user namespace");
     (void)file_put("/proc/self/setgroups", "deny");     /* older kernels have no such file; the map decides */
     (void)snprintf(map, sizeof map, "%u %u 1", (unsigned)uid, (unsigned)uid);
     if (!file_put("/proc/self/uid_map", map))
-        return err_set(err, ERR_DENIED, errno, "map uid %u: %s", (unsigned)uid, strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "map uid %u", (unsigned)uid);
     (void)snprintf(map, sizeof map, "%u %u 1", (unsigned)gid, (unsigned)gid);
     if (!file_put("/proc/self/gid_map", map))
-        return err_set(err, ERR_DENIED, errno, "map gid %u: %s", (unsigned)gid, strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "map gid %u", (unsigned)gid);
     return true;
 }
 
@@ -112,12 +112,12 @@ tree_take(struct trees *trees, const char *path, enum tree_mode mode, struct err
     tree->link[0] = '\0';
     tree->fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC | AT_RECURSIVE);
     if (tree->fd < 0)
-        return errno == ENOENT ? true : err_set(err, ERR_DENIED, errno, "take '%s': %s", path, strerror(errno));
+        return errno == ENOENT ? true : err_set(err, ERR_DENIED, errno, "take '%s'", path);
     if (S_ISLNK(st.st_mode) && sys_fstatat(AT_FDCWD, path, &st, 0) == 0)
         tree->is_folder = S_ISDIR(st.st_mode);
     trees->count++;
     if (syscall(SYS_mount_setattr, tree->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) != 0)
-        return err_set(err, ERR_DENIED, errno, "make '%s' read-only: %s", path, strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "make '%s' read-only", path);
     return true;
 }
 
@@ -155,7 +155,7 @@ parents_make(const char *path, struct err *err)
         memcpy(part, path + 1, i - 1);
         part[i - 1] = '\0';
         if (part[0] != '\0' && sys_mkdirat(AT_FDCWD, part, 0755) != 0 && errno != EEXIST)
-            return err_set(err, ERR_IO, errno, "make '%s' in the new root: %s", part, strerror(errno));
+            return err_set(err, ERR_IO, errno, "make '%s' in the new root", part);
     }
     return true;
 }
@@ -171,17 +171,17 @@ tree_place(const struct tree *tree, struct err *err)
     if (tree->link[0] != '\0')
         return symlink(tree->link, at) == 0 || errno == EEXIST
                    ? true
-                   : err_set(err, ERR_IO, errno, "link '%s' in the new root: %s", at, strerror(errno));
+                   : err_set(err, ERR_IO, errno, "link '%s' in the new root", at);
     if (tree->is_folder && sys_mkdirat(AT_FDCWD, at, 0755) != 0 && errno != EEXIST)
-        return err_set(err, ERR_IO, errno, "make '%s' in the new root: %s", at, strerror(errno));
+        return err_set(err, ERR_IO, errno, "make '%s' in the new root", at);
     if (!tree->is_folder) {
         fd = sys_open(at, O_CREAT | O_WRONLY, 0644);
         if (fd < 0 && errno != EEXIST)
-            return err_set(err, ERR_IO, errno, "make '%s' in the new root: %s", at, strerror(errno));
+            return err_set(err, ERR_IO, errno, "make '%s' in the new root", at);
         sys_close(fd);
     }
     if (syscall(SYS_move_mount, tree->fd, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) != 0)
-        return err_set(err, ERR_DENIED, errno, "move '%s' into the new root: %s", at, strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "move '%s' into the new root", at);
     return true;
 }
 
@@ -191,18 +191,18 @@ root_make(struct trees *trees, struct err *err)
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
     if (mount("dormouse", STAGE_PATH, "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "mode=755,size=" JAIL_ROOT_BYTES_MAX) != 0)
-        return err_set(err, ERR_DENIED, errno, "mount an empty root: %s", strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "mount an empty root");
     if (chdir(STAGE_PATH) != 0)
-        return err_set(err, ERR_IO, errno, "enter the new root: %s", strerror(errno));
+        return err_set(err, ERR_IO, errno, "enter the new root");
     for (size_t i = 0; i < trees->count; i++)
         if (!tree_place(&trees->at[i], err))
             return false;
     if (syscall(SYS_pivot_root, ".", ".") != 0)
-        return err_set(err, ERR_DENIED, errno, "pivot_root: %s", strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "pivot_root");
     if (umount2(".", DETACH) != 0 || chdir("/") != 0)
-        return err_set(err, ERR_DENIED, errno, "leave the old root: %s", strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "leave the old root");
     if (syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &attr, sizeof attr) != 0)
-        return err_set(err, ERR_DENIED, errno, "make the new root read-only: %s", strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "make the new root read-only");
     return true;
 }
 
@@ -216,9 +216,9 @@ mounts_enter(const struct jail_spec *spec, struct err *err)
     if (trees == NULL)
         return err_set(err, ERR_LIMIT, errno, "allocate the list of mounts");
     if (unshare(CLONE_NEWNS) != 0)
-        ok = err_set(err, ERR_DENIED, errno, "no mount namespace: %s", strerror(errno));
+        ok = err_set(err, ERR_DENIED, errno, "no mount namespace");
     else if (mount(NULL, "/", NULL, MS_REC_PRIVATE_FLAGS, NULL) != 0)
-        ok = err_set(err, ERR_DENIED, errno, "make mounts private: %s", strerror(errno));
+        ok = err_set(err, ERR_DENIED, errno, "make mounts private");
     else
         ok = trees_take(trees, spec, err) && root_make(trees, err);
     for (size_t i = 0; i < trees->count; i++)
@@ -260,7 +260,7 @@ jail_enter_namespaces(const struct jail_spec *spec, struct jail_report *report, 
         return true;                                     /* the probe found that it does not work here */
     if (!mounts_enter(spec, &why)) {
         report_set(report, LAYER_MOUNTS, LAYER_ABSENT, "%s", why.message);
-        return err_set(err, ERR_DENIED, why.sys_errno, "%s", why.message);
+        return err_set(err, ERR_DENIED, 0, "%s", why.message);
     }
     report_set(report, LAYER_MOUNTS, LAYER_ON, "own root");
     return true;

@@ -235,7 +235,7 @@ jail_seccomp(const struct jail_spec *spec, struct jail_report *report, struct er
         filter.rc = seccomp_load(filter.context);
     seccomp_release(filter.context);
     if (filter.rc != 0)
-        return err_set(err, ERR_UNSUPPORTED, -filter.rc, "load the syscall list: %s", strerror(-filter.rc));
+        return err_set(err, ERR_UNSUPPORTED, -filter.rc, "load the syscall list");
     report_set(report, LAYER_SECCOMP, LAYER_ON, "allow list, otherwise %s",
                spec->mode == JAIL_REQUIRED ? "killed" : "named and ended");
     return true;

@@ -48,7 +48,7 @@ folder_of_program(struct err *err)
     char *slash;
 
     if (len <= 0) {
-        (void)err_set(err, ERR_IO, errno, "read /proc/self/exe: %s; is /proc mounted?", strerror(errno));
+        (void)err_set(err, ERR_IO, errno, "read /proc/self/exe; is /proc mounted?");
         return NULL;
     }
     path[len] = '\0';

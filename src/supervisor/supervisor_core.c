@@ -12,7 +12,7 @@ static const enum life_state next_state[LIFE_STATES][LIFE_EVENTS] = {
     /*                  START          READY          DIED           DUE            STOP          */
     [LIFE_NEW]      = { LIFE_STARTING, LIFE_BUG,      LIFE_BUG,      LIFE_BUG,      LIFE_GONE     },
     [LIFE_STARTING] = { LIFE_BUG,      LIFE_SERVING,  LIFE_WAITING,  LIFE_STARTING, LIFE_STOPPING },
-    [LIFE_SERVING]  = { LIFE_BUG,      LIFE_SERVING,  LIFE_WAITING,  LIFE_BUG,      LIFE_STOPPING },
+    [LIFE_SERVING]  = { LIFE_BUG,      LIFE_SERVING,  LIFE_WAITING,  LIFE_SERVING,  LIFE_STOPPING },
     [LIFE_WAITING]  = { LIFE_BUG,      LIFE_BUG,      LIFE_BUG,      LIFE_STARTING, LIFE_GONE     },
     [LIFE_STOPPING] = { LIFE_BUG,      LIFE_STOPPING, LIFE_GONE,     LIFE_STOPPING, LIFE_STOPPING },
     [LIFE_GONE]     = { LIFE_BUG,      LIFE_BUG,      LIFE_BUG,      LIFE_BUG,      LIFE_BUG      },

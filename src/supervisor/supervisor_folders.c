@@ -36,7 +36,7 @@ folder_give(const char *path, uid_t uid, gid_t gid, struct err *err)
     int rc;
 
     if (sys_fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return err_set(err, ERR_IO, errno, "look at '%s': %s", path, strerror(errno));
+        return err_set(err, ERR_IO, errno, "look at '%s'", path);
     if (st.st_uid == uid || geteuid() != 0)
         return true;
     walk_owner.uid = uid;
@@ -44,8 +44,7 @@ folder_give(const char *path, uid_t uid, gid_t gid, struct err *err)
     /* Depth first: PATH itself comes last, so that an interrupted walk is done again at the next start. */
     rc = nftw(path, walk_give, WALK_FDS_MAX, FTW_PHYS | FTW_DEPTH | FTW_MOUNT);
     if (rc != 0)
-        return err_set(err, ERR_IO, rc > 0 ? rc : errno, "give '%s' to uid %u: %s", path, (unsigned)uid,
-                       strerror(rc > 0 ? rc : errno));
+        return err_set(err, ERR_IO, rc > 0 ? rc : errno, "give '%s' to uid %u", path, (unsigned)uid);
     return true;
 }
 
@@ -63,7 +62,7 @@ folder_make(const char *path, uid_t uid, gid_t gid, struct err *err)
         memcpy(part, path, i);
         part[i] = '\0';
         if (sys_mkdirat(AT_FDCWD, part, i == len ? 0700 : 0755) != 0 && errno != EEXIST)
-            return err_set(err, ERR_IO, errno, "make the folder '%s': %s", part, strerror(errno));
+            return err_set(err, ERR_IO, errno, "make the folder '%s'", part);
     }
     return folder_give(path, uid, gid, err);
 }
@@ -77,7 +76,7 @@ folder_lock(const char *path, int *out_fd, struct err *err)
     (void)snprintf(file, sizeof file, "%s/supervisor.lock", path);
     fd = sys_open(file, O_CREAT | O_RDWR | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return err_set(err, ERR_IO, errno, "open '%s': %s", file, strerror(errno));
+        return err_set(err, ERR_IO, errno, "open '%s'", file);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         (void)err_set(err, ERR_EXISTS, errno, "another dormouse uses the data folder '%s'; stop it first, or choose another one", path);
         sys_close(fd);

@@ -101,7 +101,7 @@ bind_failed(const char *address, struct err *err)
     if (errno == EACCES)
         return err_set(err, ERR_DENIED, errno, "not allowed to listen on %s: ports below 1024 need root or CAP_NET_BIND_SERVICE",
                        address);
-    return err_set(err, ERR_NETWORK, errno, "listen on %s: %s", address, strerror(errno));
+    return err_set(err, ERR_NETWORK, errno, "listen on %s", address);
 }
 
 bool
@@ -116,7 +116,7 @@ listen_tcp(const char *address, int *out_fd, char out_address[LISTEN_ADDRESS_MAX
         return err_set(err, ERR_CONFIG, 0, "'%s' is not an address to listen on; write HOST:PORT with a numeric host", address);
     fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return err_set(err, ERR_NETWORK, errno, "open a socket for %s: %s", address, strerror(errno));
+        return err_set(err, ERR_NETWORK, errno, "open a socket for %s", address);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);   /* accepted sockets inherit it */
     if (bind(fd, &name.any, len) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
@@ -158,15 +158,15 @@ listen_unix(const char *path, int *out_fd, struct err *err)
     if (local_is_alive(&name))
         return err_set(err, ERR_EXISTS, 0, "another dormouse answers at '%s'; stop it first, or choose another data folder", path);
     if (sys_unlinkat(AT_FDCWD, path, 0) != 0 && errno != ENOENT)
-        return err_set(err, ERR_IO, errno, "remove the old admin socket '%s': %s", path, strerror(errno));
+        return err_set(err, ERR_IO, errno, "remove the old admin socket '%s'", path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return err_set(err, ERR_IO, errno, "open the admin socket: %s", strerror(errno));
+        return err_set(err, ERR_IO, errno, "open the admin socket");
     mask = umask(0177);
     rc = bind(fd, &name.any, sizeof name.local);
     (void)umask(mask);
     if (rc != 0 || listen(fd, SOMAXCONN) != 0) {
-        (void)err_set(err, ERR_IO, errno, "listen on the admin socket '%s': %s", path, strerror(errno));
+        (void)err_set(err, ERR_IO, errno, "listen on the admin socket '%s'", path);
         sys_close(fd);
         return false;
     }

@@ -90,9 +90,14 @@ room_closed(void *owner, struct link *link, const struct err *err)
     if (err->code != ERR_LOST)
         house_log(room->house, 3, "%s broke the rules: %s", label, err->message);
     link_destroy(&room->link);
-    /* Without its link a room is of no use; its death follows and starts it again. */
-    if (room->pid > 0)
+    if (room->pid == 0 || room->life.state == LIFE_STOPPING)
+        return;
+    /* Without its link a room is of no use; its death follows and starts it again. One that is just exiting may do so: its
+     * status tells more than a SIGKILL. */
+    if (err->code != ERR_LOST)
         (void)kill(room->pid, SIGKILL);
+    else
+        loop_timer_arm(room->timer, KILL_MARGIN_MS);
 }
 
 /* ---- death ------------------------------------------------------------------------------------------------------ */

@@ -122,7 +122,9 @@ room_kill(struct house_room *room)
     if (room->pid == 0)
         return;
     room_label(room, label);
-    if (room->life.state == LIFE_STARTING)
+    if (room->link == NULL && room->life.state != LIFE_STOPPING)
+        house_log(room->house, 3, "%s closed its link but lives on, and is killed", label);
+    else if (room->life.state == LIFE_STARTING)
         house_log(room->house, 3, "%s was not ready within %d s and is killed", label, START_LIMIT_MS / 1000);
     else
         house_log(room->house, 2, "%s did not stop in time and is killed", label);

@@ -46,13 +46,13 @@ descriptors_lay_out(int link_fd, int *report_fd, struct err *err)
     int high_report = fcntl(*report_fd, F_DUPFD_CLOEXEC, FIRST_FREE);
 
     if (null_fd < 0 || high_link < 0 || high_report < 0)
-        return err_set(err, ERR_IO, errno, "prepare descriptors: %s", strerror(errno));
+        return err_set(err, ERR_IO, errno, "prepare descriptors");
     if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(high_link, LINK_FD) < 0)
-        return err_set(err, ERR_IO, errno, "lay out descriptors: %s", strerror(errno));
+        return err_set(err, ERR_IO, errno, "lay out descriptors");
     *report_fd = high_report;
     /* Close-on-exec for all others, rather than closed: the report must get through until exec. */
     if (syscall(SYS_close_range, LINK_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
-        return err_set(err, ERR_UNSUPPORTED, errno, "close_range: %s; Linux 5.11 or later is needed", strerror(errno));
+        return err_set(err, ERR_UNSUPPORTED, errno, "close_range (Linux 5.11 or later is needed)");
     return true;
 }
 
@@ -83,7 +83,7 @@ die_with_parent(pid_t parent, struct err *err)
 {
     /* After the change of user, which clears it. The parent may be gone already: then nobody would tell us. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        return err_set(err, ERR_DENIED, errno, "set the parent-death signal: %s", strerror(errno));
+        return err_set(err, ERR_DENIED, errno, "set the parent-death signal");
     return getppid() == parent ? true : err_set(err, ERR_LOST, 0, "the supervisor is gone");
 }
 
@@ -99,7 +99,7 @@ program_run(const struct spawn_spec *spec, int program_fd, struct err *err)
     (void)execve(spec->jail.exec_path, args, env);
     if (errno == EACCES)                                     /* beneath a closed folder, without a root of its own */
         (void)syscall(SYS_execveat, program_fd, "", args, env, AT_EMPTY_PATH);
-    (void)err_set(err, ERR_IO, errno, "run '%s': %s", spec->jail.exec_path, strerror(errno));
+    (void)err_set(err, ERR_IO, errno, "run '%s'", spec->jail.exec_path);
 }
 
 static NORETURN void
@@ -115,7 +115,7 @@ child_run(const struct spawn_spec *spec, pid_t parent, int link_fd, int report_f
     (void)setsid();                                          /* a fresh fork is no group leader: cannot fail */
     oom_score_raise(spec->jail.role);
     if (program_fd < 0)
-        (void)err_set(&report.err, ERR_IO, errno, "the program '%s' is missing: %s", spec->jail.exec_path, strerror(errno));
+        (void)err_set(&report.err, ERR_IO, errno, "the program '%s' is missing", spec->jail.exec_path);
     else if (descriptors_lay_out(link_fd, &report_fd, &report.err) &&
              jail_prepare(&spec->jail, &report.jail, &report.err) && die_with_parent(parent, &report.err)) {
         (void)sys_write_all(report_fd, &report, sizeof report);
@@ -135,11 +135,11 @@ room_spawn(const struct spawn_spec *spec, struct spawned *out_spawned, struct er
     pid_t pid;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link_fds) != 0)
-        return err_set(err, ERR_LIMIT, errno, "open a link: %s", strerror(errno));
+        return err_set(err, ERR_LIMIT, errno, "open a link");
     if (pipe2(report_fds, O_CLOEXEC | O_NONBLOCK) != 0) {
         sys_close(link_fds[0]);
         sys_close(link_fds[1]);
-        return err_set(err, ERR_LIMIT, errno, "open a pipe: %s", strerror(errno));
+        return err_set(err, ERR_LIMIT, errno, "open a pipe");
     }
     pid = fork();
     if (pid == 0)
@@ -149,7 +149,7 @@ room_spawn(const struct spawn_spec *spec, struct spawned *out_spawned, struct er
     *out_spawned = (struct spawned){ pid, pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0), link_fds[0], report_fds[0] };
     if (pid > 0 && out_spawned->pid_fd >= 0)
         return true;
-    (void)err_set(err, ERR_LIMIT, errno, "%s: %s", pid < 0 ? "start a process" : "watch a process", strerror(errno));
+    (void)err_set(err, ERR_LIMIT, errno, "%s", pid < 0 ? "start a process" : "watch a process");
     if (pid > 0)
         (void)kill(pid, SIGKILL);
     sys_close(link_fds[0]);
