@@ -1,0 +1,75 @@
+/* store_error — SQLite's failures in workerd's words: "TEXT at offset N: SQLITE_CODE (extended: SQLITE_CODE_DETAIL)". */
+#include "lib/store/store_internal.h"
+
+struct code_name {
+    int         code;
+    const char *name;
+};
+
+#define ROW(name) { name, #name }
+
+static const struct code_name primary[] = {
+    ROW(SQLITE_OK),       ROW(SQLITE_ERROR),    ROW(SQLITE_INTERNAL), ROW(SQLITE_PERM),       ROW(SQLITE_ABORT),
+    ROW(SQLITE_BUSY),     ROW(SQLITE_LOCKED),   ROW(SQLITE_NOMEM),    ROW(SQLITE_READONLY),   ROW(SQLITE_INTERRUPT),
+    ROW(SQLITE_IOERR),    ROW(SQLITE_CORRUPT),  ROW(SQLITE_NOTFOUND), ROW(SQLITE_FULL),       ROW(SQLITE_CANTOPEN),
+    ROW(SQLITE_PROTOCOL), ROW(SQLITE_EMPTY),    ROW(SQLITE_SCHEMA),   ROW(SQLITE_TOOBIG),     ROW(SQLITE_CONSTRAINT),
+    ROW(SQLITE_MISMATCH), ROW(SQLITE_MISUSE),   ROW(SQLITE_NOLFS),    ROW(SQLITE_AUTH),       ROW(SQLITE_FORMAT),
+    ROW(SQLITE_RANGE),    ROW(SQLITE_NOTADB),   ROW(SQLITE_NOTICE),   ROW(SQLITE_WARNING),    ROW(SQLITE_ROW),
+    ROW(SQLITE_DONE),
+};
+
+static const struct code_name extended[] = {
+    ROW(SQLITE_ABORT_ROLLBACK),        ROW(SQLITE_AUTH_USER),             ROW(SQLITE_BUSY_RECOVERY),
+    ROW(SQLITE_BUSY_SNAPSHOT),         ROW(SQLITE_BUSY_TIMEOUT),          ROW(SQLITE_CANTOPEN_CONVPATH),
+    ROW(SQLITE_CANTOPEN_DIRTYWAL),     ROW(SQLITE_CANTOPEN_FULLPATH),     ROW(SQLITE_CANTOPEN_ISDIR),
+    ROW(SQLITE_CANTOPEN_NOTEMPDIR),    ROW(SQLITE_CANTOPEN_SYMLINK),      ROW(SQLITE_CONSTRAINT_CHECK),
+    ROW(SQLITE_CONSTRAINT_COMMITHOOK), ROW(SQLITE_CONSTRAINT_DATATYPE),   ROW(SQLITE_CONSTRAINT_FOREIGNKEY),
+    ROW(SQLITE_CONSTRAINT_FUNCTION),   ROW(SQLITE_CONSTRAINT_NOTNULL),    ROW(SQLITE_CONSTRAINT_PINNED),
+    ROW(SQLITE_CONSTRAINT_PRIMARYKEY), ROW(SQLITE_CONSTRAINT_ROWID),      ROW(SQLITE_CONSTRAINT_TRIGGER),
+    ROW(SQLITE_CONSTRAINT_UNIQUE),     ROW(SQLITE_CONSTRAINT_VTAB),       ROW(SQLITE_CORRUPT_INDEX),
+    ROW(SQLITE_CORRUPT_SEQUENCE),      ROW(SQLITE_CORRUPT_VTAB),          ROW(SQLITE_ERROR_MISSING_COLLSEQ),
+    ROW(SQLITE_ERROR_RETRY),           ROW(SQLITE_ERROR_SNAPSHOT),        ROW(SQLITE_IOERR_ACCESS),
+    ROW(SQLITE_IOERR_AUTH),            ROW(SQLITE_IOERR_BEGIN_ATOMIC),    ROW(SQLITE_IOERR_BLOCKED),
+    ROW(SQLITE_IOERR_CHECKRESERVEDLOCK), ROW(SQLITE_IOERR_CLOSE),         ROW(SQLITE_IOERR_COMMIT_ATOMIC),
+    ROW(SQLITE_IOERR_CONVPATH),        ROW(SQLITE_IOERR_CORRUPTFS),       ROW(SQLITE_IOERR_DATA),
+    ROW(SQLITE_IOERR_DELETE),          ROW(SQLITE_IOERR_DELETE_NOENT),    ROW(SQLITE_IOERR_DIR_CLOSE),
+    ROW(SQLITE_IOERR_DIR_FSYNC),       ROW(SQLITE_IOERR_FSTAT),           ROW(SQLITE_IOERR_FSYNC),
+    ROW(SQLITE_IOERR_GETTEMPPATH),     ROW(SQLITE_IOERR_LOCK),            ROW(SQLITE_IOERR_MMAP),
+    ROW(SQLITE_IOERR_NOMEM),           ROW(SQLITE_IOERR_RDLOCK),          ROW(SQLITE_IOERR_READ),
+    ROW(SQLITE_IOERR_ROLLBACK_ATOMIC), ROW(SQLITE_IOERR_SEEK),            ROW(SQLITE_IOERR_SHMLOCK),
+    ROW(SQLITE_IOERR_SHMMAP),          ROW(SQLITE_IOERR_SHMOPEN),         ROW(SQLITE_IOERR_SHMSIZE),
+    ROW(SQLITE_IOERR_SHORT_READ),      ROW(SQLITE_IOERR_TRUNCATE),        ROW(SQLITE_IOERR_UNLOCK),
+    ROW(SQLITE_IOERR_VNODE),           ROW(SQLITE_IOERR_WRITE),           ROW(SQLITE_LOCKED_SHAREDCACHE),
+    ROW(SQLITE_LOCKED_VTAB),           ROW(SQLITE_NOTICE_RECOVER_ROLLBACK), ROW(SQLITE_NOTICE_RECOVER_WAL),
+    ROW(SQLITE_OK_LOAD_PERMANENTLY),   ROW(SQLITE_READONLY_CANTINIT),     ROW(SQLITE_READONLY_CANTLOCK),
+    ROW(SQLITE_READONLY_DBMOVED),      ROW(SQLITE_READONLY_DIRECTORY),    ROW(SQLITE_READONLY_RECOVERY),
+    ROW(SQLITE_READONLY_ROLLBACK),     ROW(SQLITE_WARNING_AUTOINDEX),
+};
+
+static const char *
+name_find(const struct code_name *table, size_t count, int code)
+{
+    for (size_t i = 0; i < count; i++)
+        if (table[i].code == code)
+            return table[i].name;
+    return NULL;
+}
+
+void
+store_message(sqlite3 *db, int rc, struct buf *out)
+{
+    int whole = sqlite3_extended_errcode(db);
+    int offset = sqlite3_error_offset(db);
+    const char *name = name_find(primary, ARRAY_LEN(primary), rc & 0xff);
+    const char *detail = name_find(extended, ARRAY_LEN(extended), whole);
+
+    buf_append_str(out, sqlite3_errmsg(db));
+    if (offset >= 0)
+        buf_printf(out, " at offset %d", offset);
+    if (name != NULL)
+        buf_printf(out, ": %s", name);
+    else
+        buf_printf(out, ": SQLITE_UNKNOWN_ERROR_CODE(%d)", rc);
+    if (whole != rc && detail != NULL)
+        buf_printf(out, " (extended: %s)", detail);
+}

@@ -1,0 +1,49 @@
+/*
+ * store_image — see store_image.h.
+ *
+ * The page is a constant, and a database file holds nothing else until its first checkpoint, which syncs it. So a new database
+ * file needs no sync of its own: when a power cut leaves it empty, the page is put back and the WAL beside it has all the rest.
+ */
+#include "lib/store/store_image.h"
+
+#include <string.h>
+
+static void
+put16(uint8_t *at, unsigned value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+const uint8_t *
+image_page(void)
+{
+    static uint8_t page[STORE_PAGE_BYTES];
+
+    if (page[0] != 0)
+        return page;
+    /* https://www.sqlite.org/fileformat.html section 1.3; what is not named here is zero, as in a file SQLite has just made. */
+    memcpy(page, "SQLite format 3", 16);
+    put16(page + 16, STORE_PAGE_BYTES);
+    page[18] = page[19] = 2;               /* WAL mode */
+    page[21] = 64;                         /* payload fractions, fixed by the format */
+    page[22] = page[23] = 32;
+    page[31] = 1;                          /* pages in the file */
+    /* Section 1.6: an empty leaf page of the schema table. */
+    page[IMAGE_HEADER_BYTES] = 0x0d;
+    put16(page + IMAGE_HEADER_BYTES + 5, STORE_PAGE_BYTES);
+    return page;
+}
+
+enum image_state
+image_state(const uint8_t *header, size_t header_bytes, int64_t file_bytes)
+{
+    if (header_bytes >= IMAGE_HEADER_BYTES && memcmp(header, "SQLite format 3", 16) == 0)
+        return header[IMAGE_MARK_OFFSET] == IMAGE_MARK ? IMAGE_MARKED : IMAGE_SOUND;
+    if (file_bytes > STORE_PAGE_BYTES)
+        return IMAGE_SOUND;                /* SQLite will say that this is no database */
+    for (size_t i = 0; i < header_bytes; i++)
+        if (header[i] != 0)
+            return IMAGE_SOUND;
+    return IMAGE_MISSING;
+}

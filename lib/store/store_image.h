@@ -1,0 +1,26 @@
+/* store_image — the first page of an empty database in WAL mode, and what the bytes at the start of a file tell. */
+#ifndef DORMOUSE_STORE_IMAGE_H
+#define DORMOUSE_STORE_IMAGE_H
+
+#include "lib/base/macros.h"
+#include "lib/store/store_limits.h"
+
+#define IMAGE_HEADER_BYTES  100            /* SQLite's database header, file format 1.3 */
+#define IMAGE_MODE_OFFSET   18             /* write version */
+#define IMAGE_MODE_JOURNAL  1
+#define IMAGE_MARK_OFFSET   72             /* first byte of "reserved for expansion"; SQLite neither reads nor writes it */
+#define IMAGE_MARK          0xd0           /* this file's name may not be on disk yet */
+#define WAL_HEADER_BYTES    32
+#define WAL_SEQUENCE_OFFSET 12             /* how often the WAL was restarted after a checkpoint, big-endian */
+
+/* The page: STORE_PAGE_BYTES bytes, the same for all. */
+const uint8_t *image_page(void);
+
+enum image_state {
+    IMAGE_SOUND,                           /* a database, or something SQLite must judge */
+    IMAGE_MARKED,                          /* a database whose folders were not synced */
+    IMAGE_MISSING                          /* too short or all zero: its first page was never made durable */
+};
+enum image_state image_state(const uint8_t *header, size_t header_bytes, int64_t file_bytes);
+
+#endif

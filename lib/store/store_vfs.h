@@ -1,0 +1,54 @@
+/*
+ * store_vfs — SQLite's only way to the disk, over lib/sys.
+ *
+ * Promise: a commit's xSync returns success only when the WAL, the database file and the folders that name them are all on
+ * disk. A file whose write or sync failed refuses everything after (vfs_failure): nobody syncs the same descriptor again.
+ * Nothing is created before the first byte is written: an absent database reads as an empty one in WAL mode.
+ *
+ * Every write to a WAL passes vfs_observe()'s function, in order, before it reaches the disk: the door for a node-wide journal.
+ * Not here: locks between threads (there is one thread), shared memory (locking is exclusive, the WAL index is in our heap).
+ */
+#ifndef DORMOUSE_STORE_VFS_H
+#define DORMOUSE_STORE_VFS_H
+
+#include <sqlite3.h>
+
+#include "lib/base/bytes.h"
+#include "lib/base/err.h"
+
+/* Registers with SQLite and sets the heap limits. Any number of times. */
+void vfs_init(void);
+
+enum vfs_trouble {
+    VFS_WELL,
+    VFS_DISK_FULL,
+    VFS_IO,
+    VFS_DAMAGED                            /* a WAL lost the database it continues */
+};
+struct vfs_failure {
+    enum vfs_trouble trouble;
+    int              sys_errno;
+};
+/* What went wrong on the files of DB since it was opened; sticky unless VFS_WELL. */
+struct vfs_failure vfs_failure(sqlite3 *db);
+/* errno of the last syscall that failed on the files of DB, sticky or not; 0 for none. */
+int vfs_last_errno(sqlite3 *db);
+/* Whether the database exists only in our heads so far. */
+bool vfs_is_unborn(sqlite3 *db);
+/* Whether the file came to us in rollback-journal mode (an import). */
+bool vfs_is_journalled(sqlite3 *db);
+/* Pages in the WAL that the database file lacks, at most. */
+int64_t vfs_wal_bytes(sqlite3 *db);
+/* How often a WAL write of DB was made durable. */
+uint64_t vfs_sync_count(sqlite3 *db);
+
+typedef void vfs_observer(void *owner, int64_t at, struct bytes data);
+void vfs_observe(sqlite3 *db, vfs_observer *fn, void *owner);
+
+/* Makes FOLDER exist (with the folders above it) and, when DURABLE, known to the disk. */
+MUST_USE bool vfs_folder_create(const char *folder, int *out_errno);
+/* Makes the names inside FOLDER durable, and FOLDER's own and those above it when ALSO_ABOVE. */
+enum vfs_reach { VFS_FOLDER_ONLY, VFS_FOLDERS_ABOVE };
+MUST_USE bool vfs_folder_sync(const char *folder, enum vfs_reach reach, int *out_errno);
+
+#endif
