@@ -4,9 +4,11 @@
  * The supervisor opens one group of ours; each room's child joins a group beneath it before it drops its privileges.
  * v2 allows processes in leaves only, so the supervisor (and the command line that started it) moves into a leaf first.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #define FILE_MAX        (64 * 1024)    /* /proc/self/mountinfo of a busy host */
 #define CPU_PERIOD_US   100000         /* the kernel's default period */
 #define LEAF            "supervisor"
+#define PREFIX          "dormouse-"
 
 enum controller { CTL_MEMORY, CTL_CPU, CTL_PIDS, CONTROLLERS };
 static const char *const controller_names[CONTROLLERS] = { "memory", "cpu", "pids" };
@@ -193,6 +196,33 @@ open_v2(void)
     return true;
 }
 
+/* Groups that a killed supervisor left behind: named after its process id, empty since its rooms died with it. */
+static void
+stale_remove(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        char path[PATH_MAX];
+        long pid = strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 ? strtol(entry->d_name + strlen(PREFIX), NULL, 10) : 0;
+        DIR *rooms;
+
+        if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        rooms = opendir(path);
+        while (rooms != NULL && (entry = readdir(rooms)) != NULL)
+            if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+                (void)unlinkat(dirfd(rooms), entry->d_name, AT_REMOVEDIR);   /* not empty: still in use, stays */
+        if (rooms != NULL)
+            (void)closedir(rooms);
+        (void)rmdir(path);
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+}
+
 static bool
 open_v1(void)
 {
@@ -202,7 +232,8 @@ open_v1(void)
         group.base[i][0] = '\0';
         if (!hierarchy_find(controller_names[i], folder, sizeof folder))
             continue;
-        (void)snprintf(group.base[i], sizeof group.base[i], "%s/dormouse-%d", folder, (int)getpid());
+        (void)snprintf(group.base[i], sizeof group.base[i], "%s/" PREFIX "%d", folder, (int)getpid());
+        stale_remove(folder);
         if (folder_make(group.base[i])) {
             group.kind = GROUP_V1;
             continue;

@@ -58,6 +58,24 @@ folder_of_program(struct err *err)
     return strdup(path);
 }
 
+/* Installed beside bin/, or in the build tree two folders up. When there is none, the build worker says so. */
+static char *
+runtime_find(const char *bin)
+{
+    static const char *const places[] = { "../js/runtime.js", "../../js/runtime.js" };
+    char path[PATH_MAX + 32];
+
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        char *real;
+
+        (void)snprintf(path, sizeof path, "%s/%s", bin, places[i]);
+        real = realpath(path, NULL);
+        if (real != NULL)
+            return real;
+    }
+    return strdup("");
+}
+
 static uint16_t
 cores_count(void)
 {
@@ -152,6 +170,8 @@ supervisor_config_load(struct supervisor_config **out_config, const char *path, 
          (config->bin = folder_of_program(err)) != NULL;
     if (ok)
         read_shared(config, conf);
+    if (ok)
+        config->runtime = runtime_find(config->bin);
     conf_destroy(&conf);
     if (!ok)
         supervisor_config_destroy(&config);
@@ -170,6 +190,7 @@ supervisor_config_destroy(struct supervisor_config **config)
     free((*config)->data);
     free((*config)->admin);
     free((*config)->bin);
+    free((*config)->runtime);
     buf_fini(&(*config)->shared_json);
     free(*config);
     *config = NULL;

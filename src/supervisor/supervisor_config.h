@@ -13,6 +13,7 @@ struct supervisor_config {
     char          *data;           /* owned; absolute, no trailing slash */
     char          *admin;          /* owned; absolute path of the admin socket */
     char          *bin;            /* owned; folder of the rooms' programs: our own */
+    char          *runtime;        /* owned; the runtime library that build workers evaluate: js/runtime.js near our own folder */
     char          *listen[LISTENERS_MAX];   /* owned; NULL-terminated when fewer */
     size_t         listen_count;
     uint16_t       workers;        /* per app, unless its deploy says otherwise */

@@ -29,8 +29,8 @@ conf_of_worker(const struct house_room *room, const char *json, struct buf *out)
     buf_append(out, json, len - 1);
     buf_printf(out, "%s\"slot\":%u,\"slots\":%u", len == 2 ? "" : ",", room->build_conf != NULL ? 0u : (unsigned)room->index,
                (unsigned)room->slots);
-    buf_printf(out, ",\"sandbox\":\"%s\",\"jail\":{\"write\":[\"%s/apps/%s\"]}}", jail_mode_name(config->sandbox), config->data,
-               room->app);
+    buf_printf(out, ",\"runtime\":\"%s\",\"sandbox\":\"%s\",\"jail\":{\"write\":[\"%s/apps/%s\"]}}", config->runtime,
+               jail_mode_name(config->sandbox), config->data, room->app);
 }
 
 static void
