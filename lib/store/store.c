@@ -10,6 +10,9 @@
 #include "lib/store/store_internal.h"
 
 #define DB_NAME "/db.sqlite"
+#define CONSTRAINTS_VIOLATED                                                                                           \
+    "Durable Object was reset and rolled back to its last known good state because the application left the database " \
+    "in a state where constraints were violated"
 
 static bool store_setup(struct store *store, struct err *err);
 static void store_break(struct store *store, const struct err *err);
@@ -378,6 +381,13 @@ store_begin(struct store *store, struct err *err)
     return true;
 }
 
+static bool
+turn_failed(struct store *store)
+{
+    store_rollback(store);
+    return false;
+}
+
 bool
 store_commit(struct store *store, uint64_t *out_seq, struct err *err)
 {
@@ -387,9 +397,12 @@ store_commit(struct store *store, uint64_t *out_seq, struct err *err)
         return false;
     if (store->in_txn && store->depth == 0) {
         syncs = vfs_sync_count(store->db);
-        if (!store_cursors_drain(store, err) || !store_own_run(store, OWN_COMMIT, err)) {
-            store_rollback(store);
-            return false;
+        if (!store_cursors_drain(store, err))
+            return turn_failed(store);
+        if (!store_own_run(store, OWN_COMMIT, err)) {
+            if ((sqlite3_errcode(store->db) & 0xff) == SQLITE_CONSTRAINT)
+                (void)err_add(err, CONSTRAINTS_VIOLATED);   /* deferred foreign keys are checked here; false is returned below */
+            return turn_failed(store);
         }
         store->in_txn = false;
         if (vfs_sync_count(store->db) != syncs)

@@ -2,7 +2,7 @@
 #ifndef DORMOUSE_STORE_LIMITS_H
 #define DORMOUSE_STORE_LIMITS_H
 
-#define STORE_VALUE_MAX_BYTES     (4 * 1024 * 1024)  /* workerd: SQLITE_LIMIT_LENGTH, one row, string or blob */
+#define STORE_VALUE_MAX_BYTES     8388642            /* workerd, measured: SQLITE_LIMIT_LENGTH, one row, string or blob */
 #define STORE_SQL_MAX_BYTES       100000             /* workerd: one call's SQL text */
 #define STORE_COLUMNS_MAX         100                /* workerd */
 #define STORE_BINDINGS_MAX        100                /* workerd */
