@@ -12,7 +12,7 @@ function show(name) {
     const { value, count, recent } = await answer.json();
     number.textContent = value;
     const signed = recent.map((row) => (row.amount > 0 ? `+${row.amount}` : `−${-row.amount}`));
-    history.textContent = count ? `${count} changes, newest first: ${signed.join(" ")}` : "No changes yet";
+    history.textContent = count ? `${count} ${count === 1 ? "change" : "changes, newest first"}: ${signed.join(" ")}` : "No changes yet";
   };
 
   title.textContent = name;

@@ -83,12 +83,12 @@ function Form({ arm }: { arm: (text: string, when: When) => void }) {
   return (
     <form className="card row" style={{ alignItems: "end" }} onSubmit={submit}>
       <label className="grow">Remind me to<input name="text" required maxLength={200} defaultValue="drink some water" /></label>
-      <label>When
+      <label className="grow">When
         <select name="kind" value={kind} onChange={(event) => choose(event.target.value as When["kind"])}>
           {Object.entries(KINDS).map(([key, text]) => <option key={key} value={key}>{text}</option>)}
         </select>
       </label>
-      <label>{LABELS[kind]}<input name="value" required type={type} min="1" value={value} onChange={(event) => setValue(event.target.value)} /></label>
+      <label className="grow">{LABELS[kind]}<input name="value" required type={type} min="1" value={value} onChange={(event) => setValue(event.target.value)} /></label>
       <button>Arm it</button>
     </form>
   );
