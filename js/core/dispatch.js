@@ -43,45 +43,52 @@ function webSocketError(call, socket, message) {
   else host.done(call, 0);
 }
 
-function handle(event, a, b, c, d, e, f, g, h) {
-  switch (event) {
-    case ENTRY: return onEntry(a, b, c, d, e, f, g, h);
-    case FETCH: return onFetch(a, b, c, d, e, f, g, h);
-    case REPLY: return onReply(a, b, c, d, e, f, g);
-    case RPC: return onRpc(a, b, c);
-    case REPLY_RPC: return onReplyRpc(a, b);
-    case WS_MESSAGE: return webSocketMessage(a, b, c);
-    case TIMER: return a % 2 === 0 ? onCoreTimer(a) : onTimer(a);
-    case BODY: return onBody(a, b, c);
-    case BODY_END: return onBodyEnd(a, b, c);
-    case DRAIN: return onDrain(a, b);
-    case FAIL: return onFail(a, b, c, d);
-    case CANCELLED: return onCancelled(a);
-    case BODY_CANCELLED: return onBodyCancelled(a, b);
-    case ALARM: return onAlarm(a, b, c);
-    case WS_CLOSE: return webSocketClose(a, b, c, d, e);
-    case WS_ERROR: return webSocketError(a, b, c);
-    case SYNCED: return onSynced(a);
-    case SCHEDULED: return onScheduled(a, b, c);
-    case EMAIL: return onEmail(a, b, c);
-    case REJECTION: return onRejection(a, b);
-    case BOOT_ENTRY:
-      phase.awake = true;
-      return bootEntry(a, b);
-    case BOOT_AGENT:
-      phase.awake = true;
-      isAgent = true;
-      return bootAgent(a, b, c, d, e, f);
-    default:
-      host.log(2, `unknown event ${event}`);
-      return undefined;
-  }
+function bootEntryHeap(envJson, compatJson) {
+  phase.awake = true;
+  bootEntry(envJson, compatJson);
 }
 
+function bootAgentHeap(envJson, compatJson, className, id, name, props) {
+  phase.awake = true;
+  isAgent = true;
+  bootAgent(envJson, compatJson, className, id, name, props);
+}
+
+function timer(id) {
+  if (id % 2 === 0) onCoreTimer(id);
+  else onTimer(id);
+}
+
+const handlers = [];
+handlers[BOOT_ENTRY] = bootEntryHeap;
+handlers[BOOT_AGENT] = bootAgentHeap;
+handlers[ENTRY] = onEntry;
+handlers[FETCH] = onFetch;
+handlers[RPC] = onRpc;
+handlers[ALARM] = onAlarm;
+handlers[WS_MESSAGE] = webSocketMessage;
+handlers[WS_CLOSE] = webSocketClose;
+handlers[WS_ERROR] = webSocketError;
+handlers[SCHEDULED] = onScheduled;
+handlers[EMAIL] = onEmail;
+handlers[REPLY] = onReply;
+handlers[REPLY_RPC] = onReplyRpc;
+handlers[FAIL] = onFail;
+handlers[BODY] = onBody;
+handlers[BODY_END] = onBodyEnd;
+handlers[DRAIN] = onDrain;
+handlers[CANCELLED] = onCancelled;
+handlers[BODY_CANCELLED] = onBodyCancelled;
+handlers[TIMER] = timer;
+handlers[SYNCED] = onSynced;
+handlers[REJECTION] = onRejection;
+
+/* An event this library does not know is a host of another version: logged, not fatal. */
 export function dispatch(event, a, b, c, d, e, f, g, h) {
   try {
-    handle(event, a, b, c, d, e, f, g, h);
+    handlers[event](a, b, c, d, e, f, g, h);
   } catch (error) {
-    logUncaught(error);
+    if (handlers[event] === undefined) host.log(2, `unknown event ${event}`);
+    else logUncaught(error);
   }
 }

@@ -15,8 +15,25 @@ const NO_UPGRADE_TEXT = "Worker tried to return a WebSocket in a response to a r
 const NO_RESPONSE_TEXT = "Incorrect type for Promise: the Promise did not resolve to 'Response'.";
 
 /* The Request of an incoming call. */
-export function incoming(call, method, url, headers, bodyMode_, body, cf) {
-  return makeRequest(method, url, headers, bodyMode_, bodyMode_ === BODY_STREAM ? new BodySource(call, RECEIVED, body) : body, cf, call);
+export function incoming(call, method, url, headers, mode, body, meta) {
+  const given = mode === BODY_STREAM ? new BodySource(call, RECEIVED, body) : body;
+  return makeRequest(method, url, headers, mode, given, meta === "" ? meta : cfOf(meta), call);
+}
+
+/* META is the cf object itself, or holds it. Most requests bring the same text as the one before. */
+let lastMeta = "";
+let lastCf = "";
+
+function cfOf(meta) {
+  if (meta === lastMeta) return lastCf;
+  let text = meta;
+  if (meta.startsWith('{"cf":')) {
+    const { cf } = JSON.parse(meta);
+    text = cf === undefined ? "" : JSON.stringify(cf);
+  }
+  lastMeta = meta;
+  lastCf = text;
+  return text;
 }
 
 /* fetch() of TARGET: an instance (isClass) or an object of handlers. May return a promise. */

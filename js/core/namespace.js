@@ -13,6 +13,8 @@ let hexOf;
 /* An id; made by a namespace or for ctx.id. */
 export class DurableObjectId {
   #hex;
+  name = undefined;
+  jurisdiction = undefined;
 
   constructor(made, hex, name, jurisdiction) {
     if (made !== MADE) throw illegalConstructor();

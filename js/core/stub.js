@@ -51,12 +51,15 @@ export class Fetcher {
 Object.setPrototypeOf(Fetcher.prototype, wildcard);
 Object.defineProperty(Fetcher.prototype, Symbol.toStringTag, { value: "Fetcher", configurable: true });
 
-export class DurableObjectStub extends Fetcher {
+/* Made for every get(): not derived by `extends`, whose constructors cost more; the prototype chain is set below. */
+export class DurableObjectStub {
+  name = undefined;                        /* fields: a mere assignment would ask the whole chain, and so the Proxy */
+  id = undefined;
   #ns;
   #hex;
 
   constructor(made, ns, id, hex) {
-    super(made);
+    if (made !== MADE) throw illegalConstructor();
     this.name = id.name;
     this.id = id;
     this.#ns = ns;
@@ -79,6 +82,8 @@ export class DurableObjectStub extends Fetcher {
     }, received, this.#hex, undefined);
   }
 }
+Object.setPrototypeOf(DurableObjectStub, Fetcher);
+Object.setPrototypeOf(DurableObjectStub.prototype, Fetcher.prototype);
 Object.defineProperty(DurableObjectStub, "name", { value: "DurableObject" });
 Object.defineProperty(DurableObjectStub.prototype, Symbol.toStringTag, { value: "DurableObject", configurable: true });
 
