@@ -43,13 +43,16 @@ export async function serve(t, dir, options = {}) {
   return server;
 }
 
-export async function start(dir, { data, env = {}, args = [], port = 0 } = {}) {
-  if (IS_WORKERD && readProject(dir).build) await runBuild(dir);
-  if (IS_WORKERD) return asServer(await startWorkerd({ dir, data, port }), { dir, data });
-  return startDormouse(dir, { data, env, args, port });
+export function start(dir, options) {
+  return IS_WORKERD ? startPeer(dir, options) : startDormouse(dir, options);
 }
 
-async function startDormouse(dir, { data, env, args, port }) {
+export async function startPeer(dir, { data, port = 0, evict = true }) {
+  if (readProject(dir).build) await runBuild(dir);
+  return asServer(await startWorkerd({ dir, data, port, evict }), { dir, data, stopSignal: "SIGKILL" }); // it would wait for open sockets for ever
+}
+
+export async function startDormouse(dir, { data, env = {}, args = [], port = 0 }) {
   const child = spawn(DORMOUSE, ["dev", dir, "--port", String(port), "--data", data, "--no-watch", ...args], {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: "1", ...env },
@@ -78,7 +81,7 @@ async function startDormouse(dir, { data, env, args, port }) {
 const READY = /https?:\/\/[^\s/]+:(\d+)/;
 
 /* A started server, whichever it is. */
-function asServer({ port, url, process: child, output }, { dir, data }) {
+function asServer({ port, url, process: child, output }, { dir, data, stopSignal = "SIGTERM" }) {
   const ended = child.exitCode !== null ? Promise.resolve() : once(child, "exit");
   const server = {
     port, url, output, data, dir, pid: child.pid, ended,
@@ -94,7 +97,7 @@ function asServer({ port, url, process: child, output }, { dir, data }) {
     rooms: (name) => descendants(child.pid).filter((one) => one.room === name),
     async stop() {
       const family = descendants(child.pid);
-      if (child.exitCode === null && child.signalCode === null) child.kill(IS_WORKERD ? "SIGKILL" : "SIGTERM"); // workerd waits for open sockets for ever
+      if (child.exitCode === null && child.signalCode === null) child.kill(stopSignal);
       await withTimeout(ended, STOP_MS_MAX, () => `the server did not stop:\n${output.join("\n")}`).catch((error) => { killTree(child.pid); throw error; });
       await allGone(family);
     },
