@@ -257,8 +257,8 @@ store_fail(struct store *store, int rc, struct err *err)
         buf_append_str(&text, store->refusal);
     else
         store_message(store->db, rc, &text);
-    (void)err_set(&local, code, code == ERR_IO || code == ERR_DISK_FULL ? vfs_last_errno(store->db) : 0, "%s",
-                  buf_cstr(&text));
+    (void)err_set(&local, code, 0, "%s", buf_cstr(&text));   /* the agent must see exactly this: no errno behind it */
+    local.sys_errno = code == ERR_IO || code == ERR_DISK_FULL ? vfs_last_errno(store->db) : 0;
     buf_fini(&text);
     /* SQLite undoes the whole transaction after some failures. What the agent did before is gone: it must start over. */
     if (code == ERR_CORRUPT || vfs_failure(store->db).trouble != VFS_WELL ||
