@@ -3,7 +3,7 @@
  */
 import { host, phase } from "../../js/core/host.js";
 import * as web from "../../js/web/index.js";
-import { modules } from "../../js/node/index.js";
+import { nodeGlobals, modules } from "../../js/node/index.js";
 
-web.installWeb(host, {});
+web.installWeb(host, nodeGlobals);
 Object.assign(globalThis.__world, { host, phase, web, modules, onTimer: web.onTimer });
