@@ -47,7 +47,26 @@ skip(struct bytes in, size_t at, uint8_t kind)
     return at;
 }
 
-/* Neither a number at the end (an address) nor "xn--" (to be checked) nor nothing. */
+/* Four decimal numbers up to 255 without leading zeros: what the slow parser would write. */
+static bool
+is_canonical_ipv4(struct bytes host)
+{
+    size_t at = 0;
+
+    for (int part = 0; part < 4; part++) {
+        size_t start = at;
+        unsigned value = 0;
+        while (at < host.len && at < start + 3 && host.data[at] >= '0' && host.data[at] <= '9')
+            value = value * 10 + (host.data[at++] - '0');
+        if (at == start || value > 255 || (host.data[start] == '0' && at > start + 1))
+            return false;
+        if (part < 3 && (at == host.len || host.data[at++] != '.'))
+            return false;
+    }
+    return at == host.len;
+}
+
+/* A canonical address, or a name: no number at the end (it might be an address), nor "xn--" (to be checked), nor nothing. */
 static bool
 is_plain_host(struct bytes host)
 {
@@ -58,7 +77,7 @@ is_plain_host(struct bytes host)
     while (label > 0 && host.data[label - 1] != '.')
         label--;
     if (host.data[label] >= '0' && host.data[label] <= '9')
-        return false;
+        return is_canonical_ipv4(host);
     return host.len < 4 || memmem(host.data, host.len, "xn--", 4) == NULL;
 }
 
