@@ -200,6 +200,12 @@ engine_cpu_limit(int64_t until_cpu_us)
     cpu_limit_us = until_cpu_us;
 }
 
+bool
+engine_cpu_is_over(void)
+{
+    return cpu_limit_us != 0 && clock_cpu_us() >= cpu_limit_us;
+}
+
 /* ---- imports of the module ---- */
 
 u32
@@ -217,7 +223,7 @@ Z_envZ_host_get_timezone_offset(struct Z_env_instance_t *e, u32 lo, u32 hi)
 u32
 Z_envZ_host_interrupt(struct Z_env_instance_t *e)
 {
-    if (cpu_limit_us != 0 && clock_cpu_us() >= cpu_limit_us)
+    if (engine_cpu_is_over())
         engine_trap(TRAP_CPU);
     return 0;
 }

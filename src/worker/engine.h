@@ -35,6 +35,7 @@ void guest_scratch_reset(void);
 
 /* The turn's CPU limit: checked by the interrupt handler. 0: none. */
 void engine_cpu_limit(int64_t until_cpu_us);
+bool engine_cpu_is_over(void);     /* for C code that runs long on the guest's behalf (a SQL statement) */
 /* Runs pending jobs until none is left; false: one threw (the exception is dropped after REJECTION handling). */
 void engine_run_jobs(void);
 

@@ -16,6 +16,7 @@
 #define ENGINE_TABLE_SIZE 532                     /* entries of the function table before ours */
 #define ENGINE_FN_PROMISE_THEN w2c_f438
 #define ENGINE_JOB_PROMISE_REACTION 24            /* table index of promise_reaction_job: its context is captured by then */
+#define ENGINE_JOB_MICROTASK 93                   /* table index of the job behind queueMicrotask(fn): calls its argument */
 #define ENGINE_OFF_GC_OBJ_LIST 596                /* JSRuntime.gc_obj_list */
 
 /* NaN boxing on a 32-bit heap: tag in the upper half. */

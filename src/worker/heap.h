@@ -31,6 +31,7 @@ MUST_USE bool template_build(int fd, const struct template_source *source, struc
 MUST_USE bool template_open(struct template **out_template, int fd, struct bytes runtime_js, struct err *err);
 void template_ref(struct template *t);
 void template_unref(struct template **t);          /* unmapped with the last reference */
+void template_retire(struct template *t);          /* no new heaps: the pool lets go of it */
 size_t template_bytes(const struct template *t);
 
 /* ---- heaps ---- */

@@ -475,6 +475,12 @@ template_unref(struct template **t_ptr)
     free(t);
 }
 
+void
+template_retire(struct template *t)
+{
+    heap_pool_forget(t);
+}
+
 size_t
 template_bytes(const struct template *t)
 {

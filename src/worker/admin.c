@@ -1,0 +1,385 @@
+/* admin — see admin.h. Answers carry {"ok": true, …} or {"ok": false, "error": sentence}; a bad question never ends the link. */
+#include "src/worker/admin.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/ident/ident.h"
+#include "lib/store/store.h"
+#include "src/worker/agent.h"
+#include "src/worker/deploy.h"
+#include "src/worker/heap.h"
+#include "src/worker/log.h"
+#include "src/worker/worker.h"
+
+#define ADMIN_ROWS_MAX 1000            /* of one answer: a page of a terminal many times over */
+#define ADMIN_REPLY_BYTES_MAX (900 * 1024)
+
+static json_t *
+failure(const char *sentence)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "ok", json_false());
+    json_object_set_new(o, "error", json_string(sentence));
+    return o;
+}
+
+static json_t *
+text_json(struct bytes b)
+{
+    json_t *s = json_stringn((const char *)b.data, b.len);
+
+    return s != NULL ? s : json_string("(not UTF-8)");
+}
+
+/* The agent a question is about: its structure when in memory, or one made for this question. */
+struct subject {
+    struct agent *agent;
+    struct store *store;               /* its open store, or our own */
+    bool          is_own_store;
+};
+
+static bool
+subject_find(const json_t *q, struct subject *s, struct err *err)
+{
+    const char *class_name = json_string_value(json_object_get(q, "class")), *hex = json_string_value(json_object_get(q, "id"));
+    const char *name = json_string_value(json_object_get(q, "name"));
+    struct agent_id id;
+
+    if (class_name == NULL || hex == NULL || !agent_id_from_hex(&id, bytes_of(hex)))
+        return err_set(err, ERR_USAGE, 0, "the question names no class and id");
+    if (worker.deploy == NULL || !deploy_has_class(worker.deploy, bytes_of(class_name)))
+        return err_set(err, ERR_NOT_FOUND, 0, "the app exports no class '%s'", class_name);
+    if (agent_id_slot(&id, worker.slots) != worker.slot)
+        return err_set(err, ERR_USAGE, 0, "another worker runs that agent");
+    s->agent = agent_get(bytes_of(class_name), &id, bytes_of(name));
+    return true;
+}
+
+static bool
+subject_open(struct subject *s, struct err *err)
+{
+    char folder[4096];
+
+    if (s->agent->store != NULL) {
+        s->store = s->agent->store;
+        return true;
+    }
+    s->is_own_store = true;
+    return store_open(&s->store, agent_folder(s->agent, folder, sizeof folder), NULL, err);
+}
+
+static void
+subject_done(struct subject *s)
+{
+    if (s->is_own_store && s->store != NULL)
+        store_close(&s->store);
+    if (s->agent != NULL && s->agent->state == AGENT_ABSENT)
+        (void)agent_evict(s->agent);
+}
+
+static json_t *
+value_json(const struct store_value *v)
+{
+    switch (v->type) {
+    case STORE_INTEGER: return json_integer(v->integer);
+    case STORE_REAL: return json_real(v->real);
+    case STORE_TEXT: return text_json(v->bytes);
+    case STORE_BLOB: {
+        struct buf hex = { 0 };
+        json_t *o = json_object();
+
+        for (size_t i = 0; i < v->bytes.len && i < 256; i++)
+            buf_printf(&hex, "%02x", v->bytes.data[i]);
+        json_object_set_new(o, "blob", json_string(buf_cstr(&hex)));
+        json_object_set_new(o, "bytes", json_integer((json_int_t)v->bytes.len));
+        buf_fini(&hex);
+        return o;
+    }
+    default: return json_null();
+    }
+}
+
+static struct store_value
+value_from_json(const json_t *v)
+{
+    if (json_is_integer(v))
+        return (struct store_value){ .type = STORE_INTEGER, .integer = json_integer_value(v) };
+    if (json_is_real(v))
+        return (struct store_value){ .type = STORE_REAL, .real = json_real_value(v) };
+    if (json_is_string(v))
+        return (struct store_value){ .type = STORE_TEXT, .bytes = bytes_from(json_string_value(v), json_string_length(v)) };
+    if (json_is_boolean(v))
+        return (struct store_value){ .type = STORE_INTEGER, .integer = json_is_true(v) };
+    return (struct store_value){ .type = STORE_NULL };
+}
+
+/* Rows of CURSOR as arrays; *out_cut when there were more than an answer holds. */
+static bool
+rows_json(struct store_cursor *cursor, json_t *rows, bool *out_cut, struct err *err)
+{
+    *out_cut = false;
+    while (store_cursor_has_row(cursor)) {
+        json_t *row = json_array();
+
+        if (json_array_size(rows) >= ADMIN_ROWS_MAX) {
+            json_decref(row);
+            *out_cut = true;
+            return true;
+        }
+        for (unsigned i = 0; i < store_cursor_columns(cursor); i++) {
+            struct store_value v;
+
+            store_cursor_value(cursor, i, &v);
+            json_array_append_new(row, value_json(&v));
+        }
+        json_array_append_new(rows, row);
+        if (!store_cursor_next(cursor, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+query(struct store *store, const char *sql, const json_t *bindings, json_t *out, struct err *err)
+{
+    struct store_value values[100];    /* the platform's limit of bound parameters */
+    size_t n = json_array_size(bindings) < ARRAY_LEN(values) ? json_array_size(bindings) : ARRAY_LEN(values);
+    struct store_cursor *cursor = NULL;
+    json_t *columns = json_array(), *rows = json_array();
+    bool is_cut = false, ok;
+
+    for (size_t i = 0; i < n; i++)
+        values[i] = value_from_json(json_array_get(bindings, i));
+    ok = store_query(store, bytes_of(sql), values, n, &cursor, err) && rows_json(cursor, rows, &is_cut, err);
+    if (ok) {
+        for (unsigned i = 0; i < store_cursor_columns(cursor); i++)
+            json_array_append_new(columns, text_json(store_cursor_name(cursor, i)));
+        json_object_set(out, "columns", columns);
+        json_object_set(out, "rows", rows);
+        json_object_set_new(out, "rows_read", json_integer((json_int_t)store_cursor_rows_read(cursor)));
+        json_object_set_new(out, "rows_written", json_integer((json_int_t)store_cursor_rows_written(cursor)));
+        json_object_set_new(out, "truncated", json_boolean(is_cut));
+    }
+    json_decref(columns);
+    json_decref(rows);
+    if (cursor != NULL)
+        store_cursor_close(&cursor);
+    return ok;
+}
+
+static bool
+op_sql(const json_t *q, struct subject *s, json_t *out, struct err *err)
+{
+    const char *sql = json_string_value(json_object_get(q, "query"));
+    uint64_t seq;
+
+    if (sql == NULL)
+        return err_set(err, ERR_USAGE, 0, "the question has no query");
+    if (!subject_open(s, err))
+        return false;
+    if (store_depth(s->store) > 0)
+        return err_set(err, ERR_UNAVAILABLE, 0, "the agent is inside a transaction; try again");
+    if (query(s->store, sql, json_object_get(q, "bindings"), out, err))
+        return store_commit(s->store, &seq, err);
+    store_rollback(s->store);
+    return false;
+}
+
+static const char *
+state_name(const struct agent *a)
+{
+    static const char *const names[AGENT_STATES] = { "absent", "waking", "waking", "awake" };
+
+    return names[a->state];
+}
+
+static void
+show_tables(struct store *store, json_t *out)
+{
+    struct store_cursor *cursor = NULL;
+    struct err err = { 0 };
+    json_t *names = json_object(), *tables = json_array();
+    size_t i;
+    json_t *row;
+
+    if (query(store, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\' ORDER BY name", NULL, names,
+              &err)) {
+        json_array_foreach(json_object_get(names, "rows"), i, row) {
+            const char *name = json_string_value(json_array_get(row, 0));
+            struct buf sql = { 0 };
+            json_t *t = json_object(), *count = json_object();
+
+            buf_append_str(&sql, "SELECT count(*) FROM \"");
+            for (const char *c = name; c != NULL && *c != '\0'; c++) {
+                if (*c == '"')
+                    buf_append_byte(&sql, '"');
+                buf_append_byte(&sql, (uint8_t)*c);
+            }
+            buf_append_str(&sql, "\"");
+            json_object_set_new(t, "name", json_string(name != NULL ? name : ""));
+            if (query(store, buf_cstr(&sql), NULL, count, &err))
+                json_object_set(t, "rows", json_array_get(json_array_get(json_object_get(count, "rows"), 0), 0));
+            json_array_append_new(tables, t);
+            json_decref(count);
+            buf_fini(&sql);
+        }
+    }
+    (void)cursor;
+    json_object_set_new(out, "tables", tables);
+    json_decref(names);
+}
+
+static bool
+count_pair(void *owner, struct bytes key, struct bytes value)
+{
+    ++*(json_int_t *)owner;
+    return true;
+}
+
+static bool
+op_show(const json_t *q, struct subject *s, json_t *out, struct err *err)
+{
+    struct agent *a = s->agent;
+    struct buf why = { 0 }, name = { 0 };
+    int64_t alarm = STORE_ALARM_NONE, bytes = 0;
+    json_int_t pairs = 0;
+    struct store_range all = { 0 };
+    bool has_name = false;
+    char hex[65];
+
+    if (!subject_open(s, err))
+        return false;
+    if (!store_alarm_get(s->store, &alarm, err) || !store_size(s->store, &bytes, err) ||
+        !store_kv_list(s->store, &all, count_pair, &pairs, err) || !store_name_get(s->store, &name, &has_name, err)) {
+        buf_fini(&name);
+        return false;
+    }
+    agent_id_to_hex(&a->id, hex);
+    json_object_set_new(out, "id", json_string(hex));
+    json_object_set_new(out, "class", json_string(a->class_name));
+    json_object_set_new(out, "name", has_name ? text_json(buf_view(&name)) : a->name != NULL ? json_string(a->name) : json_null());
+    json_object_set_new(out, "state", json_string(state_name(a)));
+    json_object_set_new(out, "alarm", alarm == STORE_ALARM_NONE ? json_null() : json_integer(alarm));
+    json_object_set_new(out, "database_bytes", json_integer(bytes));
+    json_object_set_new(out, "kv_keys", json_integer(pairs));
+    json_object_set_new(out, "sockets", json_integer(a->sockets != NULL ? (json_int_t)umap_count(a->sockets) : 0));
+    json_object_set_new(out, "exists", json_boolean(bytes > 0));
+    if (a->heap != NULL) {
+        agent_why_awake(a, &why);
+        json_object_set_new(out, "activity", json_string(buf_cstr(&why)));
+        json_object_set_new(out, "database_memory", json_integer((json_int_t)store_memory(s->store)));
+    }
+    show_tables(s->store, out);
+    if (!store_is_dirty(s->store) || s->is_own_store)
+        store_rollback(s->store);
+    buf_fini(&why);
+    buf_fini(&name);
+    return true;
+}
+
+static bool
+op_delete(const json_t *q, struct subject *s, json_t *out, struct err *err)
+{
+    char folder[4096];
+
+    agent_reset(s->agent, ERR_APP, FAIL_RESET, "The agent was deleted by an administrator.");
+    if (!store_remove(agent_folder(s->agent, folder, sizeof folder), err))
+        return false;
+    worker_tell_born(s->agent, true);
+    return true;
+}
+
+static bool
+op_evict(const json_t *q, struct subject *s, json_t *out, struct err *err)
+{
+    struct buf why = { 0 };
+
+    if (s->agent->state != AGENT_ABSENT && !agent_is_idle(s->agent)) {
+        agent_why_awake(s->agent, &why);
+        err_set(err, ERR_UNAVAILABLE, 0, "the agent is busy: %s", buf_cstr(&why));
+        buf_fini(&why);
+        return false;
+    }
+    json_object_set_new(out, "was", json_string(state_name(s->agent)));
+    (void)agent_evict(s->agent);
+    s->agent = NULL;
+    return true;
+}
+
+static json_t *
+op_stats(void)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "ok", json_true());
+    json_object_set_new(o, "slot", json_integer(worker.slot));
+    json_object_set_new(o, "deploy", worker.deploy != NULL ? json_string(worker.deploy->hash) : json_null());
+    json_object_set_new(o, "template_bytes", json_integer(worker.deploy != NULL ? (json_int_t)template_bytes(worker.deploy->template) : 0));
+    json_object_set_new(o, "agents_in_memory", json_integer((json_int_t)bmap_count(worker.agents)));
+    json_object_set_new(o, "turns", json_integer((json_int_t)worker.turns));
+    json_object_set_new(o, "wakes", json_integer((json_int_t)worker.wakes));
+    json_object_set_new(o, "evictions", json_integer((json_int_t)worker.evictions));
+    json_object_set_new(o, "resets", json_integer((json_int_t)worker.resets));
+    return o;
+}
+
+static json_t *
+answer(const json_t *q)
+{
+    static const struct {
+        const char *op;
+        bool      (*run)(const json_t *q, struct subject *s, json_t *out, struct err *err);
+    } ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict } };
+    const char *op = json_string_value(json_object_get(q, "op"));
+    struct subject s = { 0 };
+    struct err err = { 0 };
+    json_t *out;
+
+    if (op != NULL && strcmp(op, "stats") == 0)
+        return op_stats();
+    for (size_t i = 0; op != NULL && i < ARRAY_LEN(ops); i++) {
+        if (strcmp(op, ops[i].op) != 0)
+            continue;
+        out = json_object();
+        json_object_set_new(out, "ok", json_true());
+        if (!subject_find(q, &s, &err) || !ops[i].run(q, &s, out, &err)) {
+            json_decref(out);
+            out = failure(err.message);
+        }
+        subject_done(&s);
+        return out;
+    }
+    return failure("The worker knows no such question.");
+}
+
+bool
+admin_message(struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_ADMIN m;
+    struct msg_ADMIN_REPLY reply;
+    json_t *q, *a;
+    char *text;
+
+    if (!msg_ADMIN_unpack(&m, payload, err))
+        return false;
+    q = json_loadb((const char *)m.json.data, m.json.len, 0, NULL);
+    a = json_is_object(q) ? answer(q) : failure("The question is not a JSON object.");
+    text = json_dumps(a, JSON_COMPACT);
+    if (text == NULL || strlen(text) > ADMIN_REPLY_BYTES_MAX) {
+        free(text);
+        json_decref(a);
+        a = failure("The answer is larger than 900 KB: ask for fewer rows or columns.");
+        text = json_dumps(a, JSON_COMPACT);
+    }
+    assert(text != NULL);
+    reply = (struct msg_ADMIN_REPLY){ .request = m.request, .json = bytes_of(text) };
+    msg_ADMIN_REPLY_pack(link_out(link), &reply);
+    free(text);
+    json_decref(a);
+    json_decref(q);
+    return true;
+}

@@ -1,0 +1,549 @@
+/* agent — see agent.h: life, queue, turns, idleness. Gates are in gate.c, calls in peer.c, sockets in sockets.c. */
+#include "src/worker/agent.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/loop/loop.h"
+#include "lib/store/store.h"
+#include "lib/sys/sys.h"
+#include "src/worker/alarms.h"
+#include "src/worker/deploy.h"
+#include "src/worker/heap.h"
+#include "src/worker/log.h"
+#include "src/worker/peer.h"
+#include "src/worker/sockets.h"
+#include "src/worker/timers.h"
+#include "src/worker/worker.h"
+#include "src/worker/worker_limits.h"
+
+enum { EVENT_BOOT_ENTRY = 1, EVENT_BOOT_AGENT = 2 };
+
+#define KEY_MAX (NAME_MAX_BYTES + 1 + 32)
+
+static struct bytes
+agent_key(uint8_t out[KEY_MAX], struct bytes class_name, const struct agent_id *id)
+{
+    assert(class_name.len <= NAME_MAX_BYTES);
+    if (class_name.len > 0)
+        memcpy(out, class_name.data, class_name.len);
+    out[class_name.len] = 0;
+    memcpy(out + class_name.len + 1, id->bytes, 32);
+    return bytes_from(out, class_name.len + 33);
+}
+
+static struct agent *
+create(void)
+{
+    struct agent *a = calloc(1, sizeof *a);
+
+    assert(a != NULL);
+    list_init(&a->queue);
+    list_init(&a->calls);
+    list_init(&a->outbox);
+    list_init(&a->syncs);
+    a->turn_slot = SLOT_NONE;
+    a->alarm_running_ms = STORE_ALARM_NONE;
+    a->next_incoming = 1;
+    return a;
+}
+
+struct agent *
+agent_find(struct bytes class_name, const struct agent_id *id)
+{
+    uint8_t key[KEY_MAX];
+
+    return bmap_get(worker.agents, agent_key(key, class_name, id));
+}
+
+struct agent *
+agent_get(struct bytes class_name, const struct agent_id *id, struct bytes name)
+{
+    uint8_t key[KEY_MAX];
+    struct agent *a = agent_find(class_name, id);
+
+    if (a == NULL) {
+        a = create();
+        a->id = *id;
+        a->class_name = bytes_dup(class_name);
+        bmap_put(worker.agents, agent_key(key, class_name, id), a);
+    }
+    if (a->name == NULL && name.len > 0)
+        a->name = bytes_dup(name);
+    return a;
+}
+
+struct agent *
+agent_entry(void)
+{
+    if (worker.entry == NULL) {
+        worker.entry = create();
+        worker.entry->is_entry = true;
+        worker.entry->class_name = bytes_dup(BYTES_NONE);
+    }
+    return worker.entry;
+}
+
+struct agent *
+agent_current(void)
+{
+    return heap_current_user();
+}
+
+struct event *
+event_create(void (*deliver)(struct agent *, struct event *), size_t len)
+{
+    struct event *e = calloc(1, sizeof *e + len);
+
+    assert(e != NULL);
+    e->deliver = deliver;
+    e->len = len;
+    return e;
+}
+
+static void
+event_free(struct event *e)
+{
+    free(e);
+}
+
+/* ---- the heap ---- */
+
+static struct umap *
+umap_fresh(struct umap *old)
+{
+    if (old != NULL)
+        umap_destroy(&old);
+    return umap_create();
+}
+
+struct boot {
+    struct agent *agent;
+};
+
+static void
+deliver_boot(void *arg)
+{
+    struct agent *a = ((struct boot *)arg)->agent;
+    char hex[65];
+    jsval args[6];
+    int n = 0;
+
+    args[n++] = js_new_string(bytes_of(a->deploy->env_json));
+    args[n++] = js_new_string(bytes_of(a->deploy->compat_json));
+    if (!a->is_entry) {
+        agent_id_to_hex(&a->id, hex);
+        args[n++] = js_new_string(bytes_of(a->class_name));
+        args[n++] = js_new_string(bytes_from(hex, 64));
+        args[n++] = a->name != NULL ? js_new_string(bytes_of(a->name)) : JSV_UNDEFINED;
+        args[n++] = JSV_UNDEFINED;
+    }
+    heap_dispatch(a->is_entry ? EVENT_BOOT_ENTRY : EVENT_BOOT_AGENT, n, args);
+}
+
+static const struct {
+    enum err_code code;
+    const char   *agent_text, *entry_text;
+} trap_errors[] = {
+    [TRAP_FAULT] = { ERR_LOST, "Internal error: the object's heap faulted and the object was reset.", "Internal error: the heap faulted." },
+    [TRAP_STACK] = { ERR_LOST, "The object exhausted its native stack and was reset.", "The native stack is exhausted." },
+    [TRAP_MEMORY] = { ERR_LIMIT, "Durable Object's isolate exceeded its memory limit and was reset.", "Worker exceeded memory limit." },
+    [TRAP_CPU] = { ERR_TIMEOUT, "Durable Object exceeded its CPU time limit and was reset.", "Worker exceeded CPU time limit." },
+    [TRAP_ABORT] = { ERR_APP, "Application called abort() to reset Durable Object.", "abort() was called." },
+};
+
+static void
+handle_trap(struct agent *a, enum trap trap)
+{
+    const char *text = a->is_entry ? trap_errors[trap].entry_text : trap_errors[trap].agent_text;
+
+    if (trap == TRAP_ABORT && a->abort_message != NULL)
+        text = a->abort_message;
+    else if (trap != TRAP_ABORT)
+        worker_log_agent(a, 3, "%s (%s)", text, trap_text(trap));
+    worker.resets++;
+    agent_reset(a, trap_errors[trap].code, FAIL_RESET, text);
+    free(a->abort_message);
+    a->abort_message = NULL;
+    a->abort_stops_alarm = false;
+}
+
+/* Enters the heap and runs FN(ARG) as one turn. False: the agent was reset. */
+static bool
+run_turn(struct agent *a, void (*fn)(void *), void *arg)
+{
+    enum trap trap;
+
+    a->turn = ++worker.turns;
+    a->is_running = true;
+    heap_enter(a->heap);
+    engine_cpu_limit(clock_cpu_us() + (int64_t)worker.cpu_ms * 1000);
+    trap = engine_run(fn, arg);
+    heap_leave();
+    a->is_running = false;
+    if (trap != TRAP_NONE) {
+        handle_trap(a, trap);
+        return false;
+    }
+    return gate_end_turn(a);
+}
+
+/* After booting: a constructor that threw ends the heap. */
+static void
+reset_if_wanted(struct agent *a)
+{
+    char *text;
+
+    if (!a->wants_reset)
+        return;
+    text = STEAL(a->abort_message);
+    agent_reset(a, ERR_APP, FAIL_REMOTE, text);
+    free(text);
+}
+
+static bool
+boot(struct agent *a)
+{
+    struct boot b = { a };
+
+    a->state = AGENT_BOOTING;
+    return run_turn(a, deliver_boot, &b);
+}
+
+static bool
+start(struct agent *a)
+{
+    assert(a->state == AGENT_ABSENT && a->heap == NULL);
+    if (worker.deploy == NULL) {
+        agent_reset(a, ERR_UNAVAILABLE, FAIL_RETRYABLE, "The app is not deployed yet.");
+        return false;
+    }
+    a->deploy = worker.deploy;
+    deploy_ref(a->deploy);
+    a->heap = heap_create(a->deploy->template, worker.heap_bytes_max);
+    if (a->heap == NULL) {
+        agent_reset(a, ERR_OVERLOADED, FAIL_OVERLOADED | FAIL_RETRYABLE, "Out of address space for heaps.");
+        return false;
+    }
+    heap_set_user(a->heap, a);
+    a->incoming = umap_fresh(a->incoming);
+    a->outgoing = umap_fresh(a->outgoing);
+    worker.wakes++;
+    if (!a->is_entry && sockets_need_listing(a)) {
+        a->state = AGENT_LISTING;      /* sockets_listed() goes on */
+        sockets_list(a);
+        return true;
+    }
+    return boot(a);
+}
+
+void
+agent_listed(struct agent *a)
+{
+    if (a->state != AGENT_LISTING)
+        return;
+    (void)boot(a);
+    agent_pump(a);
+}
+
+/* The library tells that BOOT_AGENT or BOOT_ENTRY is done. */
+void
+agent_booted(struct agent *a, const char *failure, struct bytes detail)
+{
+    if (a->state != AGENT_BOOTING)
+        return;
+    if (failure == NULL) {
+        a->state = AGENT_AWAKE;
+        a->boots_failed = 0;
+        return;
+    }
+    a->boots_failed++;
+    free(a->abort_message);
+    a->abort_message = bytes_dup(bytes_of(failure));
+    buf_clear(&a->boot_detail);
+    buf_append_bytes(&a->boot_detail, detail);
+    a->wants_reset = true;             /* after the turn: the heap is entered now */
+}
+
+static void
+drop_events(struct agent *a, bool also_outside)
+{
+    struct event *e;
+
+    list_each(e, &a->queue, struct event, in_queue) {
+        if (e->is_outside && !also_outside)
+            continue;
+        list_remove(&e->in_queue);
+        a->queued--;
+        if (e->drop != NULL)
+            e->drop(a, e);
+        event_free(e);
+    }
+}
+
+static void
+drop_calls(struct agent *a, enum err_code code, unsigned flags, const char *message)
+{
+    struct call *c;
+
+    list_each(c, &a->calls, struct call, in_agent) {
+        /* Calls whose event still waits have not run: they go to the next heap. */
+        if (c->side == SIDE_INCOMING && !c->is_dispatched)
+            continue;
+        if (c->kind == CALL_ALARM && (flags & FAIL_RESET) != 0)
+            alarms_reset(a, c, !a->abort_stops_alarm);
+        else if (c->side == SIDE_INCOMING)
+            call_fail(c, code, flags, bytes_of(message), buf_view(&a->boot_detail));
+        else
+            call_cancel(c, message);
+    }
+}
+
+static void
+drop_syncs(struct agent *a)
+{
+    struct sync_request *s;
+
+    list_each(s, &a->syncs, struct sync_request, in_agent) {
+        list_remove(&s->in_agent);
+        free(s);
+    }
+}
+
+void
+agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *message)
+{
+    bool boot_failed = a->state == AGENT_BOOTING || a->state == AGENT_ABSENT;
+
+    assert(!a->is_running);
+    gate_drop(a);
+    drop_calls(a, code, flags, message);
+    drop_events(a, false);
+    if (boot_failed) {
+        /* Whoever waits for an agent that cannot start learns why; the next event tries again. */
+        struct event *e;
+
+        list_each(e, &a->queue, struct event, in_queue)
+            if (e->call != NULL)
+                e->call->is_dispatched = true;
+        drop_events(a, true);
+        drop_calls(a, code, flags, message);
+    }
+    timers_drop(a);
+    sockets_drop(a);
+    drop_syncs(a);
+    a->sections_count = 0;
+    a->wait_until = 0;
+    a->wants_reset = false;
+    buf_clear(&a->boot_detail);
+    a->alarm_running_ms = STORE_ALARM_NONE;
+    a->alarm_set_while_running = a->alarm_changed = false;
+    if (a->store != NULL)
+        store_close(&a->store);        /* undoes what was not committed */
+    heap_destroy(&a->heap);
+    deploy_unref(&a->deploy);
+    a->state = AGENT_ABSENT;
+}
+
+/* ---- the queue ---- */
+
+static struct event *
+next_event(struct agent *a)
+{
+    struct event *e;
+    bool is_blocked = a->sections_count > 0, is_booting = a->state == AGENT_BOOTING;
+    uint32_t inner = is_blocked ? a->sections[a->sections_count - 1] : 0;
+
+    if (a->state == AGENT_LISTING)
+        return NULL;
+    if (!is_blocked && !is_booting)
+        return list_first(&a->queue, struct event, in_queue);
+    list_each(e, &a->queue, struct event, in_queue)
+        if (!e->is_outside && (!is_blocked || e->section == inner))
+            return e;
+    return NULL;
+}
+
+static void
+deliver_event(void *arg)
+{
+    struct event *e = arg;
+
+    e->deliver(agent_current(), e);
+}
+
+static bool
+run_event(struct agent *a, struct event *e)
+{
+    bool ok;
+
+    list_remove(&e->in_queue);
+    a->queued--;
+    a->turn_call = e->call != NULL && e->call->side == SIDE_INCOMING ? e->call : NULL;
+    a->turn_slot = e->call != NULL && e->call->side == SIDE_OUTGOING ? e->call->slot : SLOT_NONE;
+    ok = run_turn(a, deliver_event, e);
+    a->turn_call = NULL;
+    event_free(e);
+    return ok;
+}
+
+static void
+note_idle(struct agent *a)
+{
+    if (!agent_is_idle(a) || a->state == AGENT_ABSENT)
+        return;
+    a->idle_since_ms = clock_mono_ms();
+    list_remove(&a->in_idle);
+    list_push_back(&worker.idle, &a->in_idle);
+}
+
+void
+agent_pump(struct agent *a)
+{
+    struct event *e;
+
+    if (a->is_running)
+        return;
+    list_remove(&a->in_idle);
+    while ((e = next_event(a)) != NULL) {
+        if (a->state == AGENT_ABSENT) {
+            if (!start(a) && a->heap == NULL && a->state == AGENT_ABSENT && list_is_empty(&a->queue))
+                break;
+        } else {
+            (void)run_event(a, e);
+        }
+        reset_if_wanted(a);
+    }
+    note_idle(a);
+    if (a->state == AGENT_ABSENT && list_is_empty(&a->queue))
+        (void)agent_evict(a);
+}
+
+void
+agent_post(struct agent *a, struct event *e)
+{
+    if (e->is_outside && a->queued >= AGENT_QUEUE_MAX) {
+        if (e->call != NULL)
+            call_fail(e->call, ERR_OVERLOADED, FAIL_OVERLOADED | FAIL_RETRYABLE,
+                      BYTES_LIT("Durable Object is overloaded. Too many requests queued."), BYTES_NONE);
+        event_free(e);
+        return;
+    }
+    list_push_back(&a->queue, &e->in_queue);
+    a->queued++;
+    agent_pump(a);
+}
+
+/* ---- idleness ---- */
+
+bool
+agent_is_idle(const struct agent *a)
+{
+    return !a->is_running && list_is_empty(&a->queue) && list_is_empty(&a->calls) && list_is_empty(&a->outbox) &&
+           a->gate_holds == 0 && a->wait_until <= 0 && a->sections_count == 0 && a->state != AGENT_LISTING &&
+           a->state != AGENT_BOOTING && (a->timers == NULL || umap_count(a->timers) == 0) &&
+           a->live_sockets == 0 && (a->store == NULL || store_depth(a->store) == 0);
+}
+
+void
+agent_why_awake(const struct agent *a, struct buf *out)
+{
+    buf_printf(out, "%u incoming and %u outgoing calls, %zu timers, %u live sockets, %d waitUntil, %zu queued events, %u holds",
+               a->open_incoming, a->open_outgoing, a->timers != NULL ? umap_count(a->timers) : 0,
+               a->live_sockets, a->wait_until, a->queued, a->gate_holds);
+}
+
+static void
+destroy(struct agent *a)
+{
+    assert(list_is_empty(&a->calls) && list_is_empty(&a->queue) && list_is_empty(&a->outbox));
+    list_remove(&a->in_idle);
+    alarms_agent_gone(a);
+    sockets_forget(a);
+    if (a->timers != NULL)
+        umap_destroy(&a->timers);
+    if (a->incoming != NULL)
+        umap_destroy(&a->incoming);
+    if (a->outgoing != NULL)
+        umap_destroy(&a->outgoing);
+    free(a->class_name);
+    free(a->name);
+    free(a->abort_message);
+    buf_fini(&a->boot_detail);
+    free(a);
+}
+
+bool
+agent_evict(struct agent *a)
+{
+    uint8_t key[KEY_MAX];
+
+    if (!agent_is_idle(a))
+        return false;
+    timers_drop(a);
+    if (a->store != NULL)
+        store_close(&a->store);
+    heap_destroy(&a->heap);
+    deploy_unref(&a->deploy);
+    if (a->state != AGENT_ABSENT)
+        worker.evictions++;
+    if (a->is_entry)
+        worker.entry = NULL;
+    else
+        bmap_take(worker.agents, agent_key(key, bytes_of(a->class_name), &a->id));
+    destroy(a);
+    return true;
+}
+
+void
+agents_on_deploy(void)
+{
+    struct agent *a;
+
+    list_each(a, &worker.idle, struct agent, in_idle)
+        (void)agent_evict(a);
+}
+
+/* ---- natives' doors ---- */
+
+const char *
+agent_folder(const struct agent *a, char out[], size_t size)
+{
+    char hex[65];
+    int n;
+
+    agent_id_to_hex(&a->id, hex);
+    n = snprintf(out, size, "%s/agents/%s/%.2s/%s", worker.data, a->class_name, hex, hex);
+    assert(n > 0 && (size_t)n < size);
+    return out;
+}
+
+static bool
+tick(void *owner)
+{
+    return !engine_cpu_is_over();
+}
+
+struct store *
+agent_current_store(void)
+{
+    struct agent *a = agent_current();
+    struct store_options options = { .tick = tick };
+    char folder[4096];
+    struct err err = { 0 };
+
+    if (a == NULL || a->is_entry) {
+        js_throw_error("Storage belongs to Durable Objects: the entry of an app has none.");
+        return NULL;
+    }
+    if (a->store != NULL)
+        return a->store;
+    if (!store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, &err)) {
+        worker_log_agent(a, 3, "open its database: %s", err.message);
+        js_throw_error("%s", err.message);
+        return NULL;
+    }
+    return a->store;
+}

@@ -1,0 +1,134 @@
+/*
+ * agent — one agent in memory (or the app's entry): its heap, its database, the events that wait for it, its gates.
+ *
+ * Promise: events are delivered one at a time, in order, and only when the input gate is open; what a turn sends leaves only
+ * after the commit it could reflect is durable (gate.c). An agent that fails is thrown away alone: its callers learn it, its
+ * next event starts it anew from its database.
+ */
+#ifndef DORMOUSE_WORKER_AGENT_H
+#define DORMOUSE_WORKER_AGENT_H
+
+#include "lib/base/list.h"
+#include "lib/base/map.h"
+#include "lib/ipc/message.h"
+#include "src/worker/guest.h"
+
+struct agent;
+struct deploy;
+struct event;
+struct heap;
+struct link;
+struct peer;
+struct store;
+struct call;
+
+enum agent_state {
+    AGENT_ABSENT,                      /* no heap: the next event starts one */
+    AGENT_LISTING,                     /* waits for the gateway to list its sockets */
+    AGENT_BOOTING,                     /* the constructor ran; critical sections of its own are open */
+    AGENT_AWAKE,
+    AGENT_STATES
+};
+
+#define SECTIONS_MAX 64                /* nesting depth of blockConcurrencyWhile (surface spec 3.1) */
+
+/* An event that waits: what to deliver, and the critical section that started it. */
+struct event {
+    struct list_node in_queue;
+    void           (*deliver)(struct agent *agent, struct event *event);   /* inside engine_run */
+    void           (*drop)(struct agent *agent, struct event *event);      /* the agent failed first; NULL: nothing to do */
+    uint32_t         section;
+    bool             is_outside;       /* comes from outside (a new turn): waits for boot and for every section */
+    struct call     *call;             /* what it is about, or NULL */
+    uint64_t         socket;
+    int64_t          n1, n2;
+    size_t           len;              /* of the frame that follows */
+    uint8_t          frame[];
+};
+
+struct sync_request {                  /* storage.sync() that waits */
+    struct list_node in_agent;
+    uint32_t         request, section;
+};
+
+struct held_frame {                    /* an effect behind the output gate */
+    struct list_node in_outbox;
+    struct peer     *peer;             /* a reference */
+    struct buf       frames;
+};
+
+struct agent {
+    bool             is_entry;
+    enum agent_state state;
+    struct agent_id  id;
+    char            *class_name, *name;    /* name NULL: none known */
+    struct deploy   *deploy;           /* a reference, while a heap is there */
+    struct heap     *heap;
+    struct store    *store;            /* opened at first use; NULL */
+    struct list_node queue;            /* struct event */
+    size_t           queued;
+    uint32_t         sections[SECTIONS_MAX];
+    unsigned         sections_count;
+    struct list_node calls;            /* struct call of both sides */
+    struct umap     *incoming, *outgoing;  /* JavaScript's number → struct call */
+    uint32_t         next_incoming;
+    unsigned         open_incoming, open_outgoing;
+    struct umap     *timers;           /* id → struct timer */
+    struct umap     *sockets;          /* its sockets that this worker knows: id → struct ws_info (sockets.c) */
+    unsigned         live_sockets;     /* of those, not hibernatable: these keep the heap awake */
+    char            *auto_request, *auto_response;   /* NULL: none known */
+    uint32_t         listing;          /* request number of WS_LIST, in AGENT_LISTING */
+    int              wait_until;       /* pending waitUntil promises */
+    struct list_node outbox;           /* struct held_frame: effects behind the gate */
+    struct list_node syncs;            /* struct sync_request */
+    unsigned         gate_holds;       /* what must still become durable elsewhere: alarm acknowledgements */
+    int64_t          alarm_running_ms; /* the alarm being handled, or STORE_ALARM_NONE */
+    bool             alarm_set_while_running;
+    bool             alarm_changed;    /* since the last commit */
+    struct call     *turn_call;        /* the incoming call being delivered in this turn, or NULL */
+    uint16_t         turn_slot;        /* where this turn's reply or calls point to; SLOT_NONE */
+    uint64_t         turn;             /* number of the turn, for logs */
+    struct list_node in_idle;          /* worker.idle */
+    int64_t          idle_since_ms;
+    bool             is_born_told, is_running, wants_reset;
+    char            *abort_message;
+    struct buf       boot_detail;      /* the constructor's exception, serialized */
+    bool             abort_stops_alarm;
+    uint32_t         boots_failed;
+};
+
+/* The agent in memory for (class, id), created (absent) when it is not. NAME may be empty. */
+struct agent *agent_get(struct bytes class_name, const struct agent_id *id, struct bytes name);
+struct agent *agent_find(struct bytes class_name, const struct agent_id *id);   /* NULL: not in memory */
+struct agent *agent_entry(void);
+/* Queues EVENT (owned from now on) and delivers what can be delivered. */
+void agent_post(struct agent *agent, struct event *event);
+struct event *event_create(void (*deliver)(struct agent *, struct event *), size_t len);
+void agent_pump(struct agent *agent);
+/* Ends the heap: callers get CODE and MESSAGE with FLAGS; queued events stay for the next one. */
+void agent_reset(struct agent *agent, enum err_code code, unsigned flags, const char *message);
+/* Puts an idle agent away: database closed, heap unmapped, structure freed. False when it is not idle. */
+bool agent_evict(struct agent *agent);
+bool agent_is_idle(const struct agent *agent);
+/* Why it is not idle, for people: "2 calls, 1 timer". */
+void agent_why_awake(const struct agent *agent, struct buf *out);
+/* The library's word that the constructor is done; failure NULL: it returned. */
+void agent_booted(struct agent *agent, const char *failure, struct bytes detail);
+void agent_listed(struct agent *agent);            /* the gateway has listed its sockets: go on with the start */
+void agents_on_deploy(void);                       /* a new deployment: agents with nothing to do move at their next event */
+struct agent *agent_current(void);                 /* whose heap is entered; never NULL inside a native after template time */
+
+/* ---- natives' doors ---- */
+/* The database of the current heap's agent, opened on demand. NULL: a JavaScript exception is pending (the entry has none, or it failed). */
+struct store *agent_current_store(void);
+const char *agent_folder(const struct agent *agent, char out[], size_t size);
+
+/* ---- gate ---- */
+/* Where a frame to PEER goes at this moment: straight to the peer, or behind the output gate. */
+struct buf *agent_out(struct agent *agent, struct peer *peer);
+/* End of a turn: commit, then let the effects go. False: the commit failed and the agent was reset. */
+bool gate_end_turn(struct agent *agent);
+void gate_drop(struct agent *agent);               /* forgets held effects */
+void gate_flush(struct agent *agent);              /* sends what is held, when nothing holds it any more */
+
+#endif

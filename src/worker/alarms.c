@@ -1,0 +1,248 @@
+/* alarms — see alarms.h. */
+#include "src/worker/alarms.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "lib/store/store.h"
+#include "lib/sys/sys.h"
+#include "src/worker/async_context.h"
+#include "src/worker/deliver.h"
+#include "src/worker/log.h"
+#include "src/worker/natives.h"
+#include "src/worker/peer.h"
+
+enum { ALARM_OK = 200, ALARM_RETRY = 202, ALARM_STOP = 203 };   /* messages.def, alarms */
+#define ALARM_RETRIES_MAX 6            /* surface spec 3.2: counted retries */
+
+/* An ALARM_SET on its way; kept until acknowledged, so that a restarted scheduler hears it again. */
+struct announcement {
+    struct agent *agent;               /* NULL: it went away; the index must still learn it */
+    struct buf    frame;
+};
+static struct umap *announcements;     /* request → struct announcement */
+static uint32_t     last_request;
+
+static void
+answer(struct call *c, uint16_t status)
+{
+    struct msg_REPLY reply = { .call = c->wire, .status = status, .slot = SLOT_NONE };
+
+    if (!c->is_cancelled)
+        msg_REPLY_pack(agent_out(c->agent, c->peer), &reply);
+    call_free(c);
+}
+
+static bool
+forget(struct agent *a)
+{
+    struct err err = { 0 };
+
+    if (a->store == NULL || store_alarm_set(a->store, STORE_ALARM_NONE, &err))
+        return true;
+    worker_log_agent(a, 3, "take back its alarm: %s", err.message);
+    return false;
+}
+
+bool
+alarms_begin(struct agent *a, struct call *c)
+{
+    struct store *store = agent_current_store();
+    struct err err = { 0 };
+    int64_t ms = STORE_ALARM_NONE;
+
+    if (store == NULL || !store_alarm_get(store, &ms, &err)) {
+        if (store == NULL)
+            js_free(js_take_exception());
+        call_fail(c, ERR_IO, FAIL_RETRYABLE, BYTES_LIT("the agent's database cannot be read"), BYTES_NONE);
+        return false;
+    }
+    if (ms == STORE_ALARM_NONE) {
+        answer(c, ALARM_OK);           /* deleted since: the index was behind */
+        return false;
+    }
+    if (ms != c->alarm_ms && ms > clock_wall_ms()) {
+        a->alarm_changed = true;       /* moved since: tell the index again */
+        answer(c, ALARM_OK);
+        return false;
+    }
+    a->alarm_running_ms = ms;
+    a->alarm_set_while_running = false;
+    return true;
+}
+
+void
+alarms_done(struct agent *a, struct call *c, int outcome)
+{
+    bool is_last = outcome == 2 || (outcome == 1 && c->alarm_retry >= ALARM_RETRIES_MAX);
+
+    a->alarm_running_ms = STORE_ALARM_NONE;
+    /* An alarm set by the handler stands; else success, or giving up, takes the old one away in this turn's commit. */
+    if (!a->alarm_set_while_running && (outcome == 0 || is_last))
+        (void)forget(a);
+    answer(c, outcome == 0 ? ALARM_OK : outcome == 1 ? ALARM_RETRY : ALARM_STOP);
+}
+
+void
+alarms_reset(struct agent *a, struct call *c, bool retry)
+{
+    bool is_last = !retry || c->alarm_retry >= ALARM_RETRIES_MAX;
+    struct err err = { 0 };
+    uint64_t seq;
+
+    if (a->store != NULL) {
+        store_rollback(a->store);
+        if (is_last && (!forget(a) || !store_commit(a->store, &seq, &err)))
+            worker_log_agent(a, 3, "take back its alarm: %s", err.message);
+    }
+    answer(c, retry ? ALARM_RETRY : ALARM_STOP);
+}
+
+void
+alarms_announce(struct agent *a)
+{
+    struct announcement *n = calloc(1, sizeof *n);
+    struct msg_ALARM_SET m = { .request = ++last_request, .agent = a->id, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
+    struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
+    struct err err = { 0 };
+    int64_t ms = STORE_ALARM_NONE;
+
+    assert(n != NULL);
+    a->alarm_changed = false;
+    if (a->store == NULL || !store_alarm_get(a->store, &ms, &err))
+        ms = STORE_ALARM_NONE;
+    m.due_ms = ms == STORE_ALARM_NONE ? 0 : ms;
+    msg_ALARM_SET_pack(&n->frame, &m);
+    n->agent = a;
+    a->gate_holds++;
+    if (announcements == NULL)
+        announcements = umap_create();
+    umap_put(announcements, m.request, n);
+    if (scheduler != NULL)
+        buf_append_bytes(peer_out(scheduler), buf_view(&n->frame));
+}
+
+void
+alarms_acked(uint32_t request)
+{
+    struct announcement *n = announcements != NULL ? umap_take(announcements, request) : NULL;
+    struct agent *a;
+
+    if (n == NULL)
+        return;
+    a = n->agent;
+    buf_fini(&n->frame);
+    free(n);
+    if (a == NULL)
+        return;
+    assert(a->gate_holds > 0);
+    if (--a->gate_holds == 0) {
+        gate_flush(a);
+        alarms_post_synced(a);
+        agent_pump(a);
+    }
+}
+
+void
+alarms_scheduler_up(void)
+{
+    struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
+    size_t cursor = 0;
+    uint64_t request;
+    void *value;
+
+    if (announcements == NULL || scheduler == NULL)
+        return;
+    while (umap_next(announcements, &cursor, &request, &value))
+        buf_append_bytes(peer_out(scheduler), buf_view(&((struct announcement *)value)->frame));
+}
+
+void
+alarms_agent_gone(struct agent *a)
+{
+    size_t cursor = 0;
+    uint64_t request;
+    void *value;
+
+    if (announcements == NULL || a->gate_holds == 0)
+        return;
+    while (umap_next(announcements, &cursor, &request, &value))
+        if (((struct announcement *)value)->agent == a)
+            ((struct announcement *)value)->agent = NULL;
+    a->gate_holds = 0;
+}
+
+void
+alarms_sync(struct agent *a, uint32_t request)
+{
+    struct sync_request *s = calloc(1, sizeof *s);
+
+    assert(s != NULL);
+    s->request = request;
+    s->section = async_context_section();
+    list_push_back(&a->syncs, &s->in_agent);
+}
+
+void
+alarms_post_synced(struct agent *a)
+{
+    struct sync_request *s;
+
+    list_each(s, &a->syncs, struct sync_request, in_agent) {
+        list_remove(&s->in_agent);
+        deliver_post_synced(a, s->request, s->section);
+        free(s);
+    }
+}
+
+/* ---- natives ---- */
+
+jsval
+native_alarm_get(NATIVE_PARAMS)
+{
+    struct agent *a = agent_current();
+    struct store *store = agent_current_store();
+    struct err err = { 0 };
+    int64_t ms;
+
+    if (store == NULL)
+        return JSV_EXCEPTION;
+    if (a->alarm_running_ms != STORE_ALARM_NONE && !a->alarm_set_while_running)
+        return JSV_NULL;
+    if (!store_alarm_get(store, &ms, &err))
+        return js_throw_error("%s", err.message);
+    return ms == STORE_ALARM_NONE ? JSV_NULL : js_new_number((double)ms);
+}
+
+jsval
+native_alarm_set(NATIVE_PARAMS)
+{
+    struct agent *a = agent_current();
+    struct store *store = agent_current_store();
+    double ms = js_get_double(ARG(0));
+    struct err err = { 0 };
+
+    if (store == NULL)
+        return JSV_EXCEPTION;
+    if (!js_is_nullish(ARG(0)) && !(ms > 0 && ms < 8.64e15))
+        return js_throw_type("setAlarm() cannot be called with an alarm time <= 0");
+    if (!store_alarm_set(store, js_is_nullish(ARG(0)) ? STORE_ALARM_NONE : (int64_t)ms, &err))
+        return js_throw_error("%s", err.message);
+    /* Taking the running alarm away needs no word: the answer to its call says it. */
+    if (a->alarm_running_ms == STORE_ALARM_NONE || a->alarm_set_while_running || !js_is_nullish(ARG(0)))
+        a->alarm_changed = true;
+    if (a->alarm_running_ms != STORE_ALARM_NONE && !js_is_nullish(ARG(0)))
+        a->alarm_set_while_running = true;
+    return JSV_UNDEFINED;
+}
+
+jsval
+native_sync(NATIVE_PARAMS)
+{
+    double request = js_get_double(ARG(0));
+
+    if (!(request >= 0 && request <= UINT32_MAX))
+        return js_throw_type("sync takes a request number");
+    alarms_sync(agent_current(), (uint32_t)request);
+    return JSV_UNDEFINED;
+}

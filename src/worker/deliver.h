@@ -1,0 +1,32 @@
+/* deliver — turns what arrived into events of the host interface (docs/host-interface.md, table 2). Each function queues one event. */
+#ifndef DORMOUSE_WORKER_DELIVER_H
+#define DORMOUSE_WORKER_DELIVER_H
+
+#include "src/worker/peer.h"
+
+enum js_event {
+    JS_BOOT_ENTRY = 1, JS_BOOT_AGENT, JS_ENTRY, JS_FETCH, JS_RPC, JS_ALARM, JS_WS_MESSAGE, JS_WS_CLOSE, JS_WS_ERROR, JS_SCHEDULED, JS_EMAIL,
+    JS_REPLY = 20, JS_REPLY_RPC, JS_FAIL, JS_BODY, JS_BODY_END, JS_DRAIN, JS_CANCELLED, JS_BODY_CANCELLED,
+    JS_TIMER = 30, JS_SYNCED, JS_REJECTION
+};
+/* Local kinds of struct call beside enum call_kind. */
+enum { CALL_WS_EVENT = 100 };
+
+struct event *deliver_create_call(struct call *call, struct bytes call_payload);
+void deliver_post_event(struct event *event);                  /* of deliver_create_call */
+void deliver_post_call(struct call *call, struct bytes call_payload);
+void deliver_post_reply(struct call *call, struct bytes reply_payload);
+void deliver_post_rpc_reply(struct call *call);                /* call.gather holds the result */
+/* Ends the call. */
+void deliver_post_fail(struct call *call, enum err_code code, unsigned flags, struct bytes message, struct bytes detail);
+void deliver_post_data(struct call *call, struct bytes data);
+void deliver_post_end(struct call *call, struct bytes message);    /* of an outgoing call: ends it */
+void deliver_post_drain(struct call *call);
+void deliver_post_cancelled(struct call *call);
+void deliver_run_cancelled_number(struct agent *agent, struct event *event);
+void deliver_post_timer(struct agent *agent, uint32_t id, uint32_t section);
+void deliver_post_synced(struct agent *agent, uint32_t request, uint32_t section);
+void deliver_post_ws_message(struct agent *agent, uint64_t socket, bool is_text, struct bytes data);
+void deliver_post_ws_close(struct agent *agent, uint64_t socket, uint16_t code, bool was_clean, struct bytes reason);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * gate — the output gate of an agent: effects leave only when the commits they could reflect are durable.
+ *
+ * Promise: the first law. A frame produced while the turn has uncommitted writes, or after a commit that waits for something
+ * (an alarm's acknowledgement), is held in order and sent when all of it is durable; a commit that fails drops it.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "lib/store/store.h"
+#include "src/worker/alarms.h"
+#include "src/worker/log.h"
+#include "src/worker/peer.h"
+
+/* Uncommitted writes outside of an explicit transaction: those join a later commit, and what waits for them would wait for itself. */
+static bool
+has_uncommitted(const struct agent *a)
+{
+    return a->store != NULL && store_is_dirty(a->store) && store_depth(a->store) == 0;
+}
+
+static bool
+is_closed(const struct agent *a)
+{
+    return a->gate_holds > 0 || !list_is_empty(&a->outbox) || has_uncommitted(a);
+}
+
+struct buf *
+agent_out(struct agent *a, struct peer *p)
+{
+    struct held_frame *h;
+
+    if (!is_closed(a))
+        return peer_out(p);
+    h = list_is_empty(&a->outbox) ? NULL : list_entry(a->outbox.prev, struct held_frame, in_outbox);
+    if (h == NULL || h->peer != p) {
+        h = calloc(1, sizeof *h);
+        assert(h != NULL);
+        h->peer = p;
+        p->refs++;
+        list_push_back(&a->outbox, &h->in_outbox);
+    }
+    return &h->frames;
+}
+
+static void
+held_free(struct held_frame *h)
+{
+    list_remove(&h->in_outbox);
+    buf_fini(&h->frames);
+    peer_unref(h->peer);
+    free(h);
+}
+
+void
+gate_drop(struct agent *a)
+{
+    struct held_frame *h;
+
+    list_each(h, &a->outbox, struct held_frame, in_outbox)
+        held_free(h);
+}
+
+/* Everything the effects could reflect is durable: let them go. */
+void
+gate_flush(struct agent *a)
+{
+    struct held_frame *h;
+
+    if (a->gate_holds > 0)
+        return;
+    list_each(h, &a->outbox, struct held_frame, in_outbox) {
+        buf_append_bytes(peer_out(h->peer), buf_view(&h->frames));
+        held_free(h);
+    }
+    worker_kick();
+}
+
+/* The first commit of an agent carries its name, so that an agent found on disk can be told by its name. */
+static bool
+keep_name(struct agent *a, struct err *err)
+{
+    struct buf name = { 0 };
+    bool is_known, ok;
+
+    if (a->is_born_told || a->name == NULL)
+        return true;
+    ok = store_name_get(a->store, &name, &is_known, err) && (is_known || store_name_set(a->store, bytes_of(a->name), err));
+    buf_fini(&name);
+    if (ok && !is_known)
+        worker_tell_born(a, false);
+    if (ok)
+        a->is_born_told = true;
+    return ok;
+}
+
+static void
+commit_failed(struct agent *a, const struct err *err)
+{
+    worker_log_agent(a, 3, "a commit failed, the turn is undone: %s", err->message);
+    agent_reset(a, err->code, FAIL_RESET | (err->code == ERR_DISK_FULL ? 0 : FAIL_RETRYABLE),
+                err->code == ERR_DISK_FULL ? err->message : "Internal error in Durable Object storage caused object to be reset.");
+}
+
+bool
+gate_end_turn(struct agent *a)
+{
+    struct err err = { 0 };
+    uint64_t seq;
+
+    if (a->wants_reset)
+        return true;                   /* the constructor threw: its writes are undone by the reset */
+    if (has_uncommitted(a) && (!keep_name(a, &err) || !store_commit(a->store, &seq, &err))) {
+        commit_failed(a, &err);
+        return false;
+    }
+    if (a->alarm_changed && !has_uncommitted(a))
+        alarms_announce(a);
+    gate_flush(a);
+    if (a->gate_holds == 0)
+        alarms_post_synced(a);
+    return true;
+}

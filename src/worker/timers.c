@@ -1,0 +1,96 @@
+/* timers — see timers.h. */
+#include "src/worker/timers.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "lib/loop/loop.h"
+#include "src/worker/async_context.h"
+#include "src/worker/deliver.h"
+#include "src/worker/log.h"
+#include "src/worker/natives.h"
+#include "src/worker/worker_limits.h"
+
+#define DELAY_MS_MAX 2147483647.0      /* as in browsers: beyond it the delay overflows to 1 */
+
+struct timer {
+    struct agent      *agent;
+    struct loop_timer *loop_timer;
+    uint32_t           id, section;
+};
+
+static void
+timer_free(struct timer *t)
+{
+    loop_timer_destroy(&t->loop_timer);
+    free(t);
+}
+
+static void
+on_timer(void *owner)
+{
+    struct timer *t = owner;
+    struct agent *a = t->agent;
+    uint32_t id = t->id, section = t->section;
+
+    (void)umap_take(a->timers, id);
+    timer_free(t);
+    deliver_post_timer(a, id, section);
+    worker_kick();
+}
+
+void
+timers_drop(struct agent *a)
+{
+    size_t cursor = 0;
+    uint64_t id;
+    void *value;
+
+    if (a->timers == NULL)
+        return;
+    while (umap_next(a->timers, &cursor, &id, &value))
+        timer_free(value);
+    umap_destroy(&a->timers);
+}
+
+jsval
+native_timer(NATIVE_PARAMS)
+{
+    struct agent *a = agent_current();
+    double id = js_get_double(ARG(0)), ms = js_get_double(ARG(1));
+    struct timer *t;
+
+    if (a == NULL || !(id >= 0 && id <= UINT32_MAX))
+        return js_throw_type("timer takes an id and milliseconds");
+    if (a->timers == NULL)
+        a->timers = umap_create();
+    t = umap_get(a->timers, (uint32_t)id);
+    if (t == NULL) {
+        if (umap_count(a->timers) >= TIMERS_MAX)
+            return js_throw_error("You have exceeded the number of active timeouts you may set. max active timeouts: %d", TIMERS_MAX);
+        t = calloc(1, sizeof *t);
+        assert(t != NULL);
+        t->agent = a;
+        t->id = (uint32_t)id;
+        t->loop_timer = loop_timer_create(worker.loop, on_timer, t);
+        umap_put(a->timers, t->id, t);
+    }
+    t->section = async_context_section();
+    loop_timer_arm(t->loop_timer, ms >= 0 && ms <= DELAY_MS_MAX ? (uint64_t)ms : 0);
+    return JSV_UNDEFINED;
+}
+
+jsval
+native_timer_clear(NATIVE_PARAMS)
+{
+    struct agent *a = agent_current();
+    double id = js_get_double(ARG(0));
+    struct timer *t;
+
+    if (a == NULL || a->timers == NULL || !(id >= 0 && id <= UINT32_MAX))
+        return JSV_UNDEFINED;
+    t = umap_take(a->timers, (uint32_t)id);
+    if (t != NULL)
+        timer_free(t);
+    return JSV_UNDEFINED;
+}

@@ -1,0 +1,38 @@
+/*
+ * worker — the process as a whole: its peers, its deployments, its agents.
+ *
+ * Threads: one. Every structure below belongs to the one loop.
+ */
+#ifndef DORMOUSE_WORKER_H
+#define DORMOUSE_WORKER_H
+
+#include "lib/base/list.h"
+#include "lib/base/map.h"
+#include "lib/ident/ident.h"
+#include "lib/ipc/room.h"
+
+struct agent;
+struct deploy;
+struct peer;
+
+struct worker {
+    struct room    *room;
+    struct loop    *loop;
+    char           *app;
+    char           *data;              /* DATA/apps/APP */
+    uint16_t        slot, slots;
+    struct deploy  *deploy;            /* the newest; new turns use it */
+    struct agent   *entry;             /* the app's entry; NULL before its first event */
+    struct bmap    *agents;            /* key: agent_key; those in memory only */
+    struct list_node idle;             /* agents with nothing to do, longest idle first */
+    struct umap    *socket_owners;     /* live and joined sockets → struct ws_end */
+    struct bmap    *with_sockets;      /* ids of agents with hibernatable sockets at the gateway → non-NULL */
+    struct loop_timer *idle_timer;
+    uint32_t        idle_ms, cpu_ms, heap_bytes_max;
+    bool            is_stopping;
+    uint64_t        turns, wakes, evictions, resets;   /* counters for `stats` */
+};
+
+extern struct worker worker;
+
+#endif

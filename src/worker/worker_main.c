@@ -1,0 +1,376 @@
+/* worker_main — the room's frame: start in serve or build mode, links, messages, stop. */
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "lib/jail/jail.h"
+#include "lib/loop/loop.h"
+#include "lib/sys/sys.h"
+#include "src/worker/admin.h"
+#include "src/worker/agent.h"
+#include "src/worker/alarms.h"
+#include "src/worker/deploy.h"
+#include "src/worker/engine.h"
+#include "src/worker/log.h"
+#include "src/worker/peer.h"
+#include "src/worker/sockets.h"
+#include "src/worker/worker.h"
+#include "src/worker/worker_limits.h"
+
+struct worker worker;
+
+static struct loop_hook *before_wait;
+static bool              is_build;
+static bool              waits_for_stop;
+
+/* ---- log.h ---- */
+
+static struct link *
+control_link(void)
+{
+    return room_link(worker.room, ROLE_CONTROL, 0, NULL);
+}
+
+static void
+pack_log(struct agent *a, int level, struct bytes text)
+{
+    struct link *control = control_link();
+    struct msg_LOG m = { .level = (uint8_t)level, .time_ms = clock_wall_ms(), .text = text };
+
+    if (control == NULL || link_is_backed_up(control))
+        return;
+    if (m.text.len > LOG_TEXT_MAX_BYTES)
+        m.text.len = LOG_TEXT_MAX_BYTES;
+    if (a != NULL && !a->is_entry) {
+        m.agent = a->id;
+        m.class_name = bytes_of(a->class_name);
+        m.name = bytes_of(a->name);
+    }
+    m.turn = a != NULL ? a->turn : 0;
+    msg_LOG_pack(link_out(control), &m);
+}
+
+void
+worker_log_agent(struct agent *a, int level, const char *fmt, ...)
+{
+    char text[1024];
+    va_list va;
+
+    va_start(va, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, va);
+    va_end(va);
+    pack_log(a, level, bytes_of(text));
+}
+
+void
+worker_log_console(struct agent *a, int level, struct bytes text)
+{
+    pack_log(a, level, text);
+}
+
+void
+worker_tell_born(struct agent *a, bool is_deleted)
+{
+    struct link *control = control_link();
+    struct msg_AGENT_BORN m = { .agent = a->id, .deleted = is_deleted, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
+
+    if (control != NULL && !link_is_backed_up(control))
+        msg_AGENT_BORN_pack(link_out(control), &m);
+}
+
+/* ---- turning ---- */
+
+#define LOOPBACK_ROUNDS_MAX 64         /* per iteration: then the outside gets its turn */
+
+static struct loop_hook *idle;
+
+static void
+run_loopback(void *owner)
+{
+    int rounds = 0;
+
+    while (rounds++ < LOOPBACK_ROUNDS_MAX && peer_loopback_run())
+        ;
+    loop_idle_set(idle, rounds > LOOPBACK_ROUNDS_MAX);
+}
+
+void
+worker_kick(void)
+{
+    /* The hook before the loop waits runs it: nothing to do but to be sure that there is one more iteration. */
+}
+
+static void
+on_idle_timer(void *owner)
+{
+    int64_t now = clock_mono_ms();
+    struct agent *a;
+
+    while ((a = list_first(&worker.idle, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= worker.idle_ms) {
+        if (!agent_evict(a))
+            list_remove(&a->in_idle);
+    }
+    loop_timer_arm(worker.idle_timer, a == NULL ? worker.idle_ms : worker.idle_ms - (uint64_t)(now - a->idle_since_ms));
+}
+
+/* ---- start ---- */
+
+static uint32_t
+number_of(const json_t *object, const char *key, uint32_t otherwise)
+{
+    const json_t *v = json_object_get(object, key);
+
+    return json_is_integer(v) && json_integer_value(v) > 0 && json_integer_value(v) <= UINT32_MAX ? (uint32_t)json_integer_value(v)
+                                                                                                     : otherwise;
+}
+
+static void
+take_limits(const json_t *conf, const json_t *manifest)
+{
+    const json_t *sources[2] = { json_object_get(conf, "limits"), json_object_get(manifest, "limits") };
+
+    worker.cpu_ms = TURN_CPU_MS_DEFAULT;
+    worker.idle_ms = AGENT_IDLE_MS_DEFAULT;
+    worker.heap_bytes_max = HEAP_BYTES_MAX_DEFAULT;
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+        uint32_t mb = number_of(sources[i], "memory_mb", worker.heap_bytes_max >> 20);
+
+        worker.cpu_ms = number_of(sources[i], "cpu_ms", worker.cpu_ms);
+        worker.idle_ms = number_of(sources[i], "idle_ms", worker.idle_ms);
+        worker.heap_bytes_max = mb < 4096 ? mb << 20 : 0xffff0000u;
+    }
+}
+
+static bool
+open_deploy(const char *dir, const char *hash, const json_t *manifest, struct err *err)
+{
+    char *text = json_dumps(manifest, JSON_COMPACT);
+    struct deploy *d = NULL;
+    bool ok;
+
+    if (text == NULL)
+        return err_set(err, ERR_CONFIG, 0, "the configuration has no manifest");
+    ok = deploy_open(&d, dir, hash, bytes_of(text), err);
+    free(text);
+    if (!ok)
+        return false;
+    deploy_unref(&worker.deploy);
+    worker.deploy = d;
+    return true;
+}
+
+static bool
+build_and_tell(const json_t *conf, const char *dir, struct err *err)
+{
+    struct link *control;
+    struct msg_BUILD_DONE m = { .build = number_of(conf, "build", room_index(worker.room) & 0x7fffu), .ok = 1 };
+    struct buf json = { 0 };
+
+    if (!deploy_build(dir, &json, err)) {
+        m.ok = 0;
+        m.json = buf_view(&json);
+    }
+    control = control_link();
+    if (control == NULL)
+        return err_set(err, ERR_UNAVAILABLE, 0, "control is away");
+    msg_BUILD_DONE_pack(link_out(control), &m);
+    link_flush(control);
+    buf_fini(&json);
+    return true;
+}
+
+static json_t *build_conf;             /* the build waits for the link to control */
+
+static void
+build_when_linked(void)
+{
+    struct err err = { 0 };
+    json_t *conf = STEAL(build_conf);
+    const char *dir = json_string_value(json_object_get(conf, "dir"));
+
+    if (!build_and_tell(conf, dir, &err))
+        room_log(worker.room, 3, "build: %s", err.message);
+    json_decref(conf);
+    room_exit(worker.room, err.code == ERR_NONE || err.code == ERR_BUILD ? 0 : 1);
+}
+
+static void
+set_up(void)
+{
+    worker.loop = room_loop(worker.room);
+    worker.agents = bmap_create();
+    worker.socket_owners = umap_create();
+    worker.with_sockets = bmap_create();
+    list_init(&worker.idle);
+    worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
+    before_wait = loop_before_wait(worker.loop, run_loopback, NULL);
+    idle = loop_idle(worker.loop, run_loopback, NULL);
+}
+
+static bool
+start_serving(const json_t *conf, const char *dir, struct err *err)
+{
+    const char *data = json_string_value(json_object_get(conf, "data"));
+    const char *hash = json_string_value(json_object_get(conf, "deploy"));
+    const json_t *manifest = json_object_get(conf, "manifest");
+
+    if (data == NULL || hash == NULL || strlen(data) > 2048)
+        return err_set(err, ERR_CONFIG, 0, "the worker's configuration lacks 'data' or 'deploy'");
+    worker.data = bytes_dup(bytes_of(data));
+    worker.slot = (uint16_t)number_of(conf, "slot", 0);
+    worker.slots = (uint16_t)number_of(conf, "slots", 1);
+    if (worker.slots == 0 || worker.slot >= worker.slots)
+        return err_set(err, ERR_CONFIG, 0, "slot %u of %u", worker.slot, worker.slots);
+    take_limits(conf, manifest);
+    set_up();
+    if (!open_deploy(dir, hash, manifest, err))
+        return false;
+    loop_timer_arm(worker.idle_timer, worker.idle_ms);
+    return true;
+}
+
+static bool
+start(struct room *room, struct bytes conf_json, struct err *err)
+{
+    json_t *conf = json_loadb((const char *)conf_json.data, conf_json.len, 0, NULL);
+    const char *mode = json_string_value(json_object_get(conf, "mode")), *app = json_string_value(json_object_get(conf, "app"));
+    const char *dir = json_string_value(json_object_get(conf, "dir"));
+    const char *runtime = json_string_value(json_object_get(conf, "runtime"));
+    /* The guest's stack is ours: give it room. The kernel reads the limit at each fault. */
+    struct rlimit stack = { NATIVE_STACK_BYTES, RLIM_INFINITY };
+    bool ok;
+
+    worker.room = room;
+    if (mode == NULL || app == NULL || dir == NULL || runtime == NULL) {
+        json_decref(conf);
+        return err_set(err, ERR_CONFIG, 0, "the worker's configuration lacks 'mode', 'app', 'dir' or 'runtime'");
+    }
+    (void)getrlimit(RLIMIT_STACK, &stack);
+    stack.rlim_cur = stack.rlim_max < NATIVE_STACK_BYTES ? stack.rlim_max : NATIVE_STACK_BYTES;
+    (void)setrlimit(RLIMIT_STACK, &stack);
+    worker.app = bytes_dup(bytes_of(app));
+    is_build = strcmp(mode, "build") == 0;
+    engine_init();
+    ok = runtime_library_load(runtime, err) && jail_enter(ROLE_WORKER, conf_json, err) && (is_build || start_serving(conf, dir, err));
+    if (ok && is_build)
+        build_conf = json_incref(conf);
+    json_decref(conf);
+    if (ok)
+        room_ready(room);
+    if (ok && is_build && control_link() != NULL)
+        build_when_linked();
+    return ok;
+}
+
+/* ---- links and messages ---- */
+
+static void
+link_up(struct room *room, struct link *link)
+{
+    if (is_build) {
+        if (build_conf != NULL && link_peer(link)->role == ROLE_CONTROL)
+            build_when_linked();
+        return;
+    }
+    if (link_peer(link)->role == ROLE_SCHEDULER)
+        alarms_scheduler_up();
+}
+
+static void
+link_down(struct room *room, struct link *link, const struct err *err)
+{
+    struct peer *p = link_user(link);
+    bool was_gateway = link_peer(link)->role == ROLE_GATEWAY;
+
+    if (p != NULL)
+        peer_lost(p);
+    if (was_gateway && !is_build)
+        sockets_gateway_lost();
+}
+
+static bool
+on_deploy(struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_DEPLOY m;
+    struct msg_DEPLOYED done = { .ok = 1 };
+    struct err problem = { 0 };
+    char dir[4096], hash[256];
+    json_t *manifest;
+
+    if (!msg_DEPLOY_unpack(&m, payload, err))
+        return false;
+    if (m.hash.len >= sizeof hash || memchr(m.hash.data, '/', m.hash.len) != NULL)
+        return err_set(err, ERR_MALFORMED, 0, "DEPLOY with a hash of %zu bytes", m.hash.len);
+    (void)snprintf(hash, sizeof hash, "%.*s", (int)m.hash.len, (const char *)m.hash.data);
+    (void)snprintf(dir, sizeof dir, "%s/deploys/%s", worker.data, hash);
+    done.hash = m.hash;
+    if (worker.deploy == NULL || strcmp(worker.deploy->hash, hash) != 0) {
+        manifest = json_loadb((const char *)m.manifest.data, m.manifest.len, 0, NULL);
+        if (!open_deploy(dir, hash, manifest, &problem)) {
+            done.ok = 0;
+            done.message = bytes_of(problem.message);
+        } else {
+            agents_on_deploy();
+        }
+        json_decref(manifest);
+    }
+    msg_DEPLOYED_pack(link_out(link), &done);
+    return true;
+}
+
+static bool
+message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
+{
+    struct msg_ALARM_ACK ack;
+
+    if (is_build)
+        return true;
+    switch (type) {
+    case MSG_DEPLOY:
+        return on_deploy(link, payload, err);
+    case MSG_ADMIN:
+        return admin_message(link, payload, err);
+    case MSG_ALARM_ACK:
+        if (!msg_ALARM_ACK_unpack(&ack, payload, err))
+            return false;
+        alarms_acked(ack.request);
+        return true;
+    default:
+        return peer_message(peer_of_link(link), type, payload, err);
+    }
+}
+
+static void
+stop_if_idle(void *owner)
+{
+    if (umap_count(peer_loopback()->incoming) == 0 && (worker.entry == NULL || worker.entry->open_incoming == 0))
+        room_exit(worker.room, 0);
+}
+
+static void
+stop(struct room *room, uint32_t grace_ms)
+{
+    if (is_build || waits_for_stop) {
+        room_exit(room, 0);
+        return;
+    }
+    waits_for_stop = true;
+    worker.is_stopping = true;
+    /* What runs finishes; the supervisor ends the room when the grace is over. */
+    (void)loop_before_wait(worker.loop, stop_if_idle, NULL);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct room_spec spec = {
+        .role = ROLE_WORKER, .name = "worker", .start = start, .link_up = link_up, .link_down = link_down, .message = message, .stop = stop,
+    };
+
+    return room_main(argc, argv, &spec);
+}
