@@ -16,5 +16,15 @@ for (const name of ["dispose", "asyncDispose"]) {
   if (typeof Symbol[name] !== "symbol") Object.defineProperty(Symbol, name, { value: Symbol(`Symbol.${name}`) });
 }
 
+/* The bundler renames classes whose names it meets twice; libraries look at constructor.name. */
+function keepName(name, value) {
+  if (typeof value === "function" && /^[A-Z]/.test(name) && value.name !== name) Object.defineProperty(value, "name", { value: name, configurable: true });
+}
+
 installWeb(host, { fetch, WebSocket, WebSocketPair, WebSocketRequestResponsePair });
+for (const name of Object.getOwnPropertyNames(globalThis)) {
+  const slot = Object.getOwnPropertyDescriptor(globalThis, name);
+  if (slot.value !== undefined) keepName(name, slot.value);
+}
+for (const module of Object.values(cloudflareModules)) for (const name of Object.keys(module)) keepName(name, module[name]);
 host.install(dispatch, { ...cloudflareModules, ...nodeModules });

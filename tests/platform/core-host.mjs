@@ -13,11 +13,13 @@ import { build } from "esbuild";
 import { natives } from "./mock-host.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const realSetImmediate = setImmediate;
+
+/* Node's own setImmediate: the runtime library's is driven by virtual time. */
+export const later = setImmediate;
 
 /* Everything that is ready runs. */
 export function settle() {
-  return new Promise((resolve) => realSetImmediate(() => realSetImmediate(resolve)));
+  return new Promise((resolve) => later(() => later(resolve)));
 }
 
 /* mock-host's natives use the globals that the runtime library replaces: they get Node's. */
@@ -89,11 +91,11 @@ class World {
     await settle();
   }
 
-  /* An incoming call; gives [native, …] of its answer once there is one. */
+  /* An incoming call; gives [native, …] of its answer, or undefined when nothing more happens by itself. */
   async call(number, ...args) {
     const call = ++this.lastCall;
     this.dispatch(number, call, ...args);
-    await settle();
+    for (let i = 0; i < 20 && this.answerOf(call) === undefined; i++) await settle();
     return this.answerOf(call);
   }
 
