@@ -1,0 +1,238 @@
+// What was acknowledged stays, whatever dies: writes, alarms, sockets, deploys. Each rig has a control that must fail.
+import assert from "node:assert/strict";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { connect, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
+
+const probe = fixture("probe");
+const skip = missing();
+const onlyHere = missing({ only: "dormouse" });
+
+/* A server that the test restarts on the same data. */
+async function restartable(t) {
+  const data = scratch();
+  const house = { data: data.dir, now: null, async up(options) { house.now = await start(probe, { data: data.dir, ...options }); return house.now; } };
+  t.after(async () => { await house.now?.stop(); data.remove(); });
+  await house.up();
+  return house;
+}
+
+const killWorkers = (server) => {
+  const workers = server.rooms("worker");
+  assert.ok(workers.length > 0, "there is no worker to kill");
+  for (const { pid } of workers) process.kill(pid, "SIGKILL");
+  return workers.map(({ pid }) => pid);
+};
+
+/* Writers that never stop until STOP; every write has a key of its own and ends as ok or unknown. */
+function writers(server, agents, count) {
+  const ok = agents.map(() => new Set()), unknown = agents.map(() => new Set());
+  let isStopped = false, next = 0, acknowledged = 0;
+  const one = async () => {
+    while (!isStopped) {
+      const at = next % agents.length, v = `write ${next++}`;
+      unknown[at].add(v);
+      try {
+        const answer = await server.fetch(`/p/${agents[at]}/put?v=${encodeURIComponent(v)}`);
+        await answer.text();
+        if (answer.status !== 200) continue;
+        unknown[at].delete(v);
+        ok[at].add(v);
+        acknowledged++;
+      } catch {
+        if (isStopped) return;
+        await new Promise((resolve) => setTimeout(resolve, 5)); // the server is going away
+      }
+    }
+  };
+  const running = Promise.all(Array.from({ length: count }, one));
+  return { ok, unknown, acknowledged: () => acknowledged, async stop() { isStopped = true; await running; } };
+}
+
+describe("writes", { skip }, () => {
+  it("survive kill -9 of everything: each acknowledged one is there once, each unknown one at most once", async (t) => {
+    const house = await restartable(t);
+    const agents = ["a", "b", "c", "d"];
+    for (let round = 0; round < 3; round++) {
+      const before = await Promise.all(agents.map((name) => house.now.json(`/p/${name}/all`)));
+      const writing = writers(house.now, agents, 8);
+      await eventually(() => writing.acknowledged() >= 200 || `only ${writing.acknowledged()} writes`);
+      await house.now.kill9();
+      await writing.stop();
+      await house.up();
+      for (const [i, name] of agents.entries()) {
+        const there = (await house.now.json(`/p/${name}/all`)).slice(before[i].length);
+        for (const v of writing.ok[i]) assert.equal(there.filter((one) => one === v).length, 1, `round ${round}: "${v}" of ${name} was acknowledged`);
+        for (const v of new Set(there)) {
+          assert.equal(there.filter((one) => one === v).length, 1, `round ${round}: "${v}" of ${name} is there twice`);
+          assert.ok(writing.ok[i].has(v) || writing.unknown[i].has(v), `round ${round}: nobody wrote "${v}" to ${name}`);
+        }
+      }
+      for (const name of agents) await house.now.fetch(`/p/${name}/put?v=end-of-round-${round}`);
+    }
+  });
+
+  it("control: what was kept in memory only does not survive the same", async (t) => {
+    const house = await restartable(t);
+    assert.deepEqual(await house.now.json("/p/a/keep?v=x"), ["x"]);
+    assert.deepEqual(await house.now.json("/p/a/kept"), ["x"]);
+    await house.now.kill9();
+    await house.up();
+    assert.deepEqual(await house.now.json("/p/a/kept"), []);
+  });
+
+  it("of one turn are there together or not at all", async (t) => {
+    const house = await restartable(t);
+    let isStopped = false;
+    const writing = (async () => { for (let i = 0; !isStopped; i++) await house.now.json(`/p/pairs/pair?v=${i}`).catch(() => { isStopped = true; }); })();
+    await eventually(async () => (await house.now.json("/p/pairs/all")).length > 60);
+    await house.now.kill9();
+    await writing;
+    await house.up();
+    const there = await house.now.json("/p/pairs/all");
+    for (const v of there) assert.ok(there.includes(v.endsWith("left") ? v.replace("left", "right") : v.replace("right", "left")), `"${v}" is alone`);
+  });
+
+  it("survive an orderly stop", async (t) => {
+    const house = await restartable(t);
+    for (let i = 0; i < 20; i++) await house.now.json(`/p/stop/put?v=${i}`);
+    await house.now.stop();
+    await house.up();
+    assert.equal((await house.now.json("/p/stop/all")).length, 20);
+  });
+});
+
+describe("a worker that dies", { skip: onlyHere }, () => {
+  it("is replaced, and its agents have lost nothing acknowledged", async (t) => {
+    const server = await serve(t, probe);
+    await server.json("/p/a/put?v=before");
+    const killed = killWorkers(server);
+    await eventually(async () => (await server.fetch("/p/a/all")).status === 200);
+    assert.deepEqual(await server.json("/p/a/all"), ["before"]);
+    assert.ok(server.rooms("worker").every(({ pid }) => !killed.includes(pid)));
+  });
+
+  it("answers its open requests with 503 and Retry-After", async (t) => {
+    const server = await serve(t, probe);
+    const watcher = await connect(server.ws("/p/a/ws"));
+    const hanging = server.fetch("/p/a/hang");
+    assert.deepEqual(JSON.parse(await watcher.next()), { hanging: true });
+    killWorkers(server);
+    const answer = await hanging;
+    assert.equal(answer.status, 503);
+    assert.match(answer.headers.get("retry-after") ?? "", /^\d+$/);
+    watcher.drop();
+  });
+
+  it("leaves its WebSockets open; the next message finds the agent, the attachment and the tags", async (t) => {
+    const server = await serve(t, probe);
+    const client = await connect(server.ws("/p/a/ws?v=ada"));
+    client.send("one");
+    assert.deepEqual(JSON.parse(await client.next()), { echo: "one", who: "ada", seen: 1, tags: ["ada"], version: "one" });
+    for (let round = 2; round < 5; round++) {
+      killWorkers(server);
+      client.send("again");
+      const { seen, who, tags } = JSON.parse(await client.next());
+      assert.deepEqual([seen, who, tags], [round, "ada", ["ada"]]);
+      assert.ok(client.isOpen());
+    }
+    client.drop();
+  });
+
+  it("lets the other sockets of the agent be reached from a request", async (t) => {
+    const server = await serve(t, probe);
+    const client = await connect(server.ws("/p/a/ws"));
+    killWorkers(server);
+    await eventually(async () => (await server.fetch("/p/a/alarm?in=1")).status === 200);
+    assert.deepEqual(JSON.parse(await client.next()), { alarm: 0 });
+    client.drop();
+  });
+});
+
+describe("alarms", { skip }, () => {
+  it("fire", async (t) => {
+    const server = await serve(t, probe);
+    const client = await connect(server.ws("/p/a/ws"));
+    await server.fetch("/p/a/alarm?in=50");
+    assert.deepEqual(JSON.parse(await client.next()), { alarm: 0 });
+    assert.deepEqual(await server.json("/p/a/all"), ["alarm 0"]);
+    client.drop();
+  });
+
+  it("survive an orderly restart and kill -9, and fire when they were due meanwhile", async (t) => {
+    const house = await restartable(t);
+    await house.now.fetch("/p/stopped/alarm?in=300");
+    await house.now.stop();
+    await house.up();
+    await eventually(async () => (await house.now.json("/p/stopped/all")).join() === "alarm 0");
+    await house.now.fetch("/p/killed/alarm?in=300");
+    await house.now.kill9();
+    await house.up();
+    await eventually(async () => (await house.now.json("/p/killed/all")).join() === "alarm 0");
+    assert.equal(await house.now.json("/p/killed/due"), null);
+  });
+
+  it("fire without anybody asking the agent first", async (t) => {
+    const house = await restartable(t);
+    await house.now.fetch("/p/sleeper/alarm?in=200");
+    await house.now.kill9();
+    await house.up();
+    const client = await connect(house.now.ws("/p/other/ws")); // another agent, so that the sleeper stays untouched
+    await house.now.fetch("/p/other/alarm?in=1000");
+    await client.next(); // its alarm was due later than the sleeper's
+    assert.deepEqual(await house.now.json("/p/sleeper/all"), ["alarm 0"]);
+    client.drop();
+  });
+
+  it("are kept when the scheduler dies", { skip: onlyHere }, async (t) => {
+    const server = await serve(t, probe);
+    const client = await connect(server.ws("/p/a/ws"));
+    await server.fetch("/p/a/alarm?in=1500");
+    for (const { pid } of server.rooms("scheduler")) process.kill(pid, "SIGKILL");
+    assert.deepEqual(JSON.parse(await client.next()), { alarm: 0 });
+    client.drop();
+  });
+});
+
+describe("a deploy", { skip: onlyHere }, () => {
+  it("drops no request and no socket", async (t) => {
+    const project = scratch();
+    cpSync(probe, project.dir, { recursive: true });
+    const server = await serve(t, project.dir, { args: ["--watch"] });
+    t.after(project.remove);
+    const client = await connect(server.ws("/p/a/ws?v=ada"));
+    client.send("one");
+    assert.equal(JSON.parse(await client.next()).version, "one");
+    await server.json("/p/a/put?v=before");
+
+    const seen = new Map();
+    let isStopped = false;
+    const asking = (async () => { while (!isStopped) { const answer = await server.fetch("/p/a/version"); const what = `${answer.status} ${await answer.text()}`; seen.set(what, (seen.get(what) ?? 0) + 1); } })();
+    const file = join(project.dir, "index.js");
+    writeFileSync(file, readFileSync(file, "utf8").replace('VERSION = "one"', 'VERSION = "two"'));
+    await eventually(() => seen.has("200 two") || JSON.stringify([...seen]));
+    isStopped = true;
+    await asking;
+    assert.deepEqual([...seen.keys()], ["200 one", "200 two"]);
+
+    client.send("two");
+    const { version, seen: count, who } = JSON.parse(await client.next());
+    assert.deepEqual([version, count, who], ["two", 2, "ada"]);
+    assert.deepEqual(await server.json("/p/a/all"), ["before"]);
+    client.drop();
+  });
+
+  it("that is broken changes nothing", async (t) => {
+    const project = scratch();
+    cpSync(probe, project.dir, { recursive: true });
+    const server = await serve(t, project.dir, { args: ["--watch"] });
+    t.after(project.remove);
+    const file = join(project.dir, "index.js"), good = readFileSync(file, "utf8");
+    writeFileSync(file, `${good}\nthrow new Error("broken on purpose");`);
+    await eventually(() => server.output.some((line) => line.includes("broken on purpose")) || server.output.slice(-3).join("\n"));
+    assert.equal(await (await server.fetch("/p/a/version")).text(), "one");
+    writeFileSync(file, good.replace('VERSION = "one"', 'VERSION = "mended"'));
+    await eventually(async () => (await (await server.fetch("/p/a/version")).text()) === "mended");
+  });
+});
