@@ -121,9 +121,8 @@ function failAlarm(call, error) {
   finishAlarm(call, alarmTurn.isSet || alarmTurn.isDeleted ? ALARM_GIVE_UP : ALARM_RETRY);
 }
 
-/* The alarm that fired is removed with the handler's last commit, unless a new one took its place or it will be tried again. */
+/* The host takes the alarm that fired away with the handler's last commit, unless alarmSet() was called meanwhile or it will retry. */
 function finishAlarm(call, outcome) {
-  if (outcome !== ALARM_RETRY && !alarmTurn.isSet && !alarmTurn.isDeleted) host.alarmSet(null);
   alarmTurn.isRunning = false;
   host.done(call, outcome);
 }

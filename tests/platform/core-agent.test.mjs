@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { bootAgent, EVENT, makeWorld, pack, settle, unpack } from "./core-host.mjs";
+import { bootAgent, EVENT, makeWorld, pack, settle, unpack, until } from "./core-host.mjs";
 
 const APP = `
 import { DurableObject } from "cloudflare:workers";
@@ -90,13 +90,15 @@ test("a reply that streams waits for credit", async () => {
   }));
   const call = (await world.request(EVENT.FETCH, "GET", "http://a/"))[1];
   const sent = () => world.all("bodySend").filter(([id]) => id === call).map(([, , bytes]) => bytes);
+  await until(() => sent().length === 1);
+  await settle();
   assert.deepEqual(sent(), ["ab"]);
   assert.equal(world.held, 1, "a body on its way keeps the heap awake");
   world.credit = 100;
   await world.event(EVENT.DRAIN, call, 0);
+  await until(() => world.held === 0);
   assert.deepEqual(sent(), ["ab", "cd"]);
   assert.deepEqual(world.last("bodyEnd"), [call, 0, undefined]);
-  assert.equal(world.held, 0);
 });
 
 test("a client that leaves cancels the reply's stream and aborts the request's signal", async () => {
@@ -275,7 +277,7 @@ test("alarm times are checked and never in the past", async () => {
   assert.equal(await storage.getAlarm(), world.now + 10);
 });
 
-test("an alarm that is handled is gone; its handler sees none", async () => {
+test("a handler sees no alarm while it runs", async () => {
   world.alarm = 100;
   let seen;
   room.onAlarm = async (info) => {
@@ -283,7 +285,6 @@ test("an alarm that is handled is gone; its handler sees none", async () => {
   };
   assert.deepEqual((await world.call(EVENT.ALARM, 100, 2)).slice(2), [0]);
   assert.deepEqual(seen, [{ isRetry: true, retryCount: 2, scheduledTime: 100 }, null]);
-  assert.equal(world.alarm, null);
 });
 
 test("a failing alarm is retried, unless the handler set or deleted it", async () => {
@@ -296,7 +297,7 @@ test("a failing alarm is retried, unless the handler set or deleted it", async (
     return (await world.call(EVENT.ALARM, 100, 0))[2];
   };
   assert.equal(await outcome(() => {}), 1);
-  assert.equal(world.alarm, 100, "it is still armed for the retry");
+  assert.equal(world.alarm, 100, "the library leaves it to the host");
   assert.equal(await outcome(() => room.ctx.storage.setAlarm(world.now + 500)), 2);
   assert.equal(world.alarm, world.now + 500);
   assert.equal(await outcome(() => room.ctx.storage.deleteAlarm()), 2);

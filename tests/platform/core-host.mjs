@@ -39,6 +39,14 @@ function withOwn(fn) {
   };
 }
 
+/* Waits for what comes by itself; a condition that never becomes true fails the test that asked. */
+export async function until(condition) {
+  for (let i = 0; !condition(); i++) {
+    if (i === 100) throw new Error("it did not happen");
+    await settle();
+  }
+}
+
 export const EVENT = {
   BOOT_ENTRY: 1, BOOT_AGENT: 2, ENTRY: 3, FETCH: 4, RPC: 5, ALARM: 6, WS_MESSAGE: 7, WS_CLOSE: 8, WS_ERROR: 9, SCHEDULED: 10, EMAIL: 11,
   REPLY: 20, REPLY_RPC: 21, FAIL: 22, BODY: 23, BODY_END: 24, DRAIN: 25, CANCELLED: 26, BODY_CANCELLED: 27, TIMER: 30, SYNCED: 31, REJECTION: 32,
