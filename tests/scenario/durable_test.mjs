@@ -199,7 +199,7 @@ describe("a deploy", { skip: onlyHere }, () => {
   it("drops no request and no socket", async (t) => {
     const project = scratch();
     cpSync(probe, project.dir, { recursive: true });
-    const server = await serve(t, project.dir, { args: ["--watch"] });
+    const server = await serve(t, project.dir, { watch: true });
     t.after(project.remove);
     const client = await connect(server.ws("/p/a/ws?v=ada"));
     client.send("one");
@@ -226,7 +226,7 @@ describe("a deploy", { skip: onlyHere }, () => {
   it("that is broken changes nothing", async (t) => {
     const project = scratch();
     cpSync(probe, project.dir, { recursive: true });
-    const server = await serve(t, project.dir, { args: ["--watch"] });
+    const server = await serve(t, project.dir, { watch: true });
     t.after(project.remove);
     const file = join(project.dir, "index.js"), good = readFileSync(file, "utf8");
     writeFileSync(file, `${good}\nthrow new Error("broken on purpose");`);

@@ -6,7 +6,7 @@ import { connect, fixture, missing, serve } from "./lib.mjs";
 const probe = fixture("probe");
 const skip = missing();
 const onlyHere = missing({ only: "dormouse" });
-const LIMITS = { args: ["--limit", "cpu_ms=300", "--limit", "memory_mb=64"] };
+const LIMITS = { limits: { cpu_ms: 300, memory_mb: 64 } };
 
 const trouble = async (server, path) => {
   const answer = await server.fetch(path);

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,8 +52,14 @@ export async function startPeer(dir, { data, port = 0, evict = true }) {
   return asServer(await startWorkerd({ dir, data, port, evict }), { dir, data, stopSignal: "SIGKILL" }); // it would wait for open sockets for ever
 }
 
-export async function startDormouse(dir, { data, env = {}, args = [], port = 0 }) {
-  const child = spawn(DORMOUSE, ["dev", dir, "--port", String(port), "--data", data, "--no-watch", ...args], {
+/* `dormouse serve`, or `dormouse dev` when WATCH; LIMITS are those of docs/configuration.md. */
+export async function startDormouse(dir, { data, env = {}, args = [], port = 0, limits, watch = false }) {
+  const words = watch ? ["dev", dir] : ["serve", "--deploy", dir];
+  if (limits) {
+    writeFileSync(join(data, "limits.json"), JSON.stringify({ limits }));
+    words.push("--config", join(data, "limits.json"));
+  }
+  const child = spawn(DORMOUSE, [...words, "--port", String(port), "--data", data, ...args], {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -78,7 +84,7 @@ export async function startDormouse(dir, { data, env = {}, args = [], port = 0 }
     throw error;
   }
 }
-const READY = /https?:\/\/[^\s/]+:(\d+)/;
+const READY = /^Ready on https?:\/\/[^\s/]+:(\d+)/;
 
 /* A started server, whichever it is. */
 function asServer({ port, url, process: child, output }, { dir, data, stopSignal = "SIGTERM" }) {
