@@ -1,0 +1,493 @@
+/*
+ * cli_running — the commands that ask a running Dormouse: apps, agents, logs, doctor, remove.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/loop/loop.h"
+#include "src/cli/cli_client.h"
+#include "src/cli/cli_commands.h"
+#include "src/cli/cli_out.h"
+#include "src/cli/cli_where.h"
+
+static bool
+ask(const struct common *common, const char *op, json_t *fields, json_t **out_answer, struct err *err)
+{
+    char socket[CLI_PATH_BYTES];
+
+    if (where_running(common->socket, common->data, socket, err))
+        return client_call(socket, op, fields, out_answer, err);
+    json_decref(fields);
+    return false;
+}
+
+static json_t *
+text_cell(const json_t *object, const char *field)
+{
+    json_t *value = json_object_get(object, field);
+
+    if (json_is_string(value))
+        return json_incref(value);
+    if (json_is_integer(value))
+        return json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return json_string(json_is_true(value) ? "yes" : "");
+}
+
+/* ---- apps ------------------------------------------------------------------------------------------------------- */
+
+int
+command_apps(int argc, char **argv)
+{
+    static const struct option options[] = { COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END };
+    static const struct command command = { "apps", "", "Lists the apps of a running Dormouse.", NULL, options, 0, 0 };
+    static const char *const header[] = { "APP", "STATE", "WORKERS", "DEPLOY", "DEFAULT", "HOSTS" };
+    struct common common = { 0 };
+    struct text_list operands;
+    struct err err = { 0 };
+    json_t *answer = NULL, *rows, *app, *host;
+    size_t i, j;
+    int status;
+
+    if (!command_begin(&command, argc, argv, &common, &operands, &status))
+        return status;
+    if (!ask(&common, "apps", NULL, &answer, &err))
+        return out_fail(&err);
+    rows = json_array();
+    json_array_foreach (json_object_get(answer, "apps"), i, app) {
+        struct buf hosts = { 0 };
+
+        if (common.is_json)
+            out_json(app);
+        json_array_foreach (json_object_get(app, "hosts"), j, host)
+            buf_printf(&hosts, "%s%s", j > 0 ? " " : "", json_string_value(host));
+        if (json_object_get(app, "listen") != NULL)
+            buf_printf(&hosts, " %s", json_string_value(json_object_get(app, "listen")));
+        (void)json_array_append_new(rows, json_pack("[o, o, o, o, o, s]", text_cell(app, "app"), text_cell(app, "state"),
+                                                    text_cell(app, "workers"), text_cell(app, "deploy"), text_cell(app, "default"),
+                                                    buf_cstr(&hosts)));
+        buf_fini(&hosts);
+    }
+    if (!common.is_json)
+        out_table(header, ARRAY_LEN(header), rows);
+    json_decref(rows);
+    json_decref(answer);
+    return 0;
+}
+
+int
+command_remove(int argc, char **argv)
+{
+    static const struct option options[] = { COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END };
+    static const struct command command = { "remove", "APP", "Stops an app and forgets its deploy; its agents' data stays on disk.", NULL,
+                                            options, 1, 1 };
+    struct common common = { 0 };
+    struct text_list operands;
+    struct err err = { 0 };
+    json_t *answer = NULL;
+    int status;
+
+    if (!command_begin(&command, argc, argv, &common, &operands, &status))
+        return status;
+    if (!ask(&common, "remove", json_pack("{s:s}", "app", operands.item[0]), &answer, &err))
+        return out_fail(&err);
+    if (common.is_json)
+        out_json(answer);
+    out_say("Removed %s.", operands.item[0]);
+    json_decref(answer);
+    return 0;
+}
+
+/* ---- agents ----------------------------------------------------------------------------------------------------- */
+
+struct agents_options {
+    struct common common;
+    const char   *app, *after;
+    long          limit;
+    bool          is_sure;
+};
+
+static const struct option agents_table[] = {
+    { "app", 0, OPTION_TEXT, "NAME", "the app (the default one)", offsetof(struct agents_options, app), 0, 0 },
+    { "limit", 0, OPTION_NUMBER, "N", "list: at most so many (100)", offsetof(struct agents_options, limit), 1, 1000 },
+    { "after", 0, OPTION_TEXT, "CURSOR", "list: go on behind this one", offsetof(struct agents_options, after), 0, 0 },
+    { "yes", 'y', OPTION_FLAG, NULL, "delete: without asking", offsetof(struct agents_options, is_sure), 0, 0 },
+    COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END,
+};
+static const struct command agents_command = {
+    "agents", "list [CLASS] | show CLASS/NAME | sql CLASS/NAME QUERY | evict CLASS/NAME | delete CLASS/NAME",
+    "Lists agents, shows one, asks its database, puts it to sleep, or deletes it with all its data.",
+    "Instead of CLASS/NAME, CLASS/ID with the agent's 64 hex digits does as well.", agents_table, 1, 3,
+};
+
+static bool
+is_hex_id(const char *text)
+{
+    return strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64;
+}
+
+/* "CLASS/NAME" into the fields of the op `agent`. Names may hold slashes, classes do not. */
+static json_t *
+agent_fields(const struct agents_options *o, const char *verb, const char *which, struct err *err)
+{
+    const char *slash = strchr(which, '/');
+    json_t *fields;
+
+    if (slash == NULL || slash == which) {
+        (void)err_set(err, ERR_USAGE, 0, "Which agent? Say CLASS/NAME or CLASS/ID, not '%s'.", which);
+        return NULL;
+    }
+    fields = json_pack("{s:s, s:s%, s:s}", "do", verb, "class", which, (size_t)(slash - which), is_hex_id(slash + 1) ? "agent" : "name",
+                       slash + 1);
+    if (fields == NULL)
+        (void)err_set(err, ERR_USAGE, 0, "The agent's name is not UTF-8.");
+    else if (o->app != NULL)
+        (void)json_object_set_new(fields, "app", json_string(o->app));
+    return fields;
+}
+
+static int
+agents_list(const struct agents_options *o, const char *class_name)
+{
+    static const char *const header[] = { "CLASS", "NAME", "ID" };
+    json_t *fields = json_pack("{s:I, s:s*, s:s*, s:s*}", "limit", (json_int_t)(o->limit > 0 ? o->limit : 100), "class", class_name, "app",
+                               o->app, "after", o->after);
+    json_t *answer = NULL, *rows, *agent;
+    struct err err = { 0 };
+    const char *after;
+    size_t i;
+
+    if (!ask(&o->common, "agents", fields, &answer, &err))
+        return out_fail(&err);
+    rows = json_array();
+    json_array_foreach (json_object_get(answer, "agents"), i, agent)
+        (void)json_array_append_new(rows, json_pack("[o, o, o]", text_cell(agent, "class"), text_cell(agent, "name"), text_cell(agent, "id")));
+    after = json_string_value(json_object_get(answer, "after"));
+    if (o->common.is_json)
+        out_json(answer);
+    else if (json_array_size(rows) == 0)
+        out_say("No agents.");
+    else
+        out_table(header, ARRAY_LEN(header), rows);
+    if (after != NULL)
+        out_say("%sThere are more: --after %s%s", out_colour(COLOUR_DIM), after, out_off());
+    json_decref(rows);
+    json_decref(answer);
+    return 0;
+}
+
+/* The cell of a SQL result or a field of `show`, for people. */
+static json_t *
+value_text(const json_t *value)
+{
+    char *dumped;
+    json_t *text;
+
+    if (json_is_string(value))
+        return json_incref((json_t *)value);
+    dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    text = json_string(dumped != NULL ? dumped : "");
+    free(dumped);
+    return text;
+}
+
+static void
+sql_say(const json_t *result)
+{
+    json_t *columns = json_object_get(result, "columns"), *rows = json_array(), *row, *cell;
+    size_t count = json_array_size(columns), i, j;
+    const char **header = calloc(count + 1, sizeof *header);
+
+    if (header == NULL)
+        return;
+    for (i = 0; i < count; i++)
+        header[i] = json_string_value(json_array_get(columns, i)) != NULL ? json_string_value(json_array_get(columns, i)) : "";
+    json_array_foreach (json_object_get(result, "rows"), i, row) {
+        json_t *cells = json_array();
+
+        json_array_foreach (row, j, cell)
+            (void)json_array_append_new(cells, value_text(cell));
+        (void)json_array_append_new(rows, cells);
+    }
+    if (count > 0)
+        out_table(header, count, rows);
+    out_say("%s%zu rows; %lld read, %lld written%s", out_colour(COLOUR_DIM), json_array_size(rows),
+            (long long)json_integer_value(json_object_get(result, "rows_read")),
+            (long long)json_integer_value(json_object_get(result, "rows_written")), out_off());
+    json_decref(rows);
+    free(header);
+}
+
+static void
+show_say(json_t *result)
+{
+    const char *field;
+    json_t *value;
+
+    json_object_foreach (result, field, value) {
+        json_t *text = value_text(value);
+
+        if (strcmp(field, "ok") != 0) {
+            printf("%-16s ", field);
+            out_untrusted(bytes_from(json_string_value(text), json_string_length(text)));
+            putchar('\n');
+        }
+        json_decref(text);
+    }
+}
+
+static bool
+is_confirmed(const struct agents_options *o, const char *which)
+{
+    char line[16];
+
+    if (o->is_sure)
+        return true;
+    if (o->common.is_json)
+        return false;
+    fprintf(stderr, "Delete agent %s and all its data? [y/N] ", which);
+    return fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
+}
+
+static int
+agents_one(const struct agents_options *o, const char *verb, const char *which, const char *query)
+{
+    struct err err = { 0 };
+    json_t *fields = agent_fields(o, verb, which, &err), *answer = NULL, *result;
+
+    if (fields == NULL)
+        return out_fail(&err);
+    if (query != NULL)
+        (void)json_object_set_new(fields, "query", json_string(query));
+    if (strcmp(verb, "delete") == 0 && !is_confirmed(o, which)) {
+        json_decref(fields);
+        (void)err_set(&err, ERR_USAGE, 0, "Not deleted. Say --yes to delete without being asked.");
+        return out_fail(&err);
+    }
+    if (!ask(&o->common, "agent", fields, &answer, &err))
+        return out_fail(&err);
+    result = json_object_get(answer, "result");
+    if (o->common.is_json)
+        out_json(result);
+    else if (strcmp(verb, "sql") == 0)
+        sql_say(result);
+    else if (strcmp(verb, "show") == 0)
+        show_say(result);
+    else
+        out_say("%s: %s.", which, strcmp(verb, "delete") == 0 ? "deleted" : "asleep");
+    json_decref(answer);
+    return 0;
+}
+
+int
+command_agents(int argc, char **argv)
+{
+    static const char *const verbs[] = { "list", "show", "sql", "evict", "delete", NULL };
+    struct agents_options o = { 0 };
+    struct text_list operands;
+    struct err err = { 0 };
+    const char *verb, *nearest;
+    size_t needed;
+    int status;
+
+    if (!command_begin(&agents_command, argc, argv, &o, &operands, &status))
+        return status;
+    verb = operands.item[0];
+    if (strcmp(verb, "list") == 0 && operands.count <= 2)
+        return agents_list(&o, operands.count > 1 ? operands.item[1] : NULL);
+    needed = strcmp(verb, "sql") == 0 ? 3 : 2;
+    for (size_t i = 1; verbs[i] != NULL; i++)
+        if (strcmp(verb, verbs[i]) == 0 && operands.count == needed)
+            return agents_one(&o, verb, operands.item[1], needed == 3 ? operands.item[2] : NULL);
+    nearest = args_nearest(verb, verbs);
+    if (nearest != NULL && strcmp(nearest, verb) != 0)
+        (void)err_set(&err, ERR_USAGE, 0, "There is no 'dormouse agents %s'. Did you mean '%s'?", verb, nearest);
+    else
+        (void)err_set(&err, ERR_USAGE, 0, "Say: dormouse agents %s", agents_command.operands);
+    return out_fail(&err);
+}
+
+/* ---- logs ------------------------------------------------------------------------------------------------------- */
+
+struct logs_options {
+    struct common common;
+    const char   *app;
+    long          lines, level;
+    bool          is_following;
+};
+
+struct logs_reader {
+    struct loop *loop;
+    bool         is_following, has_failed, is_interrupted;
+    struct err   err;
+};
+
+static void
+on_log_message(void *owner, const json_t *message)
+{
+    struct logs_reader *r = owner;
+    const char *event = json_string_value(json_object_get(message, "event"));
+
+    if (event == NULL) {
+        r->has_failed = !json_is_true(json_object_get(message, "ok"));
+        if (r->has_failed)
+            client_error(message, &r->err);
+        if (r->has_failed || !r->is_following)
+            loop_stop(r->loop);
+    } else if (strcmp(event, "log") == 0) {
+        out_log_line(message, true);
+    } else if (strcmp(event, "dropped") == 0) {
+        out_warn("%lld lines were lost: they came faster than they were read.", (long long)json_integer_value(json_object_get(message, "lines")));
+    }
+}
+
+static void
+on_log_closed(void *owner)
+{
+    struct logs_reader *r = owner;
+
+    r->has_failed = true;
+    (void)err_set(&r->err, ERR_LOST, 0, "Dormouse closed the connection. Did it stop?");
+    loop_stop(r->loop);
+}
+
+static void
+on_interrupt(void *owner, int signo)
+{
+    struct logs_reader *r = owner;
+
+    loop_stop(r->loop);
+}
+
+static json_t *
+logs_fields(const struct logs_options *o, const char *which, struct err *err)
+{
+    json_t *fields = json_pack("{s:b, s:I, s:I, s:s*}", "follow", (int)o->is_following, "backlog", (json_int_t)o->lines, "level",
+                               (json_int_t)o->level, "app", o->app);
+    const char *slash = which != NULL ? strchr(which, '/') : NULL;
+
+    if (fields == NULL) {
+        (void)err_set(err, ERR_USAGE, 0, "An option is not UTF-8.");
+        return NULL;
+    }
+    if (which != NULL)
+        (void)json_object_set_new(fields, "class", json_stringn(which, slash != NULL ? (size_t)(slash - which) : strlen(which)));
+    if (slash != NULL)
+        (void)json_object_set_new(fields, is_hex_id(slash + 1) ? "agent" : "name", json_string(slash + 1));
+    return fields;
+}
+
+int
+command_logs(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "follow", 'f', OPTION_FLAG, NULL, "go on with what comes", offsetof(struct logs_options, is_following), 0, 0 },
+        { "lines", 'n', OPTION_NUMBER, "N", "how many of the past (100)", offsetof(struct logs_options, lines), 0, 20000 },
+        { "level", 0, OPTION_NUMBER, "N", "0 debug, 1 info, 2 warnings, 3 errors, and above", offsetof(struct logs_options, level), 0, 3 },
+        { "app", 0, OPTION_TEXT, "NAME", "of this app only", offsetof(struct logs_options, app), 0, 0 },
+        COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END,
+    };
+    static const struct command command = { "logs", "[CLASS[/NAME]]", "Shows what agents and rooms said: all, a class's, or one agent's.", NULL,
+                                            options, 0, 1 };
+    static const struct client_events events = { on_log_message, on_log_closed };
+    struct logs_options o = { .lines = 100 };
+    struct logs_reader r = { 0 };
+    struct client *client = NULL;
+    struct text_list operands;
+    char socket[CLI_PATH_BYTES];
+    json_t *fields;
+    bool ok;
+    int status;
+
+    if (!command_begin(&command, argc, argv, &o, &operands, &status))
+        return status;
+    if (!where_running(o.common.socket, o.common.data, socket, &r.err) ||
+        (fields = logs_fields(&o, operands.count > 0 ? operands.item[0] : NULL, &r.err)) == NULL)
+        return out_fail(&r.err);
+    r.is_following = o.is_following;
+    r.loop = loop_create();
+    (void)loop_signal(r.loop, SIGINT, on_interrupt, &r);
+    (void)loop_signal(r.loop, SIGTERM, on_interrupt, &r);
+    ok = client_open(&client, r.loop, socket, &events, &r, &r.err);
+    if (ok) {
+        (void)client_ask(client, "logs", fields);
+        loop_run(r.loop);
+    }
+    client_destroy(&client);
+    loop_destroy(&r.loop);
+    return ok && !r.has_failed ? 0 : out_fail(&r.err);
+}
+
+/* ---- doctor ----------------------------------------------------------------------------------------------------- */
+
+static size_t
+rooms_say(const json_t *status)
+{
+    static const char *const header[] = { "ROOM", "APP", "SLOT", "STATE", "PID", "RESTARTS" };
+    json_t *rows = json_array(), *room;
+    size_t i, ill = 0;
+
+    json_array_foreach (json_object_get(status, "rooms"), i, room) {
+        const char *state = json_string_value(json_object_get(room, "state"));
+
+        if (json_is_true(json_object_get(room, "build")))
+            continue;
+        ill += state == NULL || strcmp(state, "ready") != 0;
+        (void)json_array_append_new(rows, json_pack("[o, o, o, o, o, o]", text_cell(room, "role"), text_cell(room, "app"), text_cell(room, "index"),
+                                                    text_cell(room, "state"), text_cell(room, "pid"), text_cell(room, "restarts")));
+    }
+    if (!out_is_json())
+        out_table(header, ARRAY_LEN(header), rows);
+    json_decref(rows);
+    return ill;
+}
+
+static void
+sandbox_say(json_t *sandbox)
+{
+    const char *role, *layer;
+    json_t *layers, *report;
+
+    out_say("\nsandbox: %s", json_string_value(json_object_get(sandbox, "mode")));
+    json_object_foreach (json_object_get(sandbox, "rooms"), role, layers) {
+        out_say("  %s%s%s", out_colour(COLOUR_BOLD), role, out_off());
+        json_object_foreach (layers, layer, report) {
+            const char *state = json_string_value(json_object_get(report, "state"));
+            bool is_absent = state != NULL && strcmp(state, "absent") == 0;
+
+            out_say("    %s%-14s %-10s%s %s", out_colour(is_absent ? COLOUR_YELLOW : COLOUR_GREEN), layer, state != NULL ? state : "", out_off(),
+                    json_string_value(json_object_get(report, "reason")) != NULL ? json_string_value(json_object_get(report, "reason")) : "");
+        }
+    }
+}
+
+int
+command_doctor(int argc, char **argv)
+{
+    static const struct option options[] = { COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END };
+    static const struct command command = { "doctor", "", "Asks a running Dormouse how its rooms are and which layers of the sandbox hold here.",
+                                            "Exit status 1 when a room is not ready.", options, 0, 0 };
+    struct common common = { 0 };
+    struct text_list operands;
+    struct err err = { 0 };
+    json_t *answer = NULL, *status;
+    size_t ill;
+    int exit_status;
+
+    if (!command_begin(&command, argc, argv, &common, &operands, &exit_status))
+        return exit_status;
+    if (!ask(&common, "status", NULL, &answer, &err))
+        return out_fail(&err);
+    status = json_object_get(answer, "supervisor");
+    out_say("Dormouse %s, data in %s\n", json_string_value(json_object_get(answer, "version")), json_string_value(json_object_get(answer, "data")));
+    ill = rooms_say(status);
+    sandbox_say(json_object_get(status, "sandbox"));
+    out_say("\n%s", ill == 0 ? "All rooms are ready." : "Not all rooms are ready; see 'dormouse logs'.");
+    if (common.is_json)
+        out_json(answer);
+    json_decref(answer);
+    return ill == 0 ? 0 : 1;
+}

@@ -1,0 +1,3 @@
+bin  := dormouse
+uses := lib/loop lib/sys lib/base
+libs := -ljansson -luv
