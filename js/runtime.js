@@ -8,7 +8,7 @@ import { dispatch } from "./core/dispatch.js";
 import { fetch } from "./core/fetch.js";
 import { host } from "./core/host.js";
 import { WebSocket, WebSocketPair, WebSocketRequestResponsePair } from "./core/websocket.js";
-import { modules as nodeModules } from "./node/index.js";
+import { modules as nodeModules, nodeGlobals } from "./node/index.js";
 import { installWeb } from "./web/index.js";
 
 /* The engine may lack the symbols of explicit resource management; libraries look for them. */
@@ -21,10 +21,11 @@ function keepName(name, value) {
   if (typeof value === "function" && /^[A-Z]/.test(name) && value.name !== name) Object.defineProperty(value, "name", { value: name, configurable: true });
 }
 
-installWeb(host, { fetch, WebSocket, WebSocketPair, WebSocketRequestResponsePair });
+installWeb(host, { ...nodeGlobals, fetch, WebSocket, WebSocketPair, WebSocketRequestResponsePair });
 for (const name of Object.getOwnPropertyNames(globalThis)) {
   const slot = Object.getOwnPropertyDescriptor(globalThis, name);
   if (slot.value !== undefined) keepName(name, slot.value);
 }
 for (const module of Object.values(cloudflareModules)) for (const name of Object.keys(module)) keepName(name, module[name]);
-host.install(dispatch, { ...cloudflareModules, ...nodeModules });
+/* Modules of Node.js are made when they are first imported: their getters are passed on. */
+host.install(dispatch, Object.defineProperties({ ...cloudflareModules }, Object.getOwnPropertyDescriptors(nodeModules)));

@@ -4,7 +4,7 @@
  * env JSON: {vars: {NAME: value}, namespaces: [{binding, class}], assets: {binding}, classes: [names of the app's object classes]};
  * every field may be absent. compat JSON: {date: "YYYY-MM-DD", flags: [names], dev: boolean}.
  */
-import { modules } from "../node/index.js";
+import { modules, setProcessEnv } from "../node/index.js";
 import { DurableObjectNamespace } from "./namespace.js";
 import { rules as storageRules } from "./storage.js";
 import { AssetsFetcher, MADE } from "./stub.js";
@@ -33,6 +33,7 @@ export function setUp(envJson, compatJson) {
   }
   if (given.assets?.binding) bind(env, given.assets.binding, new AssetsFetcher(MADE));
   base = env;
+  setProcessEnv(given.vars ?? {});
   applyCompatibility(compatJson ? JSON.parse(compatJson) : {});
   return env;
 }
