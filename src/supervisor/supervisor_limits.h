@@ -3,7 +3,7 @@
 #define DORMOUSE_SUPERVISOR_LIMITS_H
 
 #define ROOMS_MAX              1024            /* processes; beyond it the machine is too small for so many apps */
-#define WORKERS_PER_APP_MAX    128             /* placement is a modulo; more workers than cores help nobody */
+#define WORKERS_PER_APP_MAX    256             /* placement is a modulo; more workers than cores help nobody */
 #define LISTENERS_MAX          64              /* listening sockets: the main ones and one per app that wants its own */
 #define APP_NAME_MAX           63              /* it is a host name label and a folder name */
 #define BACKOFF_FIRST_MS       100             /* a worker that died once is back before a client retries */
