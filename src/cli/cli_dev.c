@@ -238,7 +238,15 @@ on_message(void *owner, const json_t *message)
         (void)upload_message(dev->upload, message);
 }
 
-/* Rooms' lines come through the log too; what only stderr has is what the supervisor and a dying room say. */
+/* Is the line one that the log does not bring? It brings all but control's own, while control is there. */
+static bool
+line_is_ours(struct dev *dev, struct bytes line)
+{
+    bool is_error = memmem(line.data, line.len, "error: ", 7) != NULL && !dev->is_stopping;
+
+    return dev->options.is_verbose || (is_error && (node_client(dev->node) == NULL || bytes_has_prefix(line, BYTES_LIT("control:"))));
+}
+
 static void
 on_line(void *owner, struct bytes line)
 {
@@ -249,7 +257,7 @@ on_line(void *owner, struct bytes line)
     buf_append_byte(&text, '\n');
     (void)sys_write_all(dev->log_fd, text.data, text.len);   /* a convenience: without it the terminal still shows failures */
     buf_fini(&text);
-    if (out_is_json() || !(dev->options.is_verbose || (memmem(line.data, line.len, "error: ", 7) != NULL && !dev->is_stopping)))
+    if (out_is_json() || !line_is_ours(dev, line))
         return;
     printf("%s", out_colour(COLOUR_DIM));
     out_untrusted(line);

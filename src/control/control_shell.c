@@ -229,10 +229,10 @@ worker_message(struct control *c, struct link *link, uint16_t type, struct bytes
 static bool
 control_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
-    if (link == room_supervisor(room))
-        return supervisor_message(&control, type, payload, err);
     if (type == MSG_LOG)
         return log_message(&control, link, payload, err);
+    if (link == room_supervisor(room))
+        return supervisor_message(&control, type, payload, err);
     if (link_peer(link)->role == ROLE_WORKER)
         return worker_message(&control, link, type, payload, err);
     return err_set(err, ERR_MALFORMED, 0, "control does not take message %u from this room", (unsigned)type);

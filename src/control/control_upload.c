@@ -339,10 +339,14 @@ upload_finish(struct upload **upload, struct err *err)
     free(list);
     path_print(from, "apps/%s/deploys/" INCOMING_PREFIX "%s", up->app, up->hash);
     path_print(to, "apps/%s/deploys/%s", up->app, up->hash);
-    if (ok && (sys_renameat(up->disk->fd, from, up->disk->fd, to) != 0 || !folder_sync_of(up->disk->fd, to)))
+    if (ok && sys_renameat(up->disk->fd, from, up->disk->fd, to) != 0)
         ok = err_set(err, ERR_IO, errno, "name the deploy '%s'", to);
     if (ok)
         (void)sys_close(STEAL_FD(up->folder));
+    if (ok && !folder_sync_of(up->disk->fd, to)) {
+        ok = err_set(err, ERR_IO, errno, "sync the folder of '%s'", to);
+        folder_remove(up->disk->fd, to);   /* or the next try would take it for durable */
+    }
     upload_abandon(upload);
     return ok;
 }
