@@ -1,0 +1,18 @@
+/* The limits of the scheduler, each with its reason. */
+#ifndef DORMOUSE_SCHEDULER_LIMITS_H
+#define DORMOUSE_SCHEDULER_LIMITS_H
+
+#define ALARMS_MAX             8000000   /* about 300 bytes each in memory; one more is not acknowledged, and logged */
+#define ALARM_RETRIES_MAX      6         /* surface spec 3.2: counted retries, then the alarm is given up */
+#define ALARM_BACKOFF_FIRST_S  2         /* surface spec 3.2: 2 << n seconds … */
+#define ALARM_BACKOFF_STEPS    9         /* … up to 1,024 s */
+#define ALARM_JITTER_PARTS     4         /* up to a quarter more, so that what failed together does not come back together */
+#define ALARM_ELSEWHERE_MS     250       /* a worker said "not mine": the number of workers was not known yet; ask again soon */
+#define ALARMS_FRESH_MAX       64        /* alarms started on one worker within ALARMS_FRESH_MS: requests are served between them */
+#define ALARMS_FRESH_MS        20        /* 64 per 20 ms start 10,000 in 3.2 s even when each of them waits for minutes */
+#define ALARMS_IN_FLIGHT_MAX   8192      /* on one worker: half of the calls it accepts */
+#define CLOCK_LOOK_MS          2000      /* the longest the wall clock goes unread: a step is seen after so long at most */
+#define CLOCK_STEP_MS          500       /* a smaller change is slewing */
+#define APP_WORKERS_MAX        256       /* workers of one app, as in the gateway */
+
+#endif
