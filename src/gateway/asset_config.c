@@ -170,6 +170,7 @@ header_rule_add(struct asset_config *c, struct bytes pattern, struct bytes line)
     struct asset_headers_rule *rule;
     struct bytes name, value = BYTES_NONE;
     const uint8_t *colon = memchr(line.data, ':', line.len);
+    char *lower;
     bool takes_away = line.data[0] == '!';
 
     if (takes_away) {
@@ -180,16 +181,21 @@ header_rule_add(struct asset_config *c, struct bytes pattern, struct bytes line)
     } else {
         return;
     }
-    if (!http_is_token(name) || http_is_hop_by_hop(name) || bytes_equal_nocase(name, BYTES_LIT("content-length")))
+    if (!http_is_token(name))
         return;
     for (size_t i = 0; i < value.len; i++)
         if (value.data[i] < 0x20 || value.data[i] >= 0x7f)
             return;
+    lower = lower_dup(name);
+    if (http_is_hop_by_hop(bytes_of(lower)) || strcmp(lower, "content-length") == 0) {
+        free(lower);
+        return;
+    }
     c->header_rules = realloc(c->header_rules, (c->header_rule_count + 1) * sizeof *rule);
     assert(c->header_rules != NULL);
     rule = &c->header_rules[c->header_rule_count++];
     rule->pattern = bytes_dup(pattern);
-    rule->name = lower_dup(name);
+    rule->name = lower;
     rule->value = takes_away ? NULL : bytes_dup(value);
 }
 
