@@ -86,7 +86,7 @@ an_alarm_fires_at_its_time_and_is_gone(void **state)
 
 /* Fails the running alarm and gives the delay until its next start. */
 static int64_t
-fail(struct core *core, struct alarm **alarm, enum alarm_outcome outcome, int64_t *now_ms, uint64_t chance)
+fail_once(struct core *core, struct alarm **alarm, enum alarm_outcome outcome, int64_t *now_ms, uint64_t chance)
 {
     int64_t delay_ms;
 
@@ -109,7 +109,7 @@ six_counted_retries_then_none(void **state)
     set(core, 1, T0);
     alarm = must_start(core, T0);
     for (unsigned n = 0; n < 6; n++) {
-        assert_int_equal(fail(core, &alarm, OUTCOME_FAILED, &now_ms, 0), 2000 << n);
+        assert_int_equal(fail_once(core, &alarm, OUTCOME_FAILED, &now_ms, 0), 2000 << n);
         assert_int_equal(alarm->counted, n + 1);
         assert_int_equal(alarm->due_ms, T0);
     }
@@ -148,17 +148,17 @@ failures_of_ours_are_never_counted(void **state)
     alarm = must_start(core, T0);
     for (unsigned n = 0; n < 30; n++) {
         int64_t expected = 2000LL << (n < 9 ? n : 9);
-        assert_int_equal(fail(core, &alarm, OUTCOME_LOST, &now_ms, 0), expected);
+        assert_int_equal(fail_once(core, &alarm, OUTCOME_LOST, &now_ms, 0), expected);
         assert_int_equal(alarm->counted, 0);
     }
     /* The handler's first failure after them starts with the shortest delay. */
-    assert_int_equal(fail(core, &alarm, OUTCOME_FAILED, &now_ms, 0), 2000);
-    assert_int_equal(fail(core, &alarm, OUTCOME_FAILED, &now_ms, 0), 4000);
+    assert_int_equal(fail_once(core, &alarm, OUTCOME_FAILED, &now_ms, 0), 2000);
+    assert_int_equal(fail_once(core, &alarm, OUTCOME_FAILED, &now_ms, 0), 4000);
     for (unsigned n = 2; n < 6; n++)
-        (void)fail(core, &alarm, OUTCOME_FAILED, &now_ms, 0);
+        (void)fail_once(core, &alarm, OUTCOME_FAILED, &now_ms, 0);
     assert_int_equal(alarm->counted, 6);
     /* Not even after six counted ones does a failure of ours end it. */
-    (void)fail(core, &alarm, OUTCOME_LOST, &now_ms, 0);
+    (void)fail_once(core, &alarm, OUTCOME_LOST, &now_ms, 0);
     core_end(core, alarm, OUTCOME_FAILED, now_ms, 0);
     assert_int_equal(alarm->state, ALARM_GONE);
     core_destroy(&core);
