@@ -48,6 +48,23 @@ folder_give(const char *path, uid_t uid, gid_t gid, struct err *err)
     return true;
 }
 
+/* Makes the name of the folder PATH[0..len) durable: what rooms write into it must not be lost with its name. */
+static void
+name_sync(const char *path, size_t len)
+{
+    char above[PATH_MAX];
+    int fd;
+
+    while (len > 1 && path[len - 1] != '/')
+        len--;
+    memcpy(above, path, len);
+    above[len] = '\0';
+    fd = sys_open(above, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0)
+        (void)sys_fsync(fd);                                 /* a file system that cannot do this has no names to lose */
+    sys_close(fd);
+}
+
 bool
 folder_make(const char *path, uid_t uid, gid_t gid, struct err *err)
 {
@@ -61,7 +78,9 @@ folder_make(const char *path, uid_t uid, gid_t gid, struct err *err)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (sys_mkdirat(AT_FDCWD, part, i == len ? 0700 : 0755) != 0 && errno != EEXIST)
+        if (sys_mkdirat(AT_FDCWD, part, i == len ? 0700 : 0755) == 0)
+            name_sync(part, i);
+        else if (errno != EEXIST)
             return err_set(err, ERR_IO, errno, "make the folder '%s'", part);
     }
     return folder_give(path, uid, gid, err);

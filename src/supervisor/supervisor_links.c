@@ -45,7 +45,7 @@ conf_of_room(const struct house_room *room, struct buf *out)
         buf_printf(out, ",\"data\":\"%s\",\"jail\":{\"read\":[\"%s/apps\"]}", data, data);
         break;
     case ROLE_SCHEDULER:
-        buf_printf(out, ",\"data\":\"%s/scheduler\",\"jail\":{\"write\":[\"%s/scheduler\"]}", data, data);
+        buf_printf(out, ",\"data\":\"%s/scheduler/book\",\"jail\":{\"write\":[\"%s/scheduler\"]}", data, data);
         break;
     case ROLE_CONTROL:
         buf_printf(out, ",\"data\":\"%s\",\"workers\":%u,\"jail\":{\"write\":[\"%s\"]}", data, (unsigned)config->workers, data);

@@ -25,7 +25,6 @@ void
 house_log(struct house *house, int level, const char *fmt, ...)
 {
     static const char *const levels[] = { "debug: ", "", "warning: ", "error: " };
-    struct house_room *control = house_find(house, ROLE_CONTROL, 0, "");
     char text[LOG_LINE_MAX];
     char line[LOG_LINE_MAX + 32];
     va_list args;
@@ -37,10 +36,6 @@ house_log(struct house *house, int level, const char *fmt, ...)
     va_end(args);
     len = snprintf(line, sizeof line, "supervisor: %s%s\n", levels[level], text);
     (void)sys_write(STDERR_FILENO, line, (size_t)len);       /* nobody is left to tell when stderr fails */
-    if (control != NULL && control->link != NULL && control->life.state == LIFE_SERVING)
-        msg_LOG_pack(link_out(control->link), &(struct msg_LOG){
-            .level = (uint8_t)level, .time_ms = clock_wall_ms(), .text = bytes_of(text)
-        });
 }
 
 struct house_room *

@@ -126,11 +126,13 @@ child_run(const struct spawn_spec *spec, pid_t parent, int link_fd, int report_f
 
     if (spec->probed != NULL)
         report.jail = *spec->probed;
+    if (program_fd < 0)
+        (void)err_set(&report.err, ERR_IO, errno, "open the program '%s'", spec->jail.exec_path);
     signals_reset();
     (void)setsid();                                          /* a fresh fork is no group leader: cannot fail */
     oom_score_raise(spec->jail.role);
     if (program_fd < 0)
-        (void)err_set(&report.err, ERR_IO, errno, "the program '%s' is missing", spec->jail.exec_path);
+        report.is_ok = false;
     else if (descriptors_lay_out(link_fd, &report_fd, &report.err) &&
              jail_prepare(&spec->jail, &report.jail, &report.err) && die_with_parent(parent, &report.err)) {
         (void)sys_write_all(report_fd, &report, sizeof report);
