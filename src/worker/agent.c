@@ -15,6 +15,7 @@
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/sockets.h"
+#include "src/worker/sql.h"
 #include "src/worker/timers.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
@@ -340,6 +341,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     buf_clear(&a->boot_detail);
     a->alarm_running_ms = STORE_ALARM_NONE;
     a->alarm_set_while_running = a->alarm_changed = false;
+    sql_drop_cursors(a);
     if (a->store != NULL)
         store_close(&a->store);        /* undoes what was not committed */
     heap_destroy(&a->heap);
@@ -483,6 +485,7 @@ agent_evict(struct agent *a)
     if (!agent_is_idle(a))
         return false;
     timers_drop(a);
+    sql_drop_cursors(a);
     if (a->store != NULL)
         store_close(&a->store);
     heap_destroy(&a->heap);

@@ -65,6 +65,8 @@ struct agent {
     struct deploy   *deploy;           /* a reference, while a heap is there */
     struct heap     *heap;
     struct store    *store;            /* opened at first use; NULL */
+    struct umap     *cursors;          /* number → struct cursor (sql.c); NULL: none yet */
+    uint32_t         last_cursor, oldest_cursor;
     struct list_node queue;            /* struct event */
     size_t           queued;
     uint32_t         sections[SECTIONS_MAX];

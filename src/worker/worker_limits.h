@@ -22,6 +22,6 @@
 #define WS_MESSAGE_BYTES_MAX     (32u << 20)
 #define INLINE_BODY_BYTES        (64u * 1024)  /* a body up to here travels with its head */
 #define SOCKETS_PER_AGENT_MAX    32768         /* surface spec 3.3 */
-#define CURSORS_MAX              4096          /* open SQL cursors per agent */
+#define CURSORS_MAX              128           /* kept per agent, newest first: a row costs its statement, a finished one 150 bytes */
 
 #endif

@@ -1,0 +1,446 @@
+/*
+ * sql — the storage natives over lib/store: SQL cursors, key-value pairs, transactions (docs/host-interface.md).
+ *
+ * Promise: rows become JavaScript values without a detour; a cursor is a number that means something for its own agent only.
+ */
+#include "src/worker/sql.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/store/store.h"
+#include "src/worker/agent.h"
+#include "src/worker/clone.h"
+#include "src/worker/engine.h"
+#include "src/worker/natives.h"
+#include "src/worker/worker_limits.h"
+
+#define BINDINGS_MAX 32768             /* SQLite's own limit is far lower; this bounds the scratch memory */
+#define COLUMNS_MAX 2048
+
+struct cursor {
+    struct store_cursor *store_cursor;
+    uint64_t             shape;        /* of the column names that ATOMS were made from */
+    unsigned             columns;
+    uint32_t            *atoms;        /* owned; one per column, in the agent's heap */
+};
+
+/* ---- values ---- */
+
+static bool
+to_value(jsval v, struct store_value *out)
+{
+    if (js_is_nullish(v)) {
+        *out = (struct store_value){ .type = STORE_NULL };
+        return true;
+    }
+    if (js_is_number(v)) {             /* JavaScript has no integers: everything is a double, as workerd binds it */
+        *out = (struct store_value){ .type = STORE_REAL, .real = js_get_double(v) };
+        return true;
+    }
+    if (js_is_bigint(v)) {
+        js_throw_type("Cannot convert a BigInt value to a number");
+        return false;
+    }
+    if (js_is_object(v) && js_view_bytes(v, &out->bytes)) {
+        out->type = STORE_BLOB;
+        return true;
+    }
+    out->type = STORE_TEXT;            /* strings, booleans ("true"), and String(v) of the rest */
+    return js_to_utf8(v, &out->bytes);
+}
+
+static jsval
+from_value(const struct store_value *v)
+{
+    switch (v->type) {
+    case STORE_INTEGER: return js_new_number((double)v->integer);
+    case STORE_REAL: return js_new_number(v->real);
+    case STORE_TEXT: return js_new_string(v->bytes);
+    case STORE_BLOB: return js_new_array_buffer(v->bytes);
+    default: return JSV_NULL;
+    }
+}
+
+/* ERR's message as the exception that JavaScript sees. */
+static jsval
+throw_store(const struct err *err)
+{
+    if (err->code == ERR_TIMEOUT && engine_cpu_is_over())
+        engine_trap(TRAP_CPU);
+    return js_throw_error("%s", err->message);
+}
+
+/* ---- cursors ---- */
+
+static struct cursor *
+cursor_arg(jsval v)
+{
+    struct agent *a = agent_current();
+    double n = js_get_double(v);
+    struct cursor *c = a != NULL && a->cursors != NULL && n >= 1 && n <= UINT32_MAX ? umap_get(a->cursors, (uint32_t)n) : NULL;
+
+    if (c == NULL)
+        js_throw_error("The SQL cursor is no longer valid.");
+    return c;
+}
+
+static void
+cursor_free(struct cursor *c)
+{
+    if (c->store_cursor != NULL)
+        store_cursor_close(&c->store_cursor);
+    free(c->atoms);
+    free(c);
+}
+
+void
+sql_drop_cursors(struct agent *a)
+{
+    size_t at = 0;
+    uint64_t number;
+    void *value;
+
+    if (a->cursors == NULL)
+        return;
+    while (umap_next(a->cursors, &at, &number, &value))
+        cursor_free(value);
+    umap_destroy(&a->cursors);
+}
+
+/* Makes room by closing the oldest cursors: a program that forgets them by the thousand must not keep statements for ever. */
+static void
+cursors_bound(struct agent *a)
+{
+    while (umap_count(a->cursors) >= CURSORS_MAX) {
+        struct cursor *c = umap_take(a->cursors, a->oldest_cursor++);
+
+        if (c != NULL)
+            cursor_free(c);
+    }
+}
+
+jsval
+native_sql_exec(NATIVE_PARAMS)
+{
+    struct agent *a = agent_current();
+    struct store *store = agent_current_store();
+    struct bytes query;
+    struct store_value *values;
+    struct store_cursor *made = NULL;
+    struct err err = { 0 };
+    struct cursor *c;
+    int64_t n = 0;
+
+    if (store == NULL || !js_to_utf8(ARG(0), &query) || (!js_is_nullish(ARG(1)) && !js_get_length(ARG(1), &n)))
+        return JSV_EXCEPTION;
+    if (n > BINDINGS_MAX)
+        return js_throw_range("too many bindings");
+    values = guest_scratch((size_t)(n > 0 ? n : 1) * sizeof *values);
+    for (int64_t i = 0; i < n; i++) {
+        jsval v = js_get_index(ARG(1), (uint32_t)i);
+
+        if (js_is_exception(v) || !to_value(v, &values[i]))
+            return JSV_EXCEPTION;
+        js_free(v);                    /* views stay valid: the array still holds the object */
+    }
+    if (!store_query(store, query, values, (size_t)n, &made, &err))
+        return throw_store(&err);
+    if (a->cursors == NULL)
+        a->cursors = umap_create();
+    cursors_bound(a);
+    c = calloc(1, sizeof *c);
+    assert(c != NULL);
+    c->store_cursor = made;
+    c->shape = UINT64_MAX;
+    umap_put(a->cursors, ++a->last_cursor, c);
+    return js_new_number(a->last_cursor);
+}
+
+/* Atoms of the column names, made once per cursor. They stay with the heap: column names are few. */
+static bool
+cursor_atoms(struct cursor *c)
+{
+    uint64_t shape = store_cursor_shape(c->store_cursor);
+
+    if (c->atoms != NULL && c->shape == shape)
+        return true;
+    c->columns = store_cursor_columns(c->store_cursor);
+    if (c->columns > COLUMNS_MAX)
+        c->columns = COLUMNS_MAX;
+    free(c->atoms);
+    c->atoms = calloc(c->columns + 1, sizeof *c->atoms);
+    assert(c->atoms != NULL);
+    for (unsigned i = 0; i < c->columns; i++) {
+        c->atoms[i] = js_new_atom(store_cursor_name(c->store_cursor, i));
+        if (c->atoms[i] == 0)
+            return false;
+    }
+    c->shape = shape;
+    return true;
+}
+
+/* The present row, as an object or an array; then steps on. */
+static jsval
+take_row(struct cursor *c, bool is_raw)
+{
+    jsval row = is_raw ? js_new_array() : js_new_object();
+    struct err err = { 0 };
+
+    if (!cursor_atoms(c))
+        return JSV_EXCEPTION;
+    for (unsigned i = 0; i < c->columns; i++) {
+        struct store_value v;
+
+        store_cursor_value(c->store_cursor, i, &v);
+        if (!(is_raw ? js_set_index(row, i, from_value(&v)) : js_define_atom(row, c->atoms[i], from_value(&v))))
+            return JSV_EXCEPTION;
+    }
+    if (!store_cursor_next(c->store_cursor, &err)) {
+        js_free(row);
+        return throw_store(&err);
+    }
+    return row;
+}
+
+jsval
+native_sql_next(NATIVE_PARAMS)
+{
+    struct cursor *c = cursor_arg(ARG(0));
+
+    if (c == NULL)
+        return JSV_EXCEPTION;
+    return store_cursor_has_row(c->store_cursor) ? take_row(c, js_to_bool(ARG(1))) : JSV_UNDEFINED;
+}
+
+jsval
+native_sql_all(NATIVE_PARAMS)
+{
+    struct cursor *c = cursor_arg(ARG(0));
+    bool is_raw = js_to_bool(ARG(1));
+    uint32_t n = 0;
+    jsval rows;
+
+    if (c == NULL)
+        return JSV_EXCEPTION;
+    rows = js_new_array();
+    while (store_cursor_has_row(c->store_cursor)) {
+        jsval row = take_row(c, is_raw);
+
+        if (js_is_exception(row) || !js_set_index(rows, n++, row))
+            return JSV_EXCEPTION;
+    }
+    return rows;
+}
+
+jsval
+native_sql_one(NATIVE_PARAMS)
+{
+    struct cursor *c = cursor_arg(ARG(0));
+    jsval row;
+
+    if (c == NULL)
+        return JSV_EXCEPTION;
+    if (!store_cursor_has_row(c->store_cursor))
+        return js_throw_error("Expected exactly one result from SQL query, but got no results.");
+    row = take_row(c, false);
+    if (!js_is_exception(row) && store_cursor_has_row(c->store_cursor)) {
+        js_free(row);
+        return js_throw_error("Expected exactly one result from SQL query, but got multiple results.");
+    }
+    return row;
+}
+
+jsval
+native_sql_names(NATIVE_PARAMS)
+{
+    struct cursor *c = cursor_arg(ARG(0));
+    jsval names;
+
+    if (c == NULL)
+        return JSV_EXCEPTION;
+    names = js_new_array();
+    for (unsigned i = 0; i < store_cursor_columns(c->store_cursor) && i < COLUMNS_MAX; i++)
+        if (!js_set_index(names, i, js_new_string(store_cursor_name(c->store_cursor, i))))
+            return JSV_EXCEPTION;
+    return names;
+}
+
+jsval
+native_sql_stats(NATIVE_PARAMS)
+{
+    struct cursor *c = cursor_arg(ARG(0));
+    jsval pair;
+
+    if (c == NULL)
+        return JSV_EXCEPTION;
+    pair = js_new_array();
+    if (!js_set_index(pair, 0, js_new_number((double)store_cursor_rows_read(c->store_cursor))) ||
+        !js_set_index(pair, 1, js_new_number((double)store_cursor_rows_written(c->store_cursor))))
+        return JSV_EXCEPTION;
+    return pair;
+}
+
+jsval
+native_sql_size(NATIVE_PARAMS)
+{
+    struct store *store = agent_current_store();
+    struct err err = { 0 };
+    int64_t size;
+
+    if (store == NULL)
+        return JSV_EXCEPTION;
+    return store_size(store, &size, &err) ? js_new_number((double)size) : throw_store(&err);
+}
+
+/* ---- key-value pairs ---- */
+
+/* Values come while SQLite is inside a statement, where no JavaScript may run: they are copied out first. */
+
+static void
+take_value(void *owner, struct bytes value)
+{
+    struct bytes *out = owner;
+    uint8_t *copy = guest_scratch(value.len + 1);
+
+    if (value.len > 0)
+        memcpy(copy, value.data, value.len);
+    *out = bytes_from(copy, value.len);
+}
+
+jsval
+native_kv_get(NATIVE_PARAMS)
+{
+    struct store *store = agent_current_store();
+    struct bytes key, value = BYTES_NONE;
+    struct err err = { 0 };
+    bool found;
+
+    if (store == NULL || !js_to_utf8(ARG(0), &key))
+        return JSV_EXCEPTION;
+    if (!store_kv_get(store, key, take_value, &value, &found, &err))
+        return throw_store(&err);
+    return found ? clone_read(value) : JSV_UNDEFINED;
+}
+
+jsval
+native_kv_put(NATIVE_PARAMS)
+{
+    struct store *store = agent_current_store();
+    struct bytes key, value;
+    struct err err = { 0 };
+
+    if (store == NULL || !js_to_utf8(ARG(0), &key) || !clone_write(ARG(1), CLONE_STORAGE, &value))
+        return JSV_EXCEPTION;
+    return store_kv_put(store, key, value, &err) ? JSV_UNDEFINED : throw_store(&err);
+}
+
+jsval
+native_kv_delete(NATIVE_PARAMS)
+{
+    struct store *store = agent_current_store();
+    struct err err = { 0 };
+    struct bytes key;
+    bool existed;
+
+    if (store == NULL || !js_to_utf8(ARG(0), &key))
+        return JSV_EXCEPTION;
+    return store_kv_delete(store, key, &existed, &err) ? js_new_bool(existed) : throw_store(&err);
+}
+
+/* Pairs of a listing, in scratch memory, until the statement is over. */
+struct pairs {
+    struct pair {
+        struct pair *next;
+        struct bytes key, value;
+    } *first, **last;
+};
+
+static bool
+take_pair(void *owner, struct bytes key, struct bytes value)
+{
+    struct pairs *pairs = owner;
+    struct pair *p = guest_scratch(sizeof *p);
+
+    p->next = NULL;
+    take_value(&p->key, key);
+    take_value(&p->value, value);
+    *pairs->last = p;
+    pairs->last = &p->next;
+    return true;
+}
+
+static bool
+range_text(jsval v, struct bytes *out)
+{
+    *out = BYTES_NONE;
+    return js_is_nullish(v) || js_to_utf8(v, out);
+}
+
+jsval
+native_kv_list(NATIVE_PARAMS)
+{
+    struct store *store = agent_current_store();
+    struct store_range range = { .reverse = js_to_bool(ARG(4)) };
+    struct pairs pairs = { NULL, &pairs.first };
+    double limit = js_is_nullish(ARG(5)) ? 0 : js_get_double(ARG(5));
+    struct err err = { 0 };
+    uint32_t n = 0;
+    jsval list;
+
+    if (store == NULL || !range_text(ARG(0), &range.start) || !range_text(ARG(1), &range.start_after) ||
+        !range_text(ARG(2), &range.end) || !range_text(ARG(3), &range.prefix))
+        return JSV_EXCEPTION;
+    range.limit = limit > 0 && limit < 0x1p53 ? (int64_t)limit : 0;
+    if (!store_kv_list(store, &range, take_pair, &pairs, &err))
+        return throw_store(&err);
+    list = js_new_array();
+    for (const struct pair *p = pairs.first; p != NULL; p = p->next) {
+        jsval value = clone_read(p->value);
+
+        if (js_is_exception(value) || !js_set_index(list, n++, js_new_string(p->key)) || !js_set_index(list, n++, value))
+            return JSV_EXCEPTION;
+    }
+    return list;
+}
+
+/* ---- transactions ---- */
+
+jsval
+native_txn(NATIVE_PARAMS)
+{
+    struct store *store = agent_current_store();
+    double op = js_get_double(ARG(0));
+    struct err err = { 0 };
+    bool ok;
+
+    if (store == NULL)
+        return JSV_EXCEPTION;
+    if (op == 0)
+        ok = store_txn_begin(store, &err);
+    else if (store_depth(store) == 0)
+        return js_throw_error("no transaction is open");
+    else
+        ok = op == 1 ? store_txn_commit(store, &err) : store_txn_rollback(store, &err);
+    return ok ? JSV_UNDEFINED : throw_store(&err);
+}
+
+jsval
+native_delete_all(NATIVE_PARAMS)
+{
+    struct agent *a = agent_current();
+    struct store *store = agent_current_store();
+    bool with_alarm = js_to_bool(ARG(0));
+    struct err err = { 0 };
+    int64_t pairs;
+
+    if (store == NULL)
+        return JSV_EXCEPTION;
+    sql_drop_cursors(a);
+    if (!store_delete_all(store, with_alarm ? STORE_KEEP_NOTHING : STORE_KEEP_ALARM, &pairs, &err))
+        return throw_store(&err);
+    if (with_alarm)
+        a->alarm_changed = true;
+    return js_new_number((double)pairs);
+}
