@@ -282,6 +282,10 @@ status_send(struct house *house)
     buf_append_str(&json, "],\"sandbox\":");
     status_sandbox(house, &json);
     buf_append_byte(&json, '}');
-    msg_STATUS_pack(link_out(control), &(struct msg_STATUS){ .json = buf_view(&json) });
+    if (!bytes_equal(buf_view(&json), buf_view(&house->status_sent))) {
+        msg_STATUS_pack(link_out(control), &(struct msg_STATUS){ .json = buf_view(&json) });
+        buf_clear(&house->status_sent);
+        buf_append_bytes(&house->status_sent, buf_view(&json));
+    }
     buf_fini(&json);
 }

@@ -62,6 +62,7 @@ struct house {
     uint32_t           generation;     /* of links: each new pair gets the next */
     struct jail_report probed;
     bool               is_status_due;
+    struct buf         status_sent;    /* the last STATUS that control got */
     bool               is_stopping;
     int                phase;          /* of the stop */
     int64_t            stop_deadline_ms;

@@ -264,5 +264,7 @@ room_start_process(struct house_room *room)
     room->report_poll = loop_poll_create(house->loop, room->report_fd, report_event, room);
     loop_poll_set(room->report_poll, LOOP_READABLE);
     room->link = link_open(house->loop, spawned.link_fd, &hello, &events, room);
+    if (room->role == ROLE_CONTROL)
+        buf_clear(&house->status_sent);                      /* a new control knows nothing */
     room_introduce(room);
 }

@@ -356,6 +356,7 @@ house_close(struct house **house)
         free(app->conf);
         free(app);
     }
+    buf_fini(&it->status_sent);
     loop_timer_destroy(&it->work);
     if (it->loop != NULL)
         loop_destroy(&it->loop);
