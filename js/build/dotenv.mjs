@@ -1,4 +1,7 @@
 // dotenv — .dev.vars and .env files: NAME=value lines, quotes, comments, values over several lines in quotes.
+//
+// The rules are those of npm `dotenv`, which wrangler uses: an unquoted "#" begins a comment; in double quotes \n and \r, and
+// nothing else, are escapes. Unlike there, a line that is no assignment is an error: it is a typing mistake.
 
 import fs from "node:fs";
 import { failAt } from "./errors.mjs";
@@ -27,10 +30,9 @@ export function parseDotenv(source, shown) {
 function valueOf(written) {
   const quote = written[0];
   const quoted = written.length > 1 && written.endsWith(quote);
-  if (quoted && quote === '"')
-    return written.slice(1, -1).replace(/\\([\s\S])/g, (_, c) => ({ n: "\n", r: "\r", t: "\t", "\\": "\\", '"': '"' })[c] ?? `\\${c}`);
+  if (quoted && quote === '"') return written.slice(1, -1).replace(/\\n/g, "\n").replace(/\\r/g, "\r");
   if (quoted && (quote === "'" || quote === "`")) return written.slice(1, -1);
-  return written.replace(/[ \t]+#.*$/, "");
+  return written;
 }
 
 // What lies between two assignments may be blank lines and comments only.
