@@ -607,6 +607,7 @@ gateway_closed(void *owner, struct link *link, const struct err *err)
     printf("{\"event\":\"exit\",\"status\":%d,\"signal\":%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
            WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     end_line();
+    gateway = NULL;
     loop_stop(loop);
 }
 
@@ -702,6 +703,8 @@ command(char *line)
     struct worker *w;
     uint64_t n;
 
+    if (gateway == NULL)
+        return; /* it ended; so do we */
     if (rest != NULL)
         *rest++ = 0;
     else
