@@ -142,6 +142,8 @@ deliver_boot(void *arg)
         args[n++] = JSV_UNDEFINED;
     }
     heap_dispatch(a->is_entry ? EVENT_BOOT_ENTRY : EVENT_BOOT_AGENT, n, args);
+    if (a->is_entry)
+        agent_booted(a, NULL, BYTES_NONE);     /* an entry has no constructor to wait for */
 }
 
 static const struct {

@@ -349,29 +349,42 @@ fill_table(void)
         put_table(at + (uint32_t)i, native_type, (wasm_rt_function_ptr_t)natives[i].fn);
 }
 
+#define BOOT_BYTES (18u << 16)         /* the module's initial memory */
+
+/* The function table belongs to the process, not to a heap: instantiate once over memory that is thrown away. */
+static void
+make_table(void)
+{
+    uint8_t *memory = sys_mmap(NULL, BOOT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert(memory != MAP_FAILED);
+    engine_q.w2c_memory = (wasm_rt_memory_t){ .data = memory, .pages = BOOT_BYTES >> 16, .size = BOOT_BYTES };
+    Z_qjs_instantiate(&engine_q, &env_instance, &wasi_instance);
+    fill_table();
+    engine_q.w2c_memory = (wasm_rt_memory_t){ 0 };
+    (void)sys_munmap(memory, BOOT_BYTES);
+}
+
 void
 engine_init(void)
 {
+    install_fault_handler();
+    if (is_initialized)
+        return;
     is_initialized = true;
     Z_qjs_init_module();
-    install_fault_handler();
+    make_table();
 }
 
 void
 engine_boot(void)
 {
-    static bool is_instantiated;
     wasm_rt_funcref_table_t table = engine_q.w2c___indirect_function_table;
 
-    /* Instantiation writes the data segments into the current memory; the function table is made once. */
+    /* Instantiation writes the data segments into the current memory, and makes a table that we do not want. */
     Z_qjs_instantiate(&engine_q, &env_instance, &wasi_instance);
-    if (is_instantiated) {
-        wasm_rt_free_funcref_table(&engine_q.w2c___indirect_function_table);
-        engine_q.w2c___indirect_function_table = table;
-    } else {
-        fill_table();
-        is_instantiated = true;
-    }
+    wasm_rt_free_funcref_table(&engine_q.w2c___indirect_function_table);
+    engine_q.w2c___indirect_function_table = table;
     Z_qjsZ__initialize(&engine_q);
     Z_qjsZ_qjs_init(&engine_q);
     engine_ctx = Z_qjsZ_qjs_get_context_ptr(&engine_q);

@@ -73,7 +73,6 @@ gate_flush(struct agent *a)
         buf_append_bytes(peer_out(h->peer), buf_view(&h->frames));
         held_free(h);
     }
-    worker_kick();
 }
 
 /* The first commit of an agent carries its name, so that an agent found on disk can be told by its name. */

@@ -9,7 +9,7 @@ void worker_log_agent(struct agent *agent, int level, const char *fmt, ...) PRIN
 /* A line that the agent's code wrote (console). */
 void worker_log_console(struct agent *agent, int level, struct bytes text);
 void worker_tell_born(struct agent *agent, bool is_deleted);
-/* Frames to itself are waiting: run them before the loop waits. */
-void worker_kick(void);
+/* Delivers what the worker sent to itself. At the end of whatever the loop called; never inside a turn. */
+void worker_run_loopback(void);
 
 #endif

@@ -254,7 +254,6 @@ send_call(struct call *c, struct msg_CALL *m, const struct given_body *body)
     m->body = body_inline(body);
     msg_CALL_pack(agent_out(c->agent, c->peer), m);
     body_rest(c, body);
-    worker_kick();
     return JSV_UNDEFINED;
 }
 

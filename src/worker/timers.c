@@ -36,7 +36,7 @@ on_timer(void *owner)
     (void)umap_take(a->timers, id);
     timer_free(t);
     deliver_post_timer(a, id, section);
-    worker_kick();
+    worker_run_loopback();
 }
 
 void

@@ -24,7 +24,6 @@
 
 struct worker worker;
 
-static struct loop_hook *before_wait;
 static bool              is_build;
 static bool              waits_for_stop;
 
@@ -87,22 +86,22 @@ worker_tell_born(struct agent *a, bool is_deleted)
 
 #define LOOPBACK_ROUNDS_MAX 64         /* per iteration: then the outside gets its turn */
 
-static struct loop_hook *idle;
+static struct loop_hook *idle;         /* set while rounds are left over */
 
-static void
-run_loopback(void *owner)
+void
+worker_run_loopback(void)
 {
     int rounds = 0;
 
-    while (rounds++ < LOOPBACK_ROUNDS_MAX && peer_loopback_run())
-        ;
-    loop_idle_set(idle, rounds > LOOPBACK_ROUNDS_MAX);
+    while (rounds < LOOPBACK_ROUNDS_MAX && peer_loopback_run())
+        rounds++;
+    loop_idle_set(idle, rounds == LOOPBACK_ROUNDS_MAX);
 }
 
-void
-worker_kick(void)
+static void
+on_idle(void *owner)
 {
-    /* The hook before the loop waits runs it: nothing to do but to be sure that there is one more iteration. */
+    worker_run_loopback();
 }
 
 static void
@@ -208,8 +207,7 @@ set_up(void)
     worker.with_sockets = bmap_create();
     list_init(&worker.idle);
     worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
-    before_wait = loop_before_wait(worker.loop, run_loopback, NULL);
-    idle = loop_idle(worker.loop, run_loopback, NULL);
+    idle = loop_idle(worker.loop, on_idle, NULL);
 }
 
 static bool
@@ -291,6 +289,8 @@ link_down(struct room *room, struct link *link, const struct err *err)
         peer_lost(p);
     if (was_gateway && !is_build)
         sockets_gateway_lost();
+    if (!is_build)
+        worker_run_loopback();
 }
 
 static bool
@@ -324,12 +324,10 @@ on_deploy(struct link *link, struct bytes payload, struct err *err)
 }
 
 static bool
-message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
+handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
     struct msg_ALARM_ACK ack;
 
-    if (is_build)
-        return true;
     switch (type) {
     case MSG_DEPLOY:
         return on_deploy(link, payload, err);
@@ -343,6 +341,18 @@ message(struct room *room, struct link *link, uint16_t type, struct bytes payloa
     default:
         return peer_message(peer_of_link(link), type, payload, err);
     }
+}
+
+static bool
+message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
+{
+    bool ok;
+
+    if (is_build)
+        return true;
+    ok = handle(link, type, payload, err);
+    worker_run_loopback();
+    return ok;
 }
 
 static void
