@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/base/map.h"
+#include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
 #include "src/scheduler/scheduler_book.h"
@@ -73,6 +74,10 @@ on_start(struct room *room, struct bytes conf, struct err *err)
 
     if (!conf_read(conf, &folder, err))
         return false;
+    if (!jail_enter(ROLE_SCHEDULER, conf, err)) {
+        free(folder);
+        return false;
+    }
     shell.room = room;
     shell.core = core_create();
     shell.deliveries = umap_create();
