@@ -257,6 +257,27 @@ send_call(struct call *c, struct msg_CALL *m, const struct given_body *body)
     return JSV_UNDEFINED;
 }
 
+/* Does the flat header section hold "upgrade: websocket"? */
+static bool
+asks_for_socket(struct bytes headers)
+{
+    static const char field[] = "upgrade\nwebsocket\n";
+    const size_t len = sizeof field - 1;
+
+    for (size_t at = 0; headers.len - at >= len && at < headers.len; at++) {
+        const uint8_t *line = headers.data + at, *end;
+
+        if (bytes_equal_nocase(bytes_from(line, len), BYTES_LIT(field)))
+            return true;
+        end = memchr(line, '\n', headers.len - at);            /* name */
+        end = end != NULL ? memchr(end + 1, '\n', (size_t)(headers.data + headers.len - end - 1)) : NULL;   /* value */
+        if (end == NULL)
+            return false;
+        at = (size_t)(end - headers.data);
+    }
+    return false;
+}
+
 jsval
 native_fetch_agent(NATIVE_PARAMS)
 {
@@ -271,7 +292,7 @@ native_fetch_agent(NATIVE_PARAMS)
         !text_arg(ARG(6), HEADERS_MAX_BYTES, "the header section", &m.headers) || !body_arg(ARG(7), ARG(8), &body) ||
         !text_arg(ARG(9), META_MAX_BYTES, "the request's metadata", &m.meta))
         return JSV_EXCEPTION;
-    if (js_to_bool(ARG(10)))
+    if (asks_for_socket(m.headers))
         m.flags |= CALL_UPGRADE;
     c = open_to(peer_of_slot(slot), CALL_FETCH, number, "Network connection lost.");
     if (c != NULL)
