@@ -238,13 +238,14 @@ on_message(void *owner, const json_t *message)
         (void)upload_message(dev->upload, message);
 }
 
-/* Is the line one that the log does not bring? It brings all but control's own, while control is there. */
+/* Is the line one that the log does not bring? It brings all but control's and the supervisor's own, while control is there. */
 static bool
 line_is_ours(struct dev *dev, struct bytes line)
 {
     bool is_error = memmem(line.data, line.len, "error: ", 7) != NULL && !dev->is_stopping;
 
-    return dev->options.is_verbose || (is_error && (node_client(dev->node) == NULL || bytes_has_prefix(line, BYTES_LIT("control:"))));
+    return dev->options.is_verbose || (is_error && (node_client(dev->node) == NULL || bytes_has_prefix(line, BYTES_LIT("control:")) ||
+                                                    bytes_has_prefix(line, BYTES_LIT("supervisor:"))));
 }
 
 static void

@@ -66,6 +66,8 @@ void deploy_taken(struct control *c, struct link *worker, const struct msg_DEPLO
 void deploy_resume(struct control *c, struct app *app);
 void deploy_worker_up(struct control *c, struct link *worker);
 void deploy_worker_down(struct control *c, const struct link *worker);
+/* A worker of the app ended before it served. */
+void deploy_worker_died(struct control *c, const char *app);
 void deploy_abandon_all(struct control *c);
 
 /* control_tell.c: what other rooms are told about an app */

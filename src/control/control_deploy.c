@@ -11,6 +11,7 @@
 #include "src/control/control.h"
 
 static void deployment_event(struct deployment *d, enum deploy_event event);
+static bool deployment_builds_again(struct deployment *d);
 
 static void
 deployment_end(struct deployment *d)
@@ -40,6 +41,8 @@ on_timeout(void *owner)
 {
     struct deployment *d = owner;
 
+    if (deployment_builds_again(d))
+        return;
     if (d->state == DEPLOY_BUILDING)
         (void)err_set(&d->err, ERR_TIMEOUT, 0, "the app '%s' took longer than %d s to evaluate", d->app->name, BUILD_MS_MAX / 1000);
     else
@@ -75,7 +78,7 @@ deployment_offer(struct deployment *d)
 
     tell_app_start(c, d->app, d->hash, d->workers, d->manifest);
     tell_workers(c, d->app, d->workers, d->hash, d->manifest);
-    loop_timer_arm(d->timer, TAKE_MS_MAX);
+    loop_timer_arm(d->timer, d->was_built ? TAKE_BUILT_MS_MAX : TAKE_MS_MAX);
     deployment_check_taken(d);
 }
 
@@ -374,7 +377,8 @@ deploy_build_done(struct control *c, const struct msg_BUILD_DONE *msg)
     deployment_event(d, DEPLOY_BUILT);
 }
 
-/* A template of another engine is refused: built before an update of Dormouse. Once, it is built again. */
+/* A template of another engine is refused: built before an update of Dormouse. Once, it is built again. A worker that cannot
+ * even start with it dies before it can say so: the supervisor's STATUS or the clock tells. */
 static bool
 deployment_builds_again(struct deployment *d)
 {
@@ -383,6 +387,15 @@ deployment_builds_again(struct deployment *d)
     d->state = DEPLOY_BUILDING;
     deployment_build(d);
     return true;
+}
+
+void
+deploy_worker_died(struct control *c, const char *name)
+{
+    struct app *app = apps_find(&c->apps, bytes_of(name));
+
+    if (app != NULL && app->deployment != NULL)
+        (void)deployment_builds_again(app->deployment);
 }
 
 void

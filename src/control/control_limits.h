@@ -24,6 +24,8 @@
 #define BUILD_MS_MAX           60000                /* evaluating a bundle takes milliseconds; a loop in it, for ever */
 #define TAKE_MS_MAX            30000                /* workers start and map the template */
 
+#define TAKE_BUILT_MS_MAX      5000                 /* a template of an older engine cannot be taken at all: then it is built again */
+
 #define LOG_LINES_MAX          20000                /* the ring for `logs` without a file behind it */
 #define LOG_BYTES_MAX          (8u * 1024 * 1024)
 #define LISTING_PAGE_MAX       1000                 /* agents per answer */

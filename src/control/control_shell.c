@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
@@ -149,6 +150,22 @@ control_link_down(struct room *room, struct link *link, const struct err *err)
     ops_worker_lost(&control, link);
 }
 
+static void
+status_take(struct control *c, struct bytes json)
+{
+    json_t *room;
+    size_t i;
+
+    json_decref(c->status);
+    c->status = json_loadb((const char *)json.data, json.len, 0, NULL);
+    json_array_foreach (json_object_get(c->status, "rooms"), i, room) {
+        const char *app = json_string_value(json_object_get(room, "app")), *state = json_string_value(json_object_get(room, "state"));
+
+        if (app != NULL && app[0] != '\0' && state != NULL && strcmp(state, "waiting") == 0)
+            deploy_worker_died(c, app);
+    }
+}
+
 static bool
 supervisor_message(struct control *c, uint16_t type, struct bytes payload, struct err *err)
 {
@@ -165,8 +182,7 @@ supervisor_message(struct control *c, uint16_t type, struct bytes payload, struc
     case MSG_STATUS:
         if (!msg_STATUS_unpack(&status, payload, err))
             return false;
-        json_decref(c->status);
-        c->status = json_loadb((const char *)status.json.data, status.json.len, 0, NULL);
+        status_take(c, status.json);
         return true;
     case MSG_LISTEN_DONE:
         if (!msg_LISTEN_DONE_unpack(&listened, payload, err))
