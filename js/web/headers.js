@@ -11,7 +11,7 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const EDGES = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 const MADE = Symbol("made");
 
-/* The spellings that code uses most: found here, a name needs neither checking nor folding. Never grows. */
+/* The spellings that code uses most: found here, a name needs neither checking nor folding. */
 const known = new Map();
 for (const name of [
   "Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Allow-Credentials", "Access-Control-Allow-Headers",
@@ -27,17 +27,29 @@ for (const name of [
   known.set(lower, lower);
 }
 
+const KNOWN_MAX = 512; /* the table above and as many names of the app's own; each costs the agent about 100 bytes */
+
 /* NAME in lower case; a TypeError when it is no HTTP token. */
 export function headerName(name) {
   const hit = known.get(name);
   if (hit !== undefined) return hit;
   const text = `${name}`;
   if (!NAME.test(text)) throw new TypeError("Invalid header name.");
-  return text.toLowerCase();
+  const lower = text.toLowerCase();
+  if (known.size < KNOWN_MAX && text.length <= 64) known.set(text, lower);
+  return lower;
 }
+
+/* Values that code sets most: found here, they need no checking. */
+const safe = new Set([
+  "application/json", "application/json; charset=utf-8", "application/octet-stream", "text/plain", "text/plain;charset=UTF-8",
+  "text/plain; charset=utf-8", "text/html", "text/html; charset=utf-8", "text/event-stream", "no-cache", "no-store", "no-cache, no-transform",
+  "keep-alive", "websocket", "true", "*", "chunked", "identity",
+]);
 
 /* VALUE without white space around it; a TypeError when it could break out of its line. */
 export function headerValue(value) {
+  if (safe.has(value)) return value;
   let text = typeof value === "string" ? value : `${value}`;
   if (text.charCodeAt(0) <= 32 || text.charCodeAt(text.length - 1) <= 32) text = text.replace(EDGES, "");
   if (text.includes("\n") || text.includes("\r") || text.includes("\0")) throw new TypeError("Invalid header value.");
@@ -67,8 +79,9 @@ export function flatFromInit(init) {
     throw new TypeError("Failed to construct 'Headers': constructor parameter 1 is not of type 'Headers or Sequence or object'.");
   if (isHeaders(init)) return flatOf(init);
   if (init[Symbol.iterator] !== undefined) return flatFromSequence(init);
+  const keys = Object.keys(init);
   let flat = "";
-  for (const key of Object.keys(init)) flat += headerName(key) + "\n" + headerValue(init[key]) + "\n";
+  for (let i = 0; i < keys.length; i++) flat += headerName(keys[i]) + "\n" + headerValue(init[keys[i]]) + "\n";
   return flat;
 }
 
@@ -76,41 +89,65 @@ let flatOfHeaders;
 let sortedOf;
 let brand;
 
+/* The state is one array: an allocation of its own is cheaper in this engine than as many private fields. */
+const FLAT = 0; /* the text, or null when LIST is newer */
+const LIST = 1; /* [name, value, …] in the order of appearance, or null when not parsed yet */
+const SORTED = 2; /* the same as iteration shows it, or null */
+const IMMUTABLE = 3;
+
+function read(state) {
+  if (state[LIST] !== null) return state[LIST];
+  const flat = state[FLAT];
+  const list = flat === "" ? [] : flat.split("\n");
+  if (flat !== "") list.length -= 1;
+  return (state[LIST] = list);
+}
+
+/* The list for a change: the texts made from it are forgotten. */
+function write(state) {
+  if (state[IMMUTABLE]) throw new TypeError("Can't modify immutable headers.");
+  const list = read(state);
+  state[FLAT] = null;
+  state[SORTED] = null;
+  return list;
+}
+
+/* The pairs as iteration shows them: by name, equal names joined, cookies apart. */
+function sort(state) {
+  if (state[SORTED] !== null) return state[SORTED];
+  const list = read(state);
+  const values = new Map();
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i];
+    const seen = values.get(name);
+    if (name === "set-cookie") values.set(name, seen === undefined ? [list[i + 1]] : [...seen, list[i + 1]]);
+    else values.set(name, seen === undefined ? list[i + 1] : seen + ", " + list[i + 1]);
+  }
+  const sorted = [];
+  for (const name of [...values.keys()].sort()) {
+    const value = values.get(name);
+    if (typeof value === "string") sorted.push(name, value);
+    else for (const cookie of value) sorted.push(name, cookie);
+  }
+  return (state[SORTED] = sorted);
+}
+
 export class Headers {
-  #flat;
-  #list = null;
-  #sorted = null;
-  #immutable = false;
+  #state;
 
-  constructor(init, flat, immutable) {
-    if (init === MADE) {
-      this.#flat = flat;
-      this.#immutable = immutable;
-    } else {
-      this.#flat = flatFromInit(init);
-    }
-  }
-
-  #read() {
-    if (this.#list !== null) return this.#list;
-    const flat = this.#flat;
-    const list = flat === "" ? [] : flat.split("\n");
-    if (flat !== "") list.length -= 1;
-    return (this.#list = list);
-  }
-
-  /* The list for a change: the texts made from it are forgotten. */
-  #write() {
-    if (this.#immutable) throw new TypeError("Can't modify immutable headers.");
-    const list = this.#read();
-    this.#flat = null;
-    this.#sorted = null;
-    return list;
+  constructor(init, made) {
+    this.#state = init === MADE ? made : [flatFromInit(init), null, null, false];
   }
 
   get(name) {
-    const list = this.#read();
-    const lower = typeof name === "string" ? name.toLowerCase() : `${name}`.toLowerCase();
+    const state = this.#state;
+    const lower = known.get(name) ?? `${name}`.toLowerCase();
+    /* Most headers that code asks for are not there: no need to parse for those. */
+    if (state[LIST] === null && !state[FLAT].includes(lower)) {
+      headerName(name);
+      return null;
+    }
+    const list = read(state);
     let i = findPair(list, lower, 0);
     if (i === -1) {
       headerName(name);
@@ -128,7 +165,7 @@ export class Headers {
   }
 
   getSetCookie() {
-    const list = this.#read();
+    const list = read(this.#state);
     const cookies = [];
     let i = -2;
     while ((i = findPair(list, "set-cookie", i + 2)) !== -1) cookies.push(list[i + 1]);
@@ -136,14 +173,14 @@ export class Headers {
   }
 
   has(name) {
-    return findPair(this.#read(), headerName(name), 0) !== -1;
+    return findPair(read(this.#state), headerName(name), 0) !== -1;
   }
 
   set(name, value) {
     if (arguments.length < 2) throw new TypeError("Failed to execute 'set' on 'Headers': parameter 2 is not of type 'string'.");
     const lower = headerName(name);
     const text = headerValue(value);
-    const list = this.#write();
+    const list = write(this.#state);
     const i = findPair(list, lower, 0);
     if (i === -1) {
       list.push(lower, text);
@@ -159,12 +196,12 @@ export class Headers {
       throw new TypeError("Failed to execute 'append' on 'Headers': parameter 2 is not of type 'string'.");
     const lower = headerName(name);
     const text = headerValue(value);
-    this.#write().push(lower, text);
+    write(this.#state).push(lower, text);
   }
 
   delete(name) {
     const lower = headerName(name);
-    const list = this.#write();
+    const list = write(this.#state);
     let i = 0;
     while ((i = findPair(list, lower, i)) !== -1) list.splice(i, 2);
   }
@@ -173,52 +210,33 @@ export class Headers {
     if (typeof callback !== "function")
       throw new TypeError("Failed to execute 'forEach' on 'Headers': parameter 1 is not of type 'Function'.");
     for (let i = 0; ; i += 2) {
-      const pairs = this.#sort();
+      const pairs = sort(this.#state);
       if (i >= pairs.length) return;
       callback.call(thisArg, pairs[i + 1], pairs[i], this);
     }
   }
 
   entries() {
-    this.#read();
+    read(this.#state);
     return new HeadersIterator(this, 0);
   }
   keys() {
-    this.#read();
+    read(this.#state);
     return new HeadersIterator(this, 1);
   }
   values() {
-    this.#read();
+    read(this.#state);
     return new HeadersIterator(this, 2);
-  }
-
-  /* The pairs as iteration shows them: by name, equal names joined, cookies apart. */
-  #sort() {
-    if (this.#sorted !== null) return this.#sorted;
-    const list = this.#read();
-    const values = new Map();
-    for (let i = 0; i < list.length; i += 2) {
-      const name = list[i];
-      const seen = values.get(name);
-      if (name === "set-cookie") values.set(name, seen === undefined ? [list[i + 1]] : [...seen, list[i + 1]]);
-      else values.set(name, seen === undefined ? list[i + 1] : seen + ", " + list[i + 1]);
-    }
-    const sorted = [];
-    for (const name of [...values.keys()].sort()) {
-      const value = values.get(name);
-      if (typeof value === "string") sorted.push(name, value);
-      else for (const cookie of value) sorted.push(name, cookie);
-    }
-    return (this.#sorted = sorted);
   }
 
   static {
     flatOfHeaders = (headers) => {
-      if (headers.#flat === null) headers.#flat = headers.#list.length === 0 ? "" : headers.#list.join("\n") + "\n";
-      return headers.#flat;
+      const state = headers.#state;
+      if (state[FLAT] === null) state[FLAT] = state[LIST].length === 0 ? "" : state[LIST].join("\n") + "\n";
+      return state[FLAT];
     };
-    sortedOf = (headers) => headers.#sort();
-    brand = (value) => #flat in value;
+    sortedOf = (headers) => sort(headers.#state);
+    brand = (value) => #state in value;
   }
 }
 
@@ -238,7 +256,7 @@ export function flatOf(headers) {
 
 /* A Headers object over flat text the host or this library made: not checked again. */
 export function headersFromFlat(flat, immutable = false) {
-  return new Headers(MADE, flat, immutable);
+  return new Headers(MADE, [flat, null, null, immutable]);
 }
 
 /* Whether the flat text has the header NAME (lower case). */

@@ -4,7 +4,6 @@
 import { AbortController, AbortSignal } from "./abort.js";
 import { atob, btoa } from "./base64.js";
 import { Blob, File } from "./blob.js";
-import { Body } from "./body.js";
 import { Cache, CacheStorage, makeCaches } from "./caches.js";
 import { installCodegen } from "./codegen.js";
 import { CompressionStream, DecompressionStream } from "./compression.js";
@@ -30,7 +29,7 @@ import { hidden } from "./util.js";
 import { WebAssembly } from "./wasm.js";
 
 const CLASSES = {
-  AbortController, AbortSignal, Blob, Body, Cache, CacheStorage, CloseEvent, CompressionStream, Crypto, CryptoKey, CustomEvent,
+  AbortController, AbortSignal, Blob, Cache, CacheStorage, CloseEvent, CompressionStream, Crypto, CryptoKey, CustomEvent,
   DecompressionStream, ErrorEvent, Event, EventTarget, ExtendableEvent, File, FormData, Headers, MessageEvent, Navigator, Performance,
   PerformanceEntry, PerformanceMark, PerformanceMeasure, PromiseRejectionEvent, Request, Response, Scheduler, SubtleCrypto, TextDecoder,
   TextDecoderStream, TextEncoder, TextEncoderStream, URL, URLPattern, URLSearchParams, WebAssembly,
@@ -70,6 +69,8 @@ export function installWeb(host, extra = {}) {
     performance: new Performance(), scheduler: new Scheduler(), self: target,
   };
   installStreams(target);
+  for (const name of Object.keys(FUNCTIONS))
+    if (!name.startsWith("clear")) Object.defineProperty(FUNCTIONS[name], "name", { value: name, configurable: true });
   for (const table of [CLASSES, FUNCTIONS, natives(host), objects, extra])
     for (const name of Object.keys(table)) hidden(target, name, table[name]);
   if (extra.WebSocket !== undefined) setSocketClass(extra.WebSocket);

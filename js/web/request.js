@@ -5,7 +5,9 @@
  */
 import { host } from "../core/host.js";
 import { isSignal, neverAborted } from "./abort.js";
-import { Body, extractBody, flatOfMessage, forkBody, hostBody, rawBody, takeBody, takeExtractedType, withType } from "./body.js";
+import {
+  BODY, Body, extractBody, FLAT, flatOfMessage, forkBody, hostBody, IMMUTABLE, OWN, rawBody, takeBody, takeExtractedType, withType,
+} from "./body.js";
 import { flatFromInit } from "./headers.js";
 import { hrefOf, isURL } from "./url.js";
 import { finish } from "./util.js";
@@ -87,93 +89,94 @@ function moreOf(init, base) {
   return more;
 }
 
+const METHOD = OWN;
+const URL_TEXT = OWN + 1;
+const MORE = OWN + 2;
 let internals;
 
-/* The parts of a request under construction; read by the constructor, which must call super() first. */
-const build = { url: "", method: "", more: PLAIN, flat: "", body: null };
-
-function prepare(input, init) {
+/* The state of `new Request(input, init)`. */
+function stateOf(input, init) {
+  if (input === undefined)
+    throw new TypeError("Failed to construct 'Request': constructor parameter 1 is not of type 'Request or string'.");
   const from = isRequest(input) ? input : undefined;
-  build.url = from === undefined ? urlOf(input) : internals.url(from);
-  build.method = from === undefined ? "GET" : internals.method(from);
-  build.more = from === undefined ? PLAIN : internals.more(from);
-  build.flat = from === undefined ? "" : flatOfMessage(from);
-  build.body = null;
-  if (init === null || (init !== undefined && typeof init !== "object"))
-    throw new TypeError("Failed to construct 'Request': constructor parameter 2 is not of type 'RequestInitializerDict or Request'.");
+  const base = from === undefined ? undefined : internals.state(from);
+  const state = base === undefined
+    ? [null, false, "", null, false, "GET", urlOf(input), PLAIN]
+    : [null, false, flatOfMessage(from), null, false, base[METHOD], base[URL_TEXT], Object.isFrozen(base[MORE]) ? base[MORE] : Object.assign(new More(), base[MORE])];
   if (init === undefined) {
-    if (from !== undefined) build.body = moveBody(from);
-    return;
+    if (from !== undefined) state[BODY] = moveBody(from);
+    return state;
   }
-  prepareInit(init, from);
+  if (init === null || typeof init !== "object")
+    throw new TypeError("Failed to construct 'Request': constructor parameter 2 is not of type 'RequestInitializerDict or Request'.");
+  applyInit(state, init, from);
+  return state;
 }
 
-function prepareInit(init, from) {
+/* A Request as INIT: its fields are taken as they are, without making objects by touching its getters. */
+function applyRequest(state, init) {
+  const base = internals.state(init);
+  state[METHOD] = base[METHOD];
+  state[MORE] = Object.isFrozen(base[MORE]) ? base[MORE] : Object.assign(new More(), base[MORE]);
+  state[FLAT] = flatOfMessage(init);
+  state[BODY] = moveBody(init);
+}
+
+function applyInit(state, init, from) {
+  if (isRequest(init)) {
+    applyRequest(state, init);
+    return;
+  }
   const { method, headers, body } = init;
-  if (method !== undefined) build.method = methodOf(method);
-  build.more = moreOf(init, build.more);
-  if (headers !== undefined) build.flat = headers === null ? "" : flatFromInit(headers);
-  const bare = build.method === "GET" || build.method === "HEAD";
+  if (method !== undefined) state[METHOD] = methodOf(method);
+  state[MORE] = moreOf(init, state[MORE]);
+  if (headers !== undefined) state[FLAT] = headers === null ? "" : flatFromInit(headers);
+  const isBare = state[METHOD] === "GET" || state[METHOD] === "HEAD";
   if (body !== undefined && body !== null) {
-    if (bare) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
-    build.body = isRequest(init) ? moveBody(init) : extractBody(body);
-    build.flat = withType(build.flat, isRequest(init) ? null : takeExtractedType());
+    if (isBare) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
+    state[BODY] = extractBody(body);
+    state[FLAT] = withType(state[FLAT], takeExtractedType());
   } else if (from !== undefined && body === undefined) {
-    if (bare && rawBody(from) !== null) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
-    build.body = moveBody(from);
+    if (isBare && rawBody(from) !== null) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
+    state[BODY] = moveBody(from);
   }
 }
 
 /* The body of another request, which is used from now on. */
 function moveBody(from) {
   if (from.bodyUsed) throw new TypeError("Cannot reconstruct a Request with a used body.");
-  if (rawBody(from) === null) return null;
-  return takeBody(from);
+  return takeBody(from) ?? null;
 }
 
 export class Request extends Body {
-  #method;
-  #url;
-  #more;
+  #state;
 
-  constructor(input, init, url, flat, body, more) {
-    if (input === MADE) {
-      super(body, flat, more.immutable === true);
-      this.#method = init;
-      this.#url = url;
-      this.#more = more;
-      return;
-    }
-    if (input === undefined)
-      throw new TypeError("Failed to construct 'Request': constructor parameter 1 is not of type 'Request or string'.");
-    prepare(input, init);
-    super(build.body, build.flat, false);
-    this.#method = build.method;
-    this.#url = build.url;
-    this.#more = build.more;
-    build.body = null;
+  constructor(input, init) {
+    const state = input === MADE ? init : stateOf(input, init);
+    super(state);
+    this.#state = state;
   }
 
   get method() {
-    return this.#method;
+    return this.#state[METHOD];
   }
   get url() {
-    return this.#url;
+    return this.#state[URL_TEXT];
   }
   get redirect() {
-    return this.#more.redirect;
+    return this.#state[MORE].redirect;
   }
   get cache() {
-    return this.#more.cache;
+    return this.#state[MORE].cache;
   }
   get integrity() {
-    return this.#more.integrity;
+    return this.#state[MORE].integrity;
   }
   get keepalive() {
-    return this.#more.keepalive;
+    return this.#state[MORE].keepalive;
   }
   get fetcher() {
-    return this.#more.fetcher;
+    return this.#state[MORE].fetcher;
   }
 
   get signal() {
@@ -184,36 +187,30 @@ export class Request extends Body {
   }
 
   get cf() {
-    const more = this.#more;
+    const more = this.#state[MORE];
     if (more.cf === undefined && more.cfText !== "") return (this.#own().cf = JSON.parse(more.cfText));
     return more.cf;
   }
 
   clone() {
-    const more = this.#more;
-    return new Request(MADE, this.#method, this.#url, flatOfMessage(this), forkBody(this),
-      Object.isFrozen(more) ? more : Object.assign(new More(), more));
+    const state = this.#state;
+    const more = state[MORE];
+    return new Request(MADE, [forkBody(this), false, flatOfMessage(this), null, state[IMMUTABLE], state[METHOD], state[URL_TEXT],
+      Object.isFrozen(more) ? more : Object.assign(new More(), more)]);
   }
 
   /* The rare fields, no longer shared. */
   #own() {
-    if (Object.isFrozen(this.#more)) this.#more = Object.assign(new More(), this.#more);
-    return this.#more;
+    const state = this.#state;
+    if (Object.isFrozen(state[MORE])) state[MORE] = Object.assign(new More(), state[MORE]);
+    return state[MORE];
   }
 
   static {
-    internals = {
-      url: (request) => request.#url,
-      method: (request) => request.#method,
-      more: (request) => request.#more,
-      own: (request) => request.#own(),
-      brand: (value) => #url in value,
-    };
+    internals = { state: (request) => request.#state, own: (request) => request.#own(), brand: (value) => #state in value };
   }
 }
 finish(Request, "Request", 1);
-
-const INCOMING = Object.freeze(Object.assign(new More(), { immutable: true }));
 
 export function isRequest(value) {
   return typeof value === "object" && value !== null && internals.brand(value);
@@ -221,12 +218,12 @@ export function isRequest(value) {
 
 /* A Request of an incoming call: nothing is checked. MODE 0 none, 1 whole, 2 BODY is a BodySource. CF: JSON text or "". */
 export function makeRequest(method, url, flat, mode, body, cf) {
-  let more = INCOMING;
+  let more = PLAIN;
   if (cf !== undefined && cf !== "") {
-    more = Object.assign(new More(), INCOMING);
+    more = new More();
     more.cfText = cf;
   }
-  return new Request(MADE, method, url, flat, mode === 0 ? null : hostBody(mode, body), more);
+  return new Request(MADE, [mode === 0 ? null : hostBody(mode, body), false, flat, null, true, method, url, more]);
 }
 
 /* FN() gives the signal when `.signal` is touched for the first time. */
@@ -236,12 +233,12 @@ export function lazySignal(request, fn) {
 
 /* The signal that was set or touched, or undefined: for fetch(), which need not make one. */
 export function signalIfAny(request) {
-  const { signal, makeSignal } = internals.more(request);
+  const { signal, makeSignal } = internals.state(request)[MORE];
   return signal ?? (makeSignal === undefined ? undefined : request.signal);
 }
 
 /* The cf object as JSON text, or "". */
 export function cfTextOf(request) {
-  const { cf, cfText } = internals.more(request);
+  const { cf, cfText } = internals.state(request)[MORE];
   return cf === undefined || cf === null ? cfText : JSON.stringify(cf);
 }

@@ -5,12 +5,15 @@
  * stream is made unless the app touches them.
  */
 import { host } from "../core/host.js";
-import { Body, extractBody, flatOfMessage, forkBody, hostBody, takeExtractedType, withType } from "./body.js";
+import {
+  BODY, Body, extractBody, FLAT, flatOfMessage, forkBody, hostBody, IMMUTABLE, OWN, takeExtractedType, withType,
+} from "./body.js";
 import { flatFromInit } from "./headers.js";
 import { finish } from "./util.js";
 
 const MADE = Symbol("made");
 const JSON_FLAT = "content-type\napplication/json\n";
+const NULL_STATUS = "Response with null body status (101, 204, 205, or 304) cannot have a body.";
 const REDIRECTS = [301, 302, 303, 307, 308];
 const isNullStatus = (status) => status === 204 || status === 205 || status === 304 || status === 101;
 
@@ -56,9 +59,6 @@ function moreOf(init) {
   return more;
 }
 
-/* The parts of a response under construction; read by the constructor, which must call super() first. */
-const build = { status: 200, statusText: "", more: PLAIN, flat: "", body: null };
-
 function checkStatus(value, more) {
   const status = typeof value === "number" ? value : Number(value);
   if (more.webSocket !== null) {
@@ -69,62 +69,56 @@ function checkStatus(value, more) {
   return Math.trunc(status);
 }
 
-function prepare(body, init) {
+const STATUS = OWN;
+const STATUS_TEXT = OWN + 1;
+const MORE = OWN + 2;
+let internals;
+
+/* The state of `new Response(body, init)`, without the body. */
+function stateOf(init) {
   if (init === null || typeof init !== "object")
     throw new TypeError("Failed to construct 'Response': constructor parameter 2 is not of type 'InitializerDict or Response'.");
   const { status, statusText, headers } = init;
   const more = moreOf(init);
-  build.more = more;
-  build.status = status === undefined && more.webSocket === null ? 200 : checkStatus(status === undefined ? 200 : status, more);
-  build.statusText = statusText === undefined || statusText === "" ? "" : statusTextOf(statusText);
-  build.flat = headers === undefined || headers === null ? "" : isResponse(init) ? flatOfMessage(init) : flatFromInit(headers);
-  if (isNullStatus(build.status) && body !== null && body !== undefined) {
-    if (body !== "") throw new TypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.");
-    body = null;
-  }
-  build.body = extractBody(body);
-  build.flat = withType(build.flat, takeExtractedType());
+  const code = status === undefined && more === PLAIN ? 200 : checkStatus(status === undefined ? 200 : status, more);
+  const flat = headers === undefined || headers === null ? "" : isResponse(init) ? flatOfMessage(init) : flatFromInit(headers);
+  return [null, false, flat, null, false, code, statusText === undefined || statusText === "" ? "" : statusTextOf(statusText), more];
 }
 
-let internals;
+function stateWithBody(body, init) {
+  if (init === undefined) {
+    const whole = extractBody(body);
+    const type = takeExtractedType();
+    return [whole, false, type === null ? "" : "content-type\n" + type + "\n", null, false, 200, "", PLAIN];
+  }
+  const state = stateOf(init);
+  if (body === undefined || body === null) return state;
+  if (isNullStatus(state[STATUS])) {
+    if (body !== "") throw new TypeError(NULL_STATUS);
+    return state;
+  }
+  state[BODY] = extractBody(body);
+  state[FLAT] = withType(state[FLAT], takeExtractedType());
+  return state;
+}
 
 export class Response extends Body {
-  #status;
-  #statusText;
-  #more;
+  #state;
 
-  constructor(body, init, status, statusText, flat, more) {
-    if (init === MADE) {
-      super(body, flat, more.immutable === true);
-      this.#status = status;
-      this.#statusText = statusText;
-      this.#more = more;
-      return;
-    }
-    if (init === undefined) {
-      const whole = extractBody(body);
-      super(whole, withType("", takeExtractedType()), false);
-      this.#status = 200;
-      this.#statusText = "";
-      this.#more = PLAIN;
-      return;
-    }
-    prepare(body, init);
-    super(build.body, build.flat, false);
-    this.#status = build.status;
-    this.#statusText = build.statusText;
-    this.#more = build.more;
-    build.body = null;
+  constructor(body, init) {
+    const state = init === MADE ? body : stateWithBody(body, init);
+    super(state);
+    this.#state = state;
   }
 
   static json(data, init) {
-    const text = JSON.stringify(data);
-    const body = text === undefined ? "undefined" : text;
-    if (init === undefined) return new Response(body, MADE, 200, "", JSON_FLAT, PLAIN);
-    prepare(null, init);
-    if (isNullStatus(build.status)) throw new TypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.");
-    const flat = build.flat === "" ? JSON_FLAT : withType(build.flat, "application/json");
-    return new Response(body.isWellFormed() ? body : body.toWellFormed(), MADE, build.status, build.statusText, flat, build.more);
+    const text = JSON.stringify(data) ?? "undefined";
+    if (init === undefined) return new Response([text, false, JSON_FLAT, null, false, 200, "", PLAIN], MADE);
+    const state = stateOf(init);
+    if (isNullStatus(state[STATUS])) throw new TypeError(NULL_STATUS);
+    state[BODY] = text;
+    state[FLAT] = state[FLAT] === "" ? JSON_FLAT : withType(state[FLAT], "application/json");
+    return new Response(state, MADE);
   }
 
   static redirect(url, status = 302) {
@@ -133,54 +127,52 @@ export class Response extends Body {
     const code = Number(status);
     if (!REDIRECTS.includes(code))
       throw new RangeError(`${status} is not a redirect status code. It must be one of: 301, 302, 303, 307, or 308.`);
-    return new Response(null, MADE, code, "", "location\n" + parts[0] + "\n", IMMUTABLE);
+    return new Response([null, false, "location\n" + parts[0] + "\n", null, true, code, "", PLAIN], MADE);
   }
 
   static error() {
-    const more = Object.assign(new More(), { type: "error", immutable: true });
-    return new Response(null, MADE, 0, "", "", more);
+    const more = new More();
+    more.type = "error";
+    return new Response([null, false, "", null, true, 0, "", more], MADE);
   }
 
   get status() {
-    return this.#status;
+    return this.#state[STATUS];
   }
   get statusText() {
-    return this.#statusText;
+    return this.#state[STATUS_TEXT];
   }
   get ok() {
-    return this.#status >= 200 && this.#status <= 299;
+    return this.#state[STATUS] >= 200 && this.#state[STATUS] <= 299;
   }
   get type() {
-    return this.#more.type;
+    return this.#state[MORE].type;
   }
   get url() {
-    return this.#more.url;
+    return this.#state[MORE].url;
   }
   get redirected() {
-    return this.#more.redirected;
+    return this.#state[MORE].redirected;
   }
   get webSocket() {
-    return this.#more.webSocket;
+    return this.#state[MORE].webSocket;
   }
   get cf() {
-    return this.#more.cf;
+    return this.#state[MORE].cf;
   }
 
   clone() {
-    if (this.#more.webSocket !== null) throw new TypeError("Cannot clone a response to a WebSocket handshake.");
-    return new Response(forkBody(this), MADE, this.#status, this.#statusText, flatOfMessage(this), this.#more);
+    if (this.#state[MORE].webSocket !== null) throw new TypeError("Cannot clone a response to a WebSocket handshake.");
+    const state = this.#state;
+    return new Response([forkBody(this), false, flatOfMessage(this), null, state[IMMUTABLE], state[STATUS], state[STATUS_TEXT], state[MORE]],
+      MADE);
   }
 
   static {
-    internals = {
-      more: (response) => response.#more,
-      brand: (value) => #status in value,
-    };
+    internals = { more: (response) => response.#state[MORE], brand: (value) => #state in value };
   }
 }
 finish(Response, "Response", 0);
-
-const IMMUTABLE = Object.freeze(Object.assign(new More(), { immutable: true }));
 
 export function isResponse(value) {
   return typeof value === "object" && value !== null && internals.brand(value);
@@ -189,11 +181,10 @@ export function isResponse(value) {
 /* A Response that came from elsewhere: nothing is checked, headers are immutable. */
 export function makeResponse(status, statusText, flat, mode, body, url, webSocket, redirected = false) {
   const more = new More();
-  more.immutable = true;
   more.url = url === undefined ? "" : url;
   more.webSocket = webSocket === undefined ? null : webSocket;
   more.redirected = redirected;
-  return new Response(mode === 0 ? null : hostBody(mode, body), MADE, status, statusText, flat, more);
+  return new Response([mode === 0 ? null : hostBody(mode, body), false, flat, null, true, status, statusText, more], MADE);
 }
 
 /* "automatic" or "manual": whether the host may compress the body. */

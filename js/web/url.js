@@ -6,10 +6,11 @@
  * hash start or -1], as docs/host-interface.md says. The host part starts behind "@" when there are credentials.
  */
 import { host } from "../core/host.js";
-import { linkedParams, resetParams } from "./urlsearchparams.js";
+import { linkedParams, resetParams, setURLInternals } from "./urlsearchparams.js";
 import { finish, usv } from "./util.js";
 
 const HREF = 0, PROTOCOL_END = 1, USER = 2, HOST = 3, HOST_END = 4, PORT = 5, PATH = 6, SEARCH = 7, HASH = 8;
+const PARAMS = 9; /* ours: the searchParams object once it was asked for */
 const SPECIAL = /^(?:https?|wss?|ftp):$/;
 
 let internals;
@@ -20,7 +21,6 @@ function parse(url, base) {
 
 export class URL {
   #parts;
-  #params = null;
 
   constructor(url, base) {
     const parts = parse(url, base);
@@ -50,7 +50,7 @@ export class URL {
     const parts = parse(value);
     if (parts === undefined)
       throw new TypeError("Failed to set the 'href' property on 'URL': the provided value is not of type 'valid URL string'.");
-    this.#parts = parts;
+    this.#replace(parts);
     this.#refresh();
   }
 
@@ -148,11 +148,11 @@ export class URL {
   }
 
   get searchParams() {
-    if (this.#params === null)
-      this.#params = linkedParams(this.search.slice(1), (query) => {
-        this.#parts = host.urlSet(this.#parts[HREF], "search", query);
-      });
-    return this.#params;
+    const parts = this.#parts;
+    if (parts[PARAMS] !== undefined) return parts[PARAMS];
+    const start = parts[SEARCH];
+    const query = start === -1 ? "" : parts[HREF].slice(start + 1, parts[HASH] === -1 ? undefined : parts[HASH]);
+    return (parts[PARAMS] = linkedParams(query, this));
   }
 
   toString() {
@@ -163,16 +163,24 @@ export class URL {
   }
 
   #set(part, value) {
-    this.#parts = host.urlSet(this.#parts[HREF], part, usv(value));
+    this.#replace(host.urlSet(this.#parts[HREF], part, usv(value)));
+  }
+
+  #replace(parts) {
+    const params = this.#parts[PARAMS];
+    if (params !== undefined) parts[PARAMS] = params;
+    this.#parts = parts;
   }
 
   /* The query changed behind the back of searchParams. */
   #refresh() {
-    if (this.#params !== null) resetParams(this.#params, this.search.slice(1));
+    const params = this.#parts[PARAMS];
+    if (params !== undefined) resetParams(params, this.search.slice(1));
   }
 
   static {
     internals = { href: (url) => url.#parts[HREF], brand: (value) => #parts in value };
+    setURLInternals((url, query) => url.#set("search", query));
   }
 }
 finish(URL, "URL", 1);

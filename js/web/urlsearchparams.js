@@ -4,7 +4,14 @@
 import { host } from "../core/host.js";
 import { findPair, finish, pairIterator, usv } from "./util.js";
 
+const MADE = Symbol("made");
 let internals;
+let setQuery;
+
+/* js/web/url.js gives the function that writes a URL's query. */
+export function setURLInternals(fn) {
+  setQuery = fn;
+}
 
 function need(count, wanted, operation) {
   if (count < wanted)
@@ -49,10 +56,11 @@ function fromRecord(init) {
 
 export class URLSearchParams {
   #list;
-  #owner = null;
+  #owner;
 
-  constructor(init) {
-    this.#list = fromInit(init);
+  constructor(init, list, owner) {
+    this.#owner = owner;
+    this.#list = init === MADE ? list : fromInit(init);
   }
 
   get size() {
@@ -62,7 +70,7 @@ export class URLSearchParams {
   get(name) {
     if (arguments.length === 0) need(0, 1, "get");
     const list = this.#list;
-    const at = findPair(list, usv(name), 0);
+    const at = findPair(list, typeof name === "string" ? name : usv(name), 0);
     return at === -1 ? null : list[at + 1];
   }
 
@@ -148,17 +156,13 @@ export class URLSearchParams {
   }
 
   #changed() {
-    if (this.#owner !== null) this.#owner(host.formEncode(this.#list));
+    if (this.#owner !== undefined) setQuery(this.#owner, host.formEncode(this.#list));
   }
 
   static {
     internals = {
       list: (params) => params.#list,
       brand: (value) => #list in value,
-      /* A view of a URL's query: CHANGED(text) is told of every change. */
-      link: (params, changed) => {
-        params.#owner = changed;
-      },
       reset: (params, query) => {
         params.#list = query === "" ? [] : host.formDecode(query);
       },
@@ -175,12 +179,9 @@ export function isSearchParams(value) {
   return typeof value === "object" && value !== null && internals.brand(value);
 }
 
-/* The searchParams object of a URL whose query (without "?") is QUERY. */
-export function linkedParams(query, changed) {
-  const params = new URLSearchParams();
-  internals.reset(params, query);
-  internals.link(params, changed);
-  return params;
+/* The searchParams object of URL, whose query (without "?") is QUERY. */
+export function linkedParams(query, url) {
+  return new URLSearchParams(MADE, query === "" ? [] : host.formDecode(query), url);
 }
 
 /* The URL's query became QUERY by other means. */

@@ -12,6 +12,11 @@ export function usv(value) {
   return text.isWellFormed() ? text : text.toWellFormed();
 }
 
+/* The bundler may have renamed a function whose name is also that of a global. */
+function rename(fn, name) {
+  if (fn.name !== name) define(fn, "name", { value: name, configurable: true });
+}
+
 /* Defines NAME on TARGET as browsers define their globals: writable, configurable, not enumerable. */
 export function hidden(target, name, value) {
   define(target, name, { value, writable: true, enumerable: false, configurable: true });
@@ -19,6 +24,7 @@ export function hidden(target, name, value) {
 
 /* What WebIDL wants of an interface: members enumerable, a toStringTag, a constructor length. */
 export function finish(klass, tag, length) {
+  rename(klass, tag);
   define(klass.prototype, Symbol.toStringTag, { value: tag, configurable: true });
   for (const name of Object.getOwnPropertyNames(klass.prototype)) {
     if (name === "constructor") continue;

@@ -94,7 +94,7 @@
     if (v instanceof Map) return new Map();
     if (v instanceof Set) return new Set();
     if (v instanceof Date) return new Date(v);
-    if (v instanceof ArrayBuffer) return transfer.includes(v) ? v.transfer() : v.slice(0);
+    if (v instanceof ArrayBuffer) return transfer.includes(v) && v.transfer ? v.transfer() : v.slice(0);
     if (ArrayBuffer.isView(v)) return v.slice();
     return {};
   }
