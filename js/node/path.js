@@ -73,10 +73,12 @@ function lastPart(path) {
 export function dirname(path) {
   needString(path, "path");
   if (path === "") return ".";
-  let [start] = lastPart(path);
-  if (start === 0) return ".";
-  while (start > 1 && path[start - 1] === "/") start--;
-  return start <= 1 && path[0] === "/" ? "/" : path.slice(0, start);
+  const isRooted = path.startsWith("/");
+  let end = path.length - 1;
+  while (end >= 1 && path[end] === "/") end--;
+  while (end >= 1 && path[end] !== "/") end--;
+  if (end <= 0) return isRooted ? "/" : ".";
+  return isRooted && end === 1 ? "//" : path.slice(0, end);
 }
 
 export function basename(path, suffix) {

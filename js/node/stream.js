@@ -221,6 +221,16 @@ const readable = {
     return all.slice(0, take);
   },
 
+  /* The next chunk as it was pushed. */
+  _readOne() {
+    const state = this._readableState;
+    if (state.buffer.length === 0) return this.read();
+    state.didRead = true;
+    const chunk = this._shift();
+    this._schedule();
+    return chunk;
+  },
+
   on(type, listener) {
     EventEmitter.prototype.on.call(this, type, listener);
     const state = this._readableState;
@@ -284,7 +294,7 @@ const readable = {
     this.on("readable", onReadable).once("end", onEnd).once("error", onError).once("close", onEnd);
     try {
       for (;;) {
-        const chunk = this.destroyed ? null : this.read();
+        const chunk = this.destroyed ? null : this._readOne();
         if (chunk !== null) {
           yield chunk;
           continue;

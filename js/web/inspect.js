@@ -34,6 +34,7 @@ class State {
     this.seen = [];
     this.circular = new Map();
     this.left = TOTAL_MAX;
+    this.deepest = 0; /* of the object shown last: what holds more than `compact` levels gets lines of its own */
   }
 }
 
@@ -134,6 +135,7 @@ function showParts(value, state, depth, indent) {
   if (isDeep && kind.deep !== undefined) return `[${prefix(value, kind.deep).trim()}]`;
   const keys = kind.hasIndexes ? plainKeys(value, state).filter((key) => typeof key === "symbol" || !/^\d+$/.test(key)) : plainKeys(value, state);
   const inner = indent + 2;
+  state.deepest = depth;
   const items = kind.items === undefined ? [] : kind.items(value, state, depth + 1, inner);
   for (const key of keys) {
     if (kind.skip?.includes(key)) continue;
@@ -144,7 +146,8 @@ function showParts(value, state, depth, indent) {
   const [open, close] = kind.isList ? ["[", "]"] : ["{", "}"];
   if (items.length === 0) return head + open + close;
   const lead = kind.isAtom ? head + " " : head;
-  return layOut(lead, open, close, items, indent, kind.isList === true, state);
+  const isShallow = state.options.compact === true || state.deepest - depth < state.options.compact;
+  return layOut(lead, open, close, items, indent, kind.isList === true, isShallow, state);
 }
 
 function plainKeys(value, state) {
@@ -172,11 +175,11 @@ function showProperty(value, key, state, depth, indent) {
 }
 
 /* One line when it is short, one item per line otherwise; long lists of short items in columns. */
-function layOut(head, open, close, items, indent, isList, state) {
+function layOut(head, open, close, items, indent, isList, isShallow, state) {
   const isFlat = !items.some((item) => item.includes("\n"));
   const width = items.reduce((sum, item) => sum + item.length + 2, 0) + head.length + indent;
   const limit = Math.min(LINE_MAX + 4, state.options.breakLength);
-  if (isFlat && state.options.compact !== false && (isList ? items.length <= 6 : true) && width <= limit)
+  if (isFlat && isShallow && (isList ? items.length <= 6 : true) && width <= limit)
     return `${head}${open} ${items.join(", ")} ${close}`;
   const pad = " ".repeat(indent + 2);
   const lines = isFlat && isList && items.length > 6 ? columns(items, limit) : items;

@@ -55,7 +55,9 @@ function ensureOrigin() {
 }
 
 function now() {
-  return phase.awake ? host.mono() - ensureOrigin().mono : 0;
+  if (!phase.awake) return 0;
+  const { mono } = ensureOrigin();
+  return host.mono() - mono;
 }
 
 function add(entry) {

@@ -74,7 +74,8 @@ async function vmWorld() {
 }
 
 export async function engineWorld() {
-  const engine = await QuickJS.create({ wasm: readFileSync(fileURLToPath(import.meta.resolve("quickjs-wasi/quickjs.wasm"))) });
+  /* Node's own stack is small: the engine must give up before it does. */
+  const engine = await QuickJS.create({ maxStackSize: 128 * 1024, wasm: readFileSync(fileURLToPath(import.meta.resolve("quickjs-wasi/quickjs.wasm"))) });
   const bridge = engine.newFunction("__bridge", (name, args) => engine.hostToHandle(callNative(engine.dump(name), engine.dump(args))));
   engine.setProp(engine.global, "__bridge", bridge);
   const run = (code, filename) => engine.dump(engine.evalCode(code, filename));
