@@ -447,6 +447,41 @@ test_a_killed_worker_comes_back_with_fresh_links(void **state)
     stage->supervisor = 0;
 }
 
+/* The address of the listener "main" in STATUS. */
+static void
+main_address(const char *status, struct sockaddr_in *out)
+{
+    const char *at = strstr(status, "\"name\":\"main\",\"address\":\"127.0.0.1:");
+
+    assert_non_null(at);
+    *out = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    at = strstr(at, "127.0.0.1:") + strlen("127.0.0.1:");
+    out->sin_port = htons((uint16_t)strtol(at, NULL, 10));
+}
+
+static void
+test_no_connection_is_refused_while_the_gateway_restarts(void **state)
+{
+    struct stage *stage = *state;
+    struct sockaddr_in name;
+    const char *status;
+    int fd;
+
+    config_write(stage, "127.0.0.1:0", "best");
+    stage->supervisor = supervisor_start(stage);
+    stage_saw(stage, "UP gateway 0");
+    status = stage_wait_ready(stage, 6);
+    main_address(status, &name);
+    assert_int_equal(kill(pid_of(status, "\"role\":\"gateway\""), SIGKILL), 0);
+    (void)stage_wait(stage, "DOWN", "gateway 0");
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+    sys_close(fd);
+    assert_int_equal(kill(stage->supervisor, SIGTERM), 0);
+    assert_int_equal(exit_status_of(stage->supervisor), 0);
+    stage->supervisor = 0;
+}
+
 static void
 test_a_build_that_dies_is_reported(void **state)
 {
@@ -521,6 +556,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_starts_links_and_stops, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_a_killed_worker_comes_back_with_fresh_links, stage_open, stage_close),
+        cmocka_unit_test_setup_teardown(test_no_connection_is_refused_while_the_gateway_restarts, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_a_build_that_dies_is_reported, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_no_room_outlives_the_supervisor, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_an_address_in_use_is_refused_at_once, stage_open, stage_close),
