@@ -34,7 +34,7 @@ folder_teardown(void **state)
 static UNUSED const char *
 agent_folder(const char *name)
 {
-    static char path[128];
+    static char path[160];
 
     (void)snprintf(path, sizeof path, "%s/ab/%s", test_folder, name);
     return path;

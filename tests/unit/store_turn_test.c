@@ -8,7 +8,7 @@
 static bool
 exists(const char *name, const char *file)
 {
-    char path[192];
+    char path[224];
     struct stat st;
 
     (void)snprintf(path, sizeof path, "%s%s", agent_folder(name), file);
@@ -312,7 +312,7 @@ static void
 a_long_wal_is_moved_into_the_database(void **state)
 {
     struct store *store = store_must_open("wal");
-    char path[192];
+    char path[224];
     struct stat st;
 
     assert_true(run(store, "create table t(a)"));
@@ -353,7 +353,7 @@ two_cannot_have_it(void **state)
 static void
 file_put(const char *name, const char *file, const char *data, size_t len)
 {
-    char path[192];
+    char path[224];
     int fd;
 
     (void)snprintf(path, sizeof path, "%s/%s", agent_folder(name), file);
@@ -368,7 +368,7 @@ damage_is_refused_and_kept(void **state)
 {
     static char junk[8192];
     struct store *store = store_must_open("bad");
-    char path[192];
+    char path[224];
     struct stat st;
     struct err err;
 
@@ -399,7 +399,7 @@ static void
 a_lost_first_page_comes_back(void **state)
 {
     struct store *store = store_must_open("page");
-    char path[192];
+    char path[224];
 
     assert_true(run(store, "create table t(a); insert into t values(42)"));
     assert_int_equal(commit(store), 1);
@@ -430,9 +430,9 @@ files_of_others_are_taken_in(void **state)
         (void)commit(store);
     }
     store_close(&store);
-    (void)unlink(strcat(strcpy((char[192]){ 0 }, agent_folder("import")), "/db.sqlite-wal"));
+    (void)unlink(strcat(strcpy((char[224]){ 0 }, agent_folder("import")), "/db.sqlite-wal"));
     {
-        int fd = open(strcat(strcpy((char[192]){ 0 }, agent_folder("import")), "/db.sqlite"), O_RDWR);
+        int fd = open(strcat(strcpy((char[224]){ 0 }, agent_folder("import")), "/db.sqlite"), O_RDWR);
         assert_int_equal(pwrite(fd, "\1\1", 2, 18), 2);
         (void)close(fd);
     }
