@@ -124,7 +124,7 @@ number_in(struct bytes url, const char *name, uint64_t other)
 static bool
 has(struct bytes url, const char *text)
 {
-    return memmem(url.data, url.len, text, strlen(text)) != NULL;
+    return url.len > 0 && memmem(url.data, url.len, text, strlen(text)) != NULL;
 }
 
 static struct call *

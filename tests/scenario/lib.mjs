@@ -17,7 +17,7 @@ export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 export const DORMOUSE = resolve(process.env.DORMOUSE ?? join(ROOT, "build/dormouse"));
 export const IS_WORKERD = process.env.SERVER === "workerd";
 export const READY_MS_MAX = 60_000; // a first start bundles an SDK app and builds its template on a busy machine
-export const STOP_MS_MAX = 20_000;
+export const STOP_MS_MAX = 40_000; // the supervisor gives its rooms 30 s
 export const example = (name) => join(ROOT, "examples", name);
 export const fixture = (name) => join(ROOT, "tests/scenario/apps", name);
 
