@@ -205,8 +205,8 @@ function take(state) {
   if (state[USED]) throw new TypeError(USED_TEXT);
   if (body === null) return null;
   if (body instanceof ReadableStream) {
-    if (body.locked) throw new TypeError(LOCKED);
     if (isDisturbed(body)) throw new TypeError(USED_TEXT);
+    if (body.locked) throw new TypeError(LOCKED);
   }
   state[USED] = true;
   return body;

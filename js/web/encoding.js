@@ -4,6 +4,7 @@
  * A decoder that streams keeps the bytes of an unfinished character (UTF-8, UTF-16: at most 3) and decodes them with the next chunk.
  */
 import { host } from "../core/host.js";
+import { decodeLegacy, encodingName } from "./encoding_labels.js";
 import { TransformStream } from "./streams.js";
 import { bytesOf, finish, usv } from "./util.js";
 
@@ -77,7 +78,7 @@ export class TextDecoder {
   #bomSeen = false;
 
   constructor(label, options) {
-    const name = label === undefined ? "utf-8" : host.textLabel(`${label}`);
+    const name = label === undefined || label === "utf-8" ? "utf-8" : encodingName(`${label}`);
     if (name === undefined || name === "replacement") throw new RangeError(`"${label}" is not a valid encoding.`);
     this.#encoding = name;
     this.#fatal = !!options?.fatal;
@@ -131,7 +132,7 @@ export class TextDecoder {
   #convert(bytes, ignoreBom) {
     try {
       if (this.#encoding === "utf-8") return host.text(bytes, this.#fatal, ignoreBom);
-      const text = host.textDecode(this.#encoding, bytes, this.#fatal);
+      const text = decodeLegacy(this.#encoding, bytes, this.#fatal);
       return !ignoreBom && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
     } catch (error) {
       this.#rest = EMPTY;

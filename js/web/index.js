@@ -76,6 +76,11 @@ export function installWeb(host, extra = {}) {
   if (extra.WebSocket !== undefined) setSocketClass(extra.WebSocket);
   Object.defineProperty(target, Symbol.toStringTag, { value: "ServiceWorkerGlobalScope", configurable: true });
   installCodegen(target);
+  /* The engine's own generator lives in the heap: copied from a template, all agents would draw the same numbers. */
+  if (typeof host.rand === "function") {
+    Object.defineProperty(host.rand, "name", { value: "random", configurable: true });
+    hidden(Math, "random", host.rand);
+  }
 }
 
 /* The engine's own class, for js/core. */

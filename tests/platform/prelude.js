@@ -34,6 +34,7 @@
       return copy(value);
     };
   }
+  host.rand = () => bridge("randomBytes", [4]).value.reduce((sum, byte) => sum / 256 + byte / 256, 0);
   host.random = (view) => {
     const { value } = bridge("randomBytes", [view.byteLength]);
     new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(value);

@@ -13,6 +13,8 @@ test("TextDecoder: labels and options", () => {
   throws(() => new TextDecoder().decode("abc"), "TypeError");
   eq([new TextDecoder().decode(bytes(0xef, 0xbb, 0xbf, 65)), new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes(0xef, 0xbb, 0xbf, 65))], ["A", "\ufeffA"]);
   eq([new TextDecoder().decode(), new TextDecoder().decode(bytes(97).buffer), new TextDecoder().decode(new DataView(bytes(98).buffer))], ["", "a", "b"]);
+  eq([new TextDecoder("latin1").decode(bytes(0x80, 0xe9, 0x9f)), new TextDecoder("utf-16be").decode(bytes(0xfe, 0xff, 0, 65, 0xd8, 0))], ["€éŸ", "A\ufffd"]);
+  throws(() => new TextDecoder("utf-16le", { fatal: true }).decode(bytes(0, 0xd8)), "TypeError");
   eq([new TextDecoder("windows-1251").decode(bytes(0xc0)), new TextDecoder("utf-16le").decode(bytes(0x3d, 0xd8, 0x00, 0xde))], ["А", "😀"]);
 });
 test("TextDecoder: every split of a text gives the same text", () => {

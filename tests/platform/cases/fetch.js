@@ -98,7 +98,10 @@ test("body, once touched, is the one stream", async () => {
   const reader = r.body.getReader();
   eq((await reader.read()).value, new Uint8Array([97, 98, 99]));
   eq([(await reader.read()).done, r.bodyUsed], [true, true]);
-  await rejects(r.text(), "TypeError", "This ReadableStream is currently locked to a reader.");
+  await rejects(r.text(), "TypeError", USED);
+  const locked = new Response("abc");
+  locked.body.getReader();
+  await rejects(locked.text(), "TypeError", "This ReadableStream is currently locked to a reader.");
   const used = new Response("abc");
   await used.text();
   eq([used.body.locked, used.bodyUsed, (await used.body.getReader().read()).done], [false, true, true]);

@@ -73,6 +73,11 @@ test("queueMicrotask, structuredClone, reportError", async () => {
   throws(() => structuredClone(() => {}), "DataCloneError");
   throws(() => structuredClone(), "TypeError");
 });
+test("Math.random comes from the host", () => {
+  const seen = new Set(Array.from({ length: 50 }, () => Math.random()));
+  ok(seen.size > 45 && [...seen].every((n) => n >= 0 && n < 1.01));
+  eq([Math.random.name, Math.random === __world.host.rand], ["random", true]);
+});
 test("performance", () => {
   const a = performance.now();
   ok(a >= 0 && performance.now() >= a);
