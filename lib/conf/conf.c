@@ -183,3 +183,25 @@ conf_copy_json(const struct conf *conf, const char *field, struct buf *out)
     free(text);
     return true;
 }
+
+void
+conf_put_text(struct buf *out, const char *text)
+{
+    json_t *value = json_string(text);
+    char *copy = NULL;
+    char *json;
+
+    if (value == NULL) {                                     /* not UTF-8: a path may be anything */
+        copy = strdup(text);
+        assert(copy != NULL);
+        for (char *c = copy; *c != '\0'; c++)
+            *c = (unsigned char)*c >= 0x80 ? '?' : *c;
+        value = json_string(copy);
+    }
+    json = json_dumps(value, JSON_ENCODE_ANY);
+    assert(json != NULL);
+    buf_append_str(out, json);
+    free(json);
+    free(copy);
+    json_decref(value);
+}

@@ -32,4 +32,7 @@ const char *conf_text_at(const struct conf *conf, const char *field, size_t inde
 /* Appends the field's value as JSON text; false when it is absent. */
 bool conf_copy_json(const struct conf *conf, const char *field, struct buf *out);
 
+/* Appends TEXT as a JSON string, quotes included; bytes that are not UTF-8 become '?'. */
+void conf_put_text(struct buf *out, const char *text);
+
 #endif

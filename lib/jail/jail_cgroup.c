@@ -154,6 +154,7 @@ leaf_enter(const char *from, const char *to)
     char pids[4096];
     char path[PATH_MAX];
     char *save = NULL;
+    bool has_parent = false;
 
     (void)snprintf(path, sizeof path, "%s/cgroup.procs", from);
     if (!file_read(path, pids, sizeof pids))
@@ -161,14 +162,14 @@ leaf_enter(const char *from, const char *to)
     for (char *pid = strtok_r(pids, "\n", &save); pid != NULL; pid = strtok_r(NULL, "\n", &save)) {
         long number = strtol(pid, NULL, 10);
 
+        has_parent = has_parent || number == getppid();
         if (number != getpid() && number != getppid()) {
             errno = EBUSY;
             return false;
         }
-        if (!file_write(to, "cgroup.procs", pid))
-            return false;
     }
-    return true;
+    (void)snprintf(pids, sizeof pids, "%d", (int)getppid());
+    return file_write(to, "cgroup.procs", "0") && (!has_parent || file_write(to, "cgroup.procs", pids));
 }
 
 static bool
@@ -188,6 +189,7 @@ open_v2(void)
         !file_write(base, "cgroup.subtree_control", list_has(have, "cpu", ' ') ? "+memory +pids +cpu" : "+memory +pids")) {
         (void)snprintf(group.reason, sizeof group.reason, "cgroup v2 '%.60s': %s; run as a service with Delegate=yes", base,
                        strerror(errno));
+        (void)rmdir(leaf);                                   /* not empty once we are in it */
         return false;
     }
     for (int i = 0; i < CONTROLLERS; i++)

@@ -185,6 +185,16 @@ tree_place(const struct tree *tree, struct err *err)
     return true;
 }
 
+/* Shallow paths first, so that a folder beneath /usr is laid over it and not under it. */
+static int
+tree_compare(const void *a, const void *b)
+{
+    const size_t first = strlen(((const struct tree *)a)->path);
+    const size_t second = strlen(((const struct tree *)b)->path);
+
+    return first < second ? -1 : first > second;
+}
+
 static bool
 root_make(struct trees *trees, struct err *err)
 {
@@ -194,6 +204,7 @@ root_make(struct trees *trees, struct err *err)
         return err_set(err, ERR_DENIED, errno, "mount an empty root");
     if (chdir(STAGE_PATH) != 0)
         return err_set(err, ERR_IO, errno, "enter the new root");
+    qsort(trees->at, trees->count, sizeof trees->at[0], tree_compare);
     for (size_t i = 0; i < trees->count; i++)
         if (!tree_place(&trees->at[i], err))
             return false;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/conf/conf.h"
 #include "src/supervisor/supervisor_house.h"
 
 static struct link *
@@ -261,7 +262,11 @@ status_listeners(const struct house *house, struct buf *out)
     for (size_t i = 0; i < house->listeners_count; i++) {
         if (house->listeners[i].role != ROLE_GATEWAY)
             continue;
-        buf_printf(out, "%s{\"name\":\"%s\",\"address\":\"%s\"}", comma, house->listeners[i].name, house->listeners[i].address);
+        buf_printf(out, "%s{\"name\":", comma);
+        conf_put_text(out, house->listeners[i].name);        /* control's words: they may hold anything */
+        buf_append_str(out, ",\"address\":");
+        conf_put_text(out, house->listeners[i].address);
+        buf_append_byte(out, '}');
         comma = ",";
     }
 }

@@ -4,14 +4,42 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/conf/conf.h"
 #include "lib/sys/sys.h"
 #include "src/supervisor/supervisor_house.h"
 
 /* ---- CONF ---------------------------------------------------------------------------------------------------- */
+
+static void
+put_path_value(struct buf *out, const char *a, const char *b, const char *c)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s%s%s", a, b, c);    /* what is longer does not exist: the start failed before */
+    conf_put_text(out, path);
+}
+
+/* ,"NAME":"abc" */
+static void
+put_path(struct buf *out, const char *name, const char *a, const char *b, const char *c)
+{
+    buf_printf(out, ",\"%s\":", name);
+    put_path_value(out, a, b, c);
+}
+
+/* ,"jail":{"ACCESS":["abc"]} */
+static void
+put_jail(struct buf *out, const char *access, const char *a, const char *b, const char *c)
+{
+    buf_printf(out, ",\"jail\":{\"%s\":[", access);
+    put_path_value(out, a, b, c);
+    buf_append_str(out, "]}");
+}
 
 /* Our fields follow the app's: of two equal names the last one counts, and control's JSON must not choose a sandbox. */
 static void
@@ -29,26 +57,32 @@ conf_of_worker(const struct house_room *room, const char *json, struct buf *out)
     buf_append(out, json, len - 1);
     buf_printf(out, "%s\"slot\":%u,\"slots\":%u", len == 2 ? "" : ",", room->build_conf != NULL ? 0u : (unsigned)room->index,
                (unsigned)room->slots);
-    buf_printf(out, ",\"runtime\":\"%s\",\"sandbox\":\"%s\",\"jail\":{\"write\":[\"%s/apps/%s\"]}}", config->runtime,
-               jail_mode_name(config->sandbox), config->data, room->app);
+    buf_append_str(out, ",\"runtime\":");
+    conf_put_text(out, config->runtime);
+    buf_printf(out, ",\"sandbox\":\"%s\"", jail_mode_name(config->sandbox));
+    put_jail(out, "write", config->data, "/apps/", room->app);
+    buf_append_byte(out, '}');
 }
 
 static void
 conf_of_room(const struct house_room *room, struct buf *out)
 {
     const struct supervisor_config *config = room->house->config;
-    const char *data = config->data;
 
     buf_printf(out, "{\"sandbox\":\"%s\"", jail_mode_name(config->sandbox));
     switch (room->role) {
     case ROLE_GATEWAY:
-        buf_printf(out, ",\"data\":\"%s\",\"jail\":{\"read\":[\"%s/apps\"]}", data, data);
+        put_path(out, "data", config->data, "", "");
+        put_jail(out, "read", config->data, "/apps", "");
         break;
     case ROLE_SCHEDULER:
-        buf_printf(out, ",\"data\":\"%s/scheduler/book\",\"jail\":{\"write\":[\"%s/scheduler\"]}", data, data);
+        put_path(out, "data", config->data, "/scheduler/book", "");
+        put_jail(out, "write", config->data, "/scheduler", "");
         break;
     case ROLE_CONTROL:
-        buf_printf(out, ",\"data\":\"%s\",\"workers\":%u,\"jail\":{\"write\":[\"%s\"]}", data, (unsigned)config->workers, data);
+        put_path(out, "data", config->data, "", "");
+        put_jail(out, "write", config->data, "", "");
+        buf_printf(out, ",\"workers\":%u", (unsigned)config->workers);
         break;
     default:
         buf_append_str(out, ",\"jail\":{}");

@@ -2,6 +2,7 @@
  * dormouse-supervisor CONFIG — starts the house; run by `dormouse serve` and `dormouse dev`.
  */
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "lib/base/map.h"
 #include "lib/sys/sys.h"
@@ -13,6 +14,7 @@ main(int argc, char **argv)
     struct supervisor_config *config = NULL;
     struct house *house = NULL;
     struct err err = { 0 };
+    struct rlimit files;
     int status = 1;
 
     if (argc != 2) {
@@ -20,6 +22,10 @@ main(int argc, char **argv)
         return 2;
     }
     map_seed(rng_u64());
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;                     /* rooms inherit it; descriptors in flight count as ours */
+        (void)setrlimit(RLIMIT_NOFILE, &files);              /* up to the hard limit: cannot fail */
+    }
     if (supervisor_config_load(&config, argv[1], &err) && house_open(&house, config, &err))
         status = house_run(house);
     else

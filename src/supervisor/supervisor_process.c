@@ -228,7 +228,6 @@ room_spawn_process(struct house_room *room, struct spawned *out_spawned, struct 
     else if (folder[0] != '\0')
         spec.jail.write[0] = folder;
     if (room->role == ROLE_WORKER) {
-        spec.runtime = config->runtime;
         if (config->runtime[0] != '\0')
             spec.jail.read[0] = config->runtime;
         spec.jail.memory_bytes_max = config->worker_memory_bytes_max;

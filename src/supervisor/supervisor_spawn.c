@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,15 +36,6 @@ env_pick(char **out_env)
             if (strncmp(*var, *name, strlen(*name)) == 0 && (*var)[strlen(*name)] == '=')
                 out_env[count++] = *var;
     out_env[count] = NULL;
-}
-
-static void
-env_add(char **env, char *variable)
-{
-    while (*env != NULL)
-        env++;
-    env[0] = variable;
-    env[1] = NULL;
 }
 
 static bool
@@ -101,16 +91,11 @@ static void
 program_run(const struct spawn_spec *spec, int program_fd, struct err *err)
 {
     char index[8];
-    char runtime[PATH_MAX + 32];
-    char *env[ENV_MAX + 2];
+    char *env[ENV_MAX + 1];
     char *args[] = { (char *)spec->jail.exec_path, index, (char *)spec->app, NULL };
 
     (void)snprintf(index, sizeof index, "%u", (unsigned)spec->index);
     env_pick(env);
-    if (spec->runtime != NULL) {
-        (void)snprintf(runtime, sizeof runtime, "DORMOUSE_RUNTIME=%s", spec->runtime);
-        env_add(env, runtime);
-    }
     (void)execve(spec->jail.exec_path, args, env);
     if (errno == EACCES)                                     /* beneath a closed folder, without a root of its own */
         (void)syscall(SYS_execveat, program_fd, "", args, env, AT_EMPTY_PATH);

@@ -14,7 +14,6 @@ struct spawn_spec {
     const struct jail_report *probed;  /* what the probe found; the child's report starts from it */
     uint16_t                  index;
     const char               *app;     /* "" for rooms that are not per app */
-    const char               *runtime; /* DORMOUSE_RUNTIME in the environment; NULL: not set */
 };
 
 struct spawned {
