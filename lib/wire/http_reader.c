@@ -253,11 +253,13 @@ lines_are_strict(struct http_reader *r, struct bytes raw)
     return true;
 }
 
+/* CULPRIT: the first byte that did not fit, 0 when unknown. */
 static int
-bad_for(struct http_reader *r, llhttp_errno_t code)
+bad_for(struct http_reader *r, llhttp_errno_t code, uint8_t culprit)
 {
     switch (code) {
-    case HPE_INVALID_METHOD: return bad(r, 501, "The method is not known.");
+    case HPE_INVALID_METHOD: /* another word, or no word at all: TLS, or noise */
+        return culprit > ' ' && culprit < 0x7f ? bad(r, 501, "The method is not known.") : bad(r, 400, "This is not HTTP.");
     case HPE_INVALID_VERSION:
     case HPE_PAUSED_H2_UPGRADE: return bad(r, 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.");
     case HPE_INVALID_CHUNK_SIZE: return bad(r, 400, "A chunk of the body is malformed.");
@@ -494,7 +496,7 @@ http_reader_feed(struct http_reader *r, struct bytes in, size_t *out_used, struc
     if (r->phase == PHASE_BAD)
         return HTTP_STEP_BAD;
     if (code != HPE_OK && code != HPE_PAUSED && code != HPE_PAUSED_UPGRADE)
-        return bad_for(r, code), HTTP_STEP_BAD;
+        return bad_for(r, code, used < in.len ? in.data[used] : 0), HTTP_STEP_BAD;
     if (code == HPE_PAUSED)
         llhttp_resume(&r->parser);
     if (r->phase == PHASE_HEAD)

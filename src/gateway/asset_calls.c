@@ -111,11 +111,15 @@ reply_file(struct gateway *gw, struct worker *worker, uint32_t call, struct asse
 static void
 url_split(struct bytes url, struct bytes *out_path, struct bytes *out_query)
 {
-    const uint8_t *at = memmem(url.data, url.len, "://", 3), *slash, *query;
-    size_t from = at != NULL ? (size_t)(at + 3 - url.data) : 0;
+    const uint8_t *at, *slash, *query;
+    size_t from;
 
     *out_path = BYTES_LIT("/");
     *out_query = BYTES_NONE;
+    if (url.len == 0)
+        return;
+    at = memmem(url.data, url.len, "://", 3);
+    from = at != NULL ? (size_t)(at + 3 - url.data) : 0;
     slash = memchr(url.data + from, '/', url.len - from);
     if (slash == NULL)
         return;

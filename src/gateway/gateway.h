@@ -62,6 +62,7 @@ struct gateway {
     char                date[HTTP_DATE_BYTES + 1];
     struct loop_timer  *tick;
     struct loop_timer  *grace;
+    struct loop_hook   *flush;
     struct loop_hook   *flush_again;   /* active: output is left, do not wait */
 
     struct list_node    listeners;

@@ -18,7 +18,7 @@
 #define BODY_TIMEOUT_MS          (30 * 1000)       /* (conf) between two pieces of a request body that we want to read */
 #define STALL_TIMEOUT_MS         (60 * 1000)       /* (conf) a client that takes no byte of what we have for it */
 #define LINGER_TIMEOUT_MS        2000              /* after our last byte, so that a reset does not overtake it */
-#define LINGER_BYTES_MAX         (1024 * 1024)     /* thrown away meanwhile */
+#define LINGER_BYTES_MAX         (64u << 20)       /* thrown away meanwhile: the rest of a message that was too large */
 #define STOP_POLL_MS             50                /* how often a stopping gateway looks whether it is done */
 #define WS_CLOSE_TIMEOUT_MS      (10 * 1000)       /* for the client's answer to our Close frame */
 #define WS_PENDING_TIMEOUT_MS    (30 * 1000)       /* a socket whose other half (WS_OPEN, REPLY.socket, WS_JOIN) does not come */

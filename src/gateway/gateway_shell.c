@@ -85,7 +85,7 @@ on_start(struct room *room, struct bytes conf_json, struct err *err)
     gw->listener_apps = bmap_create();
     calls_init(gw);
     sockets_init(gw);
-    (void)loop_before_wait(gw->loop, on_before_wait, gw);
+    gw->flush = loop_before_wait(gw->loop, on_before_wait, gw);
     gw->flush_again = loop_idle(gw->loop, on_flush_again, gw);
     gw->tick = loop_timer_create(gw->loop, on_tick, gw);
     loop_timer_arm(gw->tick, TICK_MS);

@@ -189,12 +189,18 @@ html_escape(struct buf *out, struct bytes text)
     }
 }
 
+static bool
+contains(struct bytes text, const char *part)
+{
+    return text.len > 0 && memmem(text.data, text.len, part, strlen(part)) != NULL;
+}
+
 static void
 error_body(struct buf *out, struct bytes accept, int status, const char *code, struct bytes message, const char **out_type)
 {
     struct bytes title = http_reason(status);
 
-    if (memmem(accept.data, accept.len, "text/html", 9) != NULL) {
+    if (contains(accept, "text/html")) {
         *out_type = "text/html; charset=utf-8";
         buf_printf(out, "<!doctype html><meta charset=utf-8><meta name=color-scheme content=\"light dark\"><title>%d %.*s</title>"
                         "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}"
@@ -202,7 +208,7 @@ error_body(struct buf *out, struct bytes accept, int status, const char *code, s
                    status, (int)title.len, (const char *)title.data, (int)title.len, (const char *)title.data);
         html_escape(out, message);
         buf_printf(out, "</p><small>%d %s</small>\n", status, code);
-    } else if (memmem(accept.data, accept.len, "json", 4) != NULL) {
+    } else if (contains(accept, "json")) {
         *out_type = "application/json";
         buf_printf(out, "{\"error\":{\"code\":\"%s\",\"message\":\"", code);
         json_escape(out, message);

@@ -252,15 +252,30 @@ on_control(struct socket *s, const struct ws_piece *piece)
         drop(s, "The client does not read what it is sent.");
 }
 
-static void
-on_data(struct conn *conn, uint8_t *data, size_t len)
+/* No message begins while the agent is behind, or away. What is under way comes to its end: only whole messages can be handled. */
+static bool
+must_wait(const struct socket *s)
 {
-    struct socket *s = conn->owner;
+    bool is_between = s->decoder.message_opcode == 0 && !s->decoder.is_in_frame;
+
+    return is_between && (s->unhandled >= WS_INBOUND_WINDOW_BYTES || s->worker->link == NULL);
+}
+
+/* Handles what the client sent. The socket may be gone afterwards. */
+static void
+feed(struct socket *s, uint8_t *data, size_t len)
+{
+    struct conn *conn = s->conn;
     struct ws_piece piece;
 
-    for (;;) {
+    while (conn_is_open(conn) && conn->owner == s) {
+        if (must_wait(s)) {
+            buf_append(&s->unread, data, len);
+            conn_read(conn, false);
+            return;
+        }
         switch (ws_decode(&s->decoder, &data, &len, &piece)) {
-        case WS_STEP_MORE: socket_read(s); return;
+        case WS_STEP_MORE: conn_read(conn, !must_wait(s)); return;
         case WS_STEP_PIECE: on_piece(s, &piece); break;
         case WS_STEP_CONTROL: on_control(s, &piece); break;
         case WS_STEP_BAD:
@@ -270,20 +285,33 @@ on_data(struct conn *conn, uint8_t *data, size_t len)
                                                     : "A frame is malformed.");
             return;
         }
-        if (!conn_is_open(conn) || conn->owner != s)
-            return; /* s is gone */
     }
+}
+
+static void
+on_data(struct conn *conn, uint8_t *data, size_t len)
+{
+    feed(conn->owner, data, len);
 }
 
 void
 socket_read(struct socket *s)
 {
-    bool is_mid_message = s->decoder.message_opcode != 0;
+    struct buf unread = s->unread;
 
-    if (s->conn == NULL)
+    if (s->conn == NULL || (s->state != SOCKET_OPEN && s->state != SOCKET_CLOSING))
         return;
-    conn_read(s->conn, (s->state == SOCKET_OPEN || s->state == SOCKET_CLOSING) && s->worker->link != NULL &&
-                           (is_mid_message || s->unhandled < WS_INBOUND_WINDOW_BYTES));
+    if (must_wait(s)) {
+        conn_read(s->conn, false);
+        return;
+    }
+    if (unread.len == 0) {
+        conn_read(s->conn, true);
+        return;
+    }
+    memset(&s->unread, 0, sizeof s->unread);
+    feed(s, unread.data, unread.len);
+    buf_fini(&unread);
 }
 
 static void
@@ -344,16 +372,8 @@ socket_begin(struct socket *s)
             break;
     }
     buf_fini(&early);
-    if (socket_find(gw, id) != s || s->conn == NULL)
-        return;
-    if (s->unread.len > 0) {
-        struct buf unread = s->unread;
-        memset(&s->unread, 0, sizeof s->unread);
-        on_data(s->conn, unread.data, unread.len);
-        buf_fini(&unread);
-    } else {
+    if (socket_find(gw, id) == s)
         socket_read(s);
-    }
 }
 
 /* 101 to the client. False: a header of the agent's cannot be sent; the client got an error instead. */

@@ -67,7 +67,7 @@ struct socket {
     struct buf           tags, attachment;
     struct buf           partial;  /* of the message under way */
     struct buf           held;     /* frames for the worker while it is away */
-    struct buf           unread;   /* what the client sent before its agent's end was known */
+    struct buf           unread;   /* of the client: its agent's end is not known, behind, or away */
     struct buf           early;    /* what the agent sent before the outer end came: struct early records */
     size_t               unhandled;        /* bytes of messages the agent has not handled */
     size_t               queued;           /* of gw.ws_out_bytes, ours */
@@ -102,7 +102,7 @@ void socket_send(struct socket *s, uint8_t flags, struct bytes data);
 void socket_close(struct socket *s, uint16_t code, struct bytes reason);
 /* We close, telling the client CODE; the agent is told that it was lost. */
 void socket_break(struct socket *s, uint16_t code, const char *reason);
-/* Reads from the client, or not, as window and worker allow. */
+/* Reads from the client, or not, as window and worker allow. What was read before and had to wait is handled: S may be gone then. */
 void socket_read(struct socket *s);
 
 /* ---- the agents' side (socket_worker.c) ---- */
