@@ -4,7 +4,7 @@
  * Promise: a constructor that throws leaves no half-made instance behind: the callers hear of it and the next event tries again.
  */
 import { alarmTurn, instance as storageInstance } from "./storage.js";
-import { DurableObject } from "./base.js";
+import { DurableObject, named } from "./base.js";
 import { nameAndMessage } from "./context.js";
 import { currentEnv, setUp } from "./env.js";
 import { logUncaught, messageOf, packError, flagsOf } from "./errors.js";
@@ -94,6 +94,8 @@ class AlarmInvocationInfo {
     this.scheduledTime = scheduledTime;
   }
 }
+
+named(AlarmInvocationInfo, "AlarmInvocationInfo");
 
 export function onAlarm(call, scheduledTime, retryCount) {
   alarmTurn.isRunning = true;

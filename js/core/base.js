@@ -3,6 +3,12 @@
  */
 import { badConstructor, illegalConstructor } from "./errors.js";
 
+/* Gives KLASS the name that apps see, whatever the bundler called it, and its instances the tag. */
+export function named(klass, name, tag = name) {
+  Object.defineProperty(klass, "name", { value: name, configurable: true });
+  Object.defineProperty(klass.prototype, Symbol.toStringTag, { value: tag, configurable: true });
+}
+
 /* Marks what may be handed to a DurableObject's constructor; set by state.js on its class. */
 export const STATE = Symbol("state");
 
@@ -38,3 +44,7 @@ export class ServiceStub {
     throw illegalConstructor();
   }
 }
+
+for (const [klass, name] of [[DurableObject, "DurableObject"], [WorkerEntrypoint, "WorkerEntrypoint"], [WorkflowEntrypoint, "WorkflowEntrypoint"],
+  [RpcTarget, "RpcTarget"], [ServiceStub, "ServiceStub"]])
+  Object.defineProperty(klass, "name", { value: name, configurable: true });

@@ -1,7 +1,7 @@
 /*
  * entry: the app's default export: fetch, scheduled, email; one context per event.
  */
-import { WorkerEntrypoint } from "./base.js";
+import { WorkerEntrypoint, named } from "./base.js";
 import { waitUntil } from "./context.js";
 import { EmailMessage } from "../cloudflare/email.js";
 import { currentEnv, settings, setUp } from "./env.js";
@@ -33,7 +33,7 @@ export class ExecutionContext {
     host.abort(reason === undefined ? "Execution context aborted." : messageOf(reason), true);
   }
 }
-Object.defineProperty(ExecutionContext.prototype, Symbol.toStringTag, { value: "ExecutionContext", configurable: true });
+named(ExecutionContext, "ExecutionContext");
 
 setContextMaker((props) => new ExecutionContext(props));
 

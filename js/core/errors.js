@@ -126,7 +126,7 @@ export function reviveError(message, detail, flags, agentId) {
   }
   if (typeof error === "object" && error !== null) {
     if (agentId !== undefined && detail !== undefined && !(error instanceof DOMException)) setOwn(error, "durableObjectId", agentId);
-    if (flags & REMOTE || detail !== undefined) setOwn(error, "remote", true);
+    if (!(flags & RESET) && (flags & REMOTE || detail !== undefined)) setOwn(error, "remote", true);
     if (flags & RETRYABLE) setOwn(error, "retryable", true);
     if (flags & OVERLOADED) setOwn(error, "overloaded", true);
     if (flags & RESET) setOwn(error, "durableObjectReset", true);

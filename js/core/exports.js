@@ -5,7 +5,7 @@
  * stub that runs in this heap, its arguments and results copied as if it ran elsewhere.
  */
 import { isResponse } from "../web/index.js";
-import { DurableObject, WorkerEntrypoint } from "./base.js";
+import { DurableObject, WorkerEntrypoint, named } from "./base.js";
 import { currentEnv, isAgentClass } from "./env.js";
 import { runFetch } from "./handlers.js";
 import { messageOf, notSupported, packError, REMOTE, reviveError } from "./errors.js";
@@ -45,6 +45,8 @@ function loopbackOf(name, value) {
 
 export class LoopbackDurableObjectNamespace extends DurableObjectNamespace {}
 export class LoopbackServiceStub extends Fetcher {}
+named(LoopbackDurableObjectNamespace, "LoopbackDurableObjectNamespace");
+named(LoopbackServiceStub, "LoopbackServiceStub");
 
 function loopbackNamespace(name) {
   const namespace = new LoopbackDurableObjectNamespace(MADE, name, undefined);

@@ -1,6 +1,7 @@
 /*
  * namespace: DurableObjectNamespace and DurableObjectId: names of agents.
  */
+import { named } from "./base.js";
 import { badArgument, illegalConstructor } from "./errors.js";
 import { host } from "./host.js";
 import { DurableObjectStub, MADE } from "./stub.js";
@@ -36,7 +37,7 @@ export class DurableObjectId {
     hexOf = (id) => (typeof id === "object" && id !== null && #hex in id ? id.#hex : undefined);
   }
 }
-Object.defineProperty(DurableObjectId.prototype, Symbol.toStringTag, { value: "DurableObjectId", configurable: true });
+named(DurableObjectId, "DurableObjectId");
 
 /* The id of an agent as its own heap sees it. */
 export function idForAgent(hex, name) {
@@ -107,7 +108,7 @@ export class DurableObjectNamespace {
     return new DurableObjectNamespace(MADE, this.#ns, checkJurisdiction(name));
   }
 }
-Object.defineProperty(DurableObjectNamespace.prototype, Symbol.toStringTag, { value: "DurableObjectNamespace", configurable: true });
+named(DurableObjectNamespace, "DurableObjectNamespace");
 
 /* Location hints and retry options are advice: accepted, without effect on one node. */
 function checkOptions(options) {

@@ -6,7 +6,7 @@
  */
 import { host } from "./host.js";
 import { illegalConstructor, notSupported } from "./errors.js";
-import { DurableObject, RpcTarget, WorkerEntrypoint } from "./base.js";
+import { DurableObject, named, RpcTarget, WorkerEntrypoint } from "./base.js";
 
 /* The calling side of anything with methods: object[SEND](path, args or undefined for a read) → promise of the result. */
 export const SEND = Symbol("send");
@@ -108,6 +108,8 @@ export class RpcPromise {
   }
 }
 Object.setPrototypeOf(RpcPromise.prototype, wildcard);
+named(RpcPromise, "RpcPromise", "JsRpcPromise");
+named(RpcProperty, "RpcProperty", "JsRpcProperty");
 
 /* PATH within a value that has arrived; as if the receiver had followed it. */
 async function follow(value, path, args) {

@@ -3,6 +3,7 @@
  *
  * Promise: rows come from the database as they are asked for; shapes, prototypes and texts are workerd's.
  */
+import { named } from "./base.js";
 import { badArgument, illegalConstructor } from "./errors.js";
 import { host } from "./host.js";
 
@@ -76,7 +77,7 @@ export class Cursor {
     };
   }
 }
-Object.defineProperty(Cursor.prototype, Symbol.toStringTag, { value: "Cursor", configurable: true });
+named(Cursor, "Cursor");
 
 class RowIterator {
   #cursor;
@@ -107,6 +108,8 @@ class RawIterator {
     return restOf(this.#cursor, true);
   }
 }
+Object.defineProperty(RowIterator, "name", { value: "RowIterator" });
+Object.defineProperty(RawIterator, "name", { value: "RawIterator" });
 Object.setPrototypeOf(RowIterator.prototype, IteratorPrototype);
 Object.setPrototypeOf(RawIterator.prototype, IteratorPrototype);
 
@@ -139,7 +142,7 @@ export class SqlStorage {
     return Statement;
   }
 }
-Object.defineProperty(SqlStorage.prototype, Symbol.toStringTag, { value: "SqlStorage", configurable: true });
+named(SqlStorage, "SqlStorage");
 
 export function makeSql() {
   return new SqlStorage(MADE);

@@ -1,7 +1,7 @@
 /*
  * state: DurableObjectState: what an agent's constructor is given as `ctx`.
  */
-import { STATE } from "./base.js";
+import { STATE, named } from "./base.js";
 import { blockConcurrencyWhile, waitUntil } from "./context.js";
 import { badArgument, illegalConstructor, notSupported } from "./errors.js";
 import { appExports } from "./exports.js";
@@ -65,7 +65,7 @@ class DurableObjectFacets {
     return unsupportedFacet(name);
   }
 }
-Object.defineProperty(DurableObjectFacets.prototype, Symbol.toStringTag, { value: "DurableObjectFacets", configurable: true });
+named(DurableObjectFacets, "DurableObjectFacets");
 
 function unsupportedFacet(name) {
   if (`${name}`.length > FACET_NAME_MAX) throw new TypeError(`Facet name is too long (max ${FACET_NAME_MAX} characters).`);
@@ -154,7 +154,7 @@ export class DurableObjectState {
   }
 }
 DurableObjectState.prototype[STATE] = true;
-Object.defineProperty(DurableObjectState.prototype, Symbol.toStringTag, { value: "DurableObjectState", configurable: true });
+named(DurableObjectState, "DurableObjectState");
 
 export function makeState(hex, name, props) {
   return new DurableObjectState(MADE, idForAgent(hex, name), props);

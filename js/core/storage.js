@@ -4,6 +4,7 @@
  * Promise: every write is part of the turn's commit; what the natives do is done when they return, so that promises here settle
  * within the turn and nothing else is delivered in between (the input gate).
  */
+import { named } from "./base.js";
 import { criticalSection } from "./context.js";
 import { badArgument, illegalConstructor } from "./errors.js";
 import { host } from "./host.js";
@@ -284,7 +285,7 @@ export class SyncKvStorage {
     return host.kvDelete(keyText(key));
   }
 }
-Object.defineProperty(SyncKvStorage.prototype, Symbol.toStringTag, { value: "SyncKvStorage", configurable: true });
+named(SyncKvStorage, "SyncKvStorage");
 
 const syncs = new Map();
 let lastSync = 0;
@@ -360,7 +361,7 @@ for (const [klass, iface] of [[DurableObjectStorage, "DurableObjectStorage"], [D
     if (name !== "constructor") Object.defineProperty(klass.prototype, name, Object.getOwnPropertyDescriptor(Operations.prototype, name));
   }
   Object.defineProperty(klass.prototype, IFACE, { value: iface });
-  Object.defineProperty(klass.prototype, Symbol.toStringTag, { value: iface, configurable: true });
+  named(klass, iface);
 }
 Object.defineProperty(DurableObjectStorage.prototype, CHECK, { value() {} });
 Object.defineProperty(DurableObjectTransaction.prototype, CHECK, {

@@ -3,6 +3,7 @@
  *
  * Promise: fetch() passes a Request on without parsing it; calls made on one stub arrive in the order they were made.
  */
+import { named } from "./base.js";
 import { bodyMode, cfTextOf, flatOfMessage, isRequest, makeResponse, Request, signalIfAny, takeBody } from "../web/index.js";
 import { BODY_STREAM, openCall, OPENED, sendBody } from "./calls.js";
 import { badArgument, illegalConstructor, notSupported } from "./errors.js";
@@ -49,7 +50,7 @@ export class Fetcher {
   }
 }
 Object.setPrototypeOf(Fetcher.prototype, wildcard);
-Object.defineProperty(Fetcher.prototype, Symbol.toStringTag, { value: "Fetcher", configurable: true });
+named(Fetcher, "Fetcher");
 
 /* Made for every get(): not derived by `extends`, whose constructors cost more; the prototype chain is set below. */
 export class DurableObjectStub {
@@ -84,8 +85,7 @@ export class DurableObjectStub {
 }
 Object.setPrototypeOf(DurableObjectStub, Fetcher);
 Object.setPrototypeOf(DurableObjectStub.prototype, Fetcher.prototype);
-Object.defineProperty(DurableObjectStub, "name", { value: "DurableObject" });
-Object.defineProperty(DurableObjectStub.prototype, Symbol.toStringTag, { value: "DurableObject", configurable: true });
+named(DurableObjectStub, "DurableObject");
 
 /* env.ASSETS */
 export class AssetsFetcher extends Fetcher {
@@ -98,4 +98,4 @@ export class AssetsFetcher extends Fetcher {
     return Promise.reject(new TypeError(`The RPC receiver does not implement the method "${path}".`));
   }
 }
-Object.defineProperty(AssetsFetcher, "name", { value: "Fetcher" });
+named(AssetsFetcher, "Fetcher");
