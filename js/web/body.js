@@ -9,7 +9,7 @@
 import { host } from "../core/host.js";
 import { blobBytes, blobFromBytes, isBlob } from "./blob.js";
 import { encodeMultipart, isFormData, parseFormBody } from "./formdata.js";
-import { flatHas, flatOf, headersFromFlat } from "./headers.js";
+import { flatOf, headersFromFlat } from "./headers.js";
 import { isDisturbed, ReadableStream, streamFromBytes, streamFromSource } from "./streams.js";
 import { isSearchParams } from "./urlsearchparams.js";
 import { bytesOf, concatBytes, exactBuffer, finish } from "./util.js";
@@ -246,13 +246,6 @@ export function bodyMode(message) {
 export function takeBody(message) {
   const body = take(internals.state(message));
   return body === null ? undefined : body;
-}
-
-/* The flat headers with the content type of a body, unless they have one. */
-export function withType(flat, type) {
-  if (type === null) return flat;
-  if (flat !== "" && flatHas(flat, "content-type")) return flat;
-  return flat + "content-type\n" + type + "\n";
 }
 
 /* What the host gave (mode, body) as BODY. */

@@ -8,60 +8,57 @@ import { constants, finish, reportException } from "./util.js";
 const PHASES = { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 };
 let internals;
 
+/* The state is one array: an allocation of its own is cheaper in this engine than as many private fields. */
+const TYPE = 0;
+const INIT = 1; /* bits: what the constructor was told */
+const TARGET = 2;
+const MARKS = 3; /* bits: what happened since */
+const BUBBLES = 1, CANCELABLE = 2, COMPOSED = 4;
+const DISPATCHING = 1, STOPPED = 2, STOPPED_NOW = 4, CANCELED = 8, PASSIVE = 16;
+
 export class Event {
-  #type;
-  #bubbles = false;
-  #cancelable = false;
-  #composed = false;
-  #target = null;
-  #dispatching = false;
-  #stopped = false;
-  #stoppedNow = false;
-  #canceled = false;
-  #passive = false;
+  #state;
 
   constructor(type, init) {
     if (arguments.length === 0) throw new TypeError("Failed to construct 'Event': constructor parameter 1 is not of type 'string'.");
-    this.#type = `${type}`;
-    if (init !== undefined && init !== null) {
-      this.#bubbles = !!init.bubbles;
-      this.#cancelable = !!init.cancelable;
-      this.#composed = !!init.composed;
-    }
+    let bits = 0;
+    if (init !== undefined && init !== null)
+      bits = (init.bubbles ? BUBBLES : 0) | (init.cancelable ? CANCELABLE : 0) | (init.composed ? COMPOSED : 0);
+    this.#state = [typeof type === "string" ? type : `${type}`, bits, null, 0];
   }
 
   get type() {
-    return this.#type;
+    return this.#state[TYPE];
   }
   get eventPhase() {
-    return this.#dispatching ? PHASES.AT_TARGET : PHASES.NONE;
+    return this.#state[MARKS] & DISPATCHING ? PHASES.AT_TARGET : PHASES.NONE;
   }
   get composed() {
-    return this.#composed;
+    return (this.#state[INIT] & COMPOSED) !== 0;
   }
   get bubbles() {
-    return this.#bubbles;
+    return (this.#state[INIT] & BUBBLES) !== 0;
   }
   get cancelable() {
-    return this.#cancelable;
+    return (this.#state[INIT] & CANCELABLE) !== 0;
   }
   get defaultPrevented() {
-    return this.#canceled;
+    return (this.#state[MARKS] & CANCELED) !== 0;
   }
   get returnValue() {
-    return !this.#canceled;
+    return (this.#state[MARKS] & CANCELED) === 0;
   }
   set returnValue(value) {
     if (!value) this.preventDefault();
   }
   get currentTarget() {
-    return this.#dispatching ? this.#target : null;
+    return this.#state[MARKS] & DISPATCHING ? this.#state[TARGET] : null;
   }
   get target() {
-    return this.#target;
+    return this.#state[TARGET];
   }
   get srcElement() {
-    return this.#target;
+    return this.#state[TARGET];
   }
   get timeStamp() {
     return 0;
@@ -70,47 +67,27 @@ export class Event {
     return false;
   }
   get cancelBubble() {
-    return this.#stopped;
+    return (this.#state[MARKS] & STOPPED) !== 0;
   }
   set cancelBubble(value) {
-    if (value) this.#stopped = true;
+    if (value) this.#state[MARKS] |= STOPPED;
   }
 
   stopImmediatePropagation() {
-    this.#stopped = true;
-    this.#stoppedNow = true;
+    this.#state[MARKS] |= STOPPED | STOPPED_NOW;
   }
   preventDefault() {
-    if (this.#cancelable && !this.#passive) this.#canceled = true;
+    if (this.#state[INIT] & CANCELABLE && !(this.#state[MARKS] & PASSIVE)) this.#state[MARKS] |= CANCELED;
   }
   stopPropagation() {
-    this.#stopped = true;
+    this.#state[MARKS] |= STOPPED;
   }
   composedPath() {
-    return this.#dispatching ? [this.#target] : [];
+    return this.#state[MARKS] & DISPATCHING ? [this.#state[TARGET]] : [];
   }
 
   static {
-    internals = {
-      brand: (value) => #type in value,
-      type: (event) => event.#type,
-      begin: (event, target) => {
-        if (event.#dispatching) throw new DOMException("The event is already being dispatched.", "InvalidStateError");
-        event.#target = target;
-        event.#dispatching = true;
-        event.#stoppedNow = false;
-      },
-      stopped: (event) => event.#stoppedNow,
-      passive: (event, is) => {
-        event.#passive = is;
-      },
-      end: (event) => {
-        event.#dispatching = false;
-        event.#stopped = false;
-        event.#stoppedNow = false;
-        return !event.#canceled;
-      },
-    };
+    internals = { state: (event) => event.#state, brand: (value) => #state in value };
   }
 }
 finish(Event, "Event", 1);
@@ -126,19 +103,19 @@ class Listener {
   }
 }
 
-function invoke(target, listener, event) {
+function invoke(target, listener, event, state) {
   const { callback } = listener;
-  internals.passive(event, listener.passive);
+  if (listener.passive) state[MARKS] |= PASSIVE;
   try {
     if (typeof callback === "function") callback.call(target, event);
     else callback.handleEvent(event);
   } catch (error) {
     reportException(error);
   }
-  internals.passive(event, false);
+  if (listener.passive) state[MARKS] &= ~PASSIVE;
 }
 
-/* A plain function as `new EventTarget` may be; the map is made with the first listener. */
+/* The map of listeners is made with the first one. */
 export class EventTarget {
   #listeners = null;
 
@@ -173,19 +150,24 @@ export class EventTarget {
   dispatchEvent(event) {
     if (typeof event !== "object" || event === null || !internals.brand(event))
       throw new TypeError("Failed to execute 'dispatchEvent' on 'EventTarget': parameter 1 is not of type 'Event'.");
-    internals.begin(event, this);
-    const name = internals.type(event);
+    const state = internals.state(event);
+    if (state[MARKS] & DISPATCHING) throw new DOMException("The event is already being dispatched.", "InvalidStateError");
+    state[TARGET] = this;
+    state[MARKS] = (state[MARKS] & ~STOPPED_NOW) | DISPATCHING;
+    const name = state[TYPE];
     const list = this.#listeners?.get(name);
     /* Lists are replaced, never changed: a listener added or removed now is seen by the next event (removed ones at once). */
     if (list !== undefined) {
-      for (const listener of list) {
+      for (let i = 0; i < list.length; i++) {
+        const listener = list[i];
         if (listener.removed) continue;
         if (listener.once) this.#remove(name, listener);
-        invoke(this, listener, event);
-        if (internals.stopped(event)) break;
+        invoke(this, listener, event, state);
+        if (state[MARKS] & STOPPED_NOW) break;
       }
     }
-    return internals.end(event);
+    state[MARKS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
+    return (state[MARKS] & CANCELED) === 0;
   }
 
   #remove(name, listener) {

@@ -10,6 +10,7 @@ import { findPair, finish, pairIterator } from "./util.js";
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const EDGES = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 const MADE = Symbol("made");
+const ITERATOR = Symbol.iterator;
 
 /* The spellings that code uses most: found here, a name needs neither checking nor folding. */
 const known = new Map();
@@ -56,13 +57,22 @@ export function headerValue(value) {
   return text;
 }
 
+/* Whether the HeadersInit that flatFromInit() saw last has a content type: a second result without a search. */
+export let hasType = false;
+
+function addPair(flat, name, value) {
+  const lower = headerName(name);
+  if (lower === "content-type") hasType = true;
+  return flat + lower + "\n" + headerValue(value) + "\n";
+}
+
 function flatFromSequence(sequence) {
   let flat = "";
   for (const entry of sequence) {
     if (entry === null || typeof entry !== "object" || typeof entry[Symbol.iterator] !== "function") throw pairError();
     const pair = Array.isArray(entry) ? entry : [...entry];
     if (pair.length !== 2) throw pairError();
-    flat += headerName(pair[0]) + "\n" + headerValue(pair[1]) + "\n";
+    flat = addPair(flat, pair[0], pair[1]);
   }
   return flat;
 }
@@ -74,14 +84,24 @@ function pairError() {
 
 /* The flat text of a HeadersInit, checked. */
 export function flatFromInit(init) {
+  hasType = false;
   if (init === undefined) return "";
   if (init === null || (typeof init !== "object" && typeof init !== "function"))
     throw new TypeError("Failed to construct 'Headers': constructor parameter 1 is not of type 'Headers or Sequence or object'.");
-  if (isHeaders(init)) return flatOf(init);
-  if (init[Symbol.iterator] !== undefined) return flatFromSequence(init);
+  if (init[ITERATOR] === undefined) return flatFromRecord(init);
+  if (!isHeaders(init)) return flatFromSequence(init);
+  const flat = flatOf(init);
+  hasType = flatHas(flat, "content-type");
+  return flat;
+}
+
+function flatFromRecord(init) {
   const keys = Object.keys(init);
   let flat = "";
-  for (let i = 0; i < keys.length; i++) flat += headerName(keys[i]) + "\n" + headerValue(init[keys[i]]) + "\n";
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i];
+    flat = addPair(flat, key, init[key]);
+  }
   return flat;
 }
 

@@ -6,9 +6,9 @@
 import { host } from "../core/host.js";
 import { isSignal, neverAborted } from "./abort.js";
 import {
-  BODY, Body, extractBody, FLAT, flatOfMessage, forkBody, hostBody, IMMUTABLE, OWN, rawBody, takeBody, takeExtractedType, withType,
+  BODY, Body, extractBody, FLAT, flatOfMessage, forkBody, hostBody, IMMUTABLE, OWN, rawBody, takeBody, takeExtractedType,
 } from "./body.js";
-import { flatFromInit } from "./headers.js";
+import { flatFromInit, flatHas, hasType } from "./headers.js";
 import { hrefOf, isURL } from "./url.js";
 import { finish } from "./util.js";
 
@@ -104,7 +104,7 @@ function stateOf(input, init) {
     ? [null, false, "", null, false, "GET", urlOf(input), PLAIN]
     : [null, false, flatOfMessage(from), null, false, base[METHOD], base[URL_TEXT], Object.isFrozen(base[MORE]) ? base[MORE] : Object.assign(new More(), base[MORE])];
   if (init === undefined) {
-    if (from !== undefined) state[BODY] = moveBody(from);
+    if (from !== undefined && base[BODY] !== null) state[BODY] = moveBody(from);
     return state;
   }
   if (init === null || typeof init !== "object")
@@ -131,11 +131,13 @@ function applyInit(state, init, from) {
   if (method !== undefined) state[METHOD] = methodOf(method);
   state[MORE] = moreOf(init, state[MORE]);
   if (headers !== undefined) state[FLAT] = headers === null ? "" : flatFromInit(headers);
+  const isTyped = headers === undefined ? flatHas(state[FLAT], "content-type") : hasType;
   const isBare = state[METHOD] === "GET" || state[METHOD] === "HEAD";
   if (body !== undefined && body !== null) {
     if (isBare) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
     state[BODY] = extractBody(body);
-    state[FLAT] = withType(state[FLAT], takeExtractedType());
+    const type = takeExtractedType();
+    if (!isTyped && type !== null) state[FLAT] += "content-type\n" + type + "\n";
   } else if (from !== undefined && body === undefined) {
     if (isBare && rawBody(from) !== null) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
     state[BODY] = moveBody(from);

@@ -6,9 +6,9 @@
  */
 import { host } from "../core/host.js";
 import {
-  BODY, Body, extractBody, FLAT, flatOfMessage, forkBody, hostBody, IMMUTABLE, OWN, takeExtractedType, withType,
+  BODY, Body, extractBody, FLAT, flatOfMessage, forkBody, hostBody, IMMUTABLE, OWN, takeExtractedType,
 } from "./body.js";
-import { flatFromInit } from "./headers.js";
+import { flatFromInit, hasType } from "./headers.js";
 import { finish } from "./util.js";
 
 const MADE = Symbol("made");
@@ -45,9 +45,7 @@ function socketOf(value) {
   return value;
 }
 
-function moreOf(init) {
-  const { webSocket, cf, encodeBody } = init;
-  if ((webSocket === undefined || webSocket === null) && cf === undefined && encodeBody === undefined) return PLAIN;
+function moreOf(webSocket, cf, encodeBody) {
   const more = new More();
   if (webSocket !== undefined && webSocket !== null) more.webSocket = socketOf(webSocket);
   if (cf !== undefined && cf !== null) more.cf = cf;
@@ -78,11 +76,11 @@ let internals;
 function stateOf(init) {
   if (init === null || typeof init !== "object")
     throw new TypeError("Failed to construct 'Response': constructor parameter 2 is not of type 'InitializerDict or Response'.");
-  const { status, statusText, headers } = init;
-  const more = moreOf(init);
-  const code = status === undefined && more === PLAIN ? 200 : checkStatus(status === undefined ? 200 : status, more);
-  const flat = headers === undefined || headers === null ? "" : isResponse(init) ? flatOfMessage(init) : flatFromInit(headers);
-  return [null, false, flat, null, false, code, statusText === undefined || statusText === "" ? "" : statusTextOf(statusText), more];
+  const { status, statusText, headers, webSocket, cf, encodeBody } = init;
+  const more = webSocket == null && cf === undefined && encodeBody === undefined ? PLAIN : moreOf(webSocket, cf, encodeBody);
+  const code = status === undefined && more.webSocket === null ? 200 : checkStatus(status === undefined ? 200 : status, more);
+  return [null, false, headers == null ? "" : flatFromInit(headers), null, false, code,
+    statusText === undefined || statusText === "" ? "" : statusTextOf(statusText), more];
 }
 
 function stateWithBody(body, init) {
@@ -93,12 +91,14 @@ function stateWithBody(body, init) {
   }
   const state = stateOf(init);
   if (body === undefined || body === null) return state;
+  const isTyped = state[FLAT] !== "" && hasType;
   if (isNullStatus(state[STATUS])) {
     if (body !== "") throw new TypeError(NULL_STATUS);
     return state;
   }
   state[BODY] = extractBody(body);
-  state[FLAT] = withType(state[FLAT], takeExtractedType());
+  const type = takeExtractedType();
+  if (!isTyped && type !== null) state[FLAT] += "content-type\n" + type + "\n";
   return state;
 }
 
@@ -117,7 +117,7 @@ export class Response extends Body {
     const state = stateOf(init);
     if (isNullStatus(state[STATUS])) throw new TypeError(NULL_STATUS);
     state[BODY] = text;
-    state[FLAT] = state[FLAT] === "" ? JSON_FLAT : withType(state[FLAT], "application/json");
+    if (state[FLAT] === "" || !hasType) state[FLAT] += JSON_FLAT;
     return new Response(state, MADE);
   }
 
