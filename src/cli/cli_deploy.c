@@ -30,6 +30,7 @@ struct deploy {
     struct upload        *upload;
     bool                  is_bundled, is_done;
     json_t               *answer;
+    char                  project[CLI_PATH_BYTES];
 };
 
 static void
@@ -91,8 +92,6 @@ static void
 on_deployed(void *owner, const json_t *answer, const struct err *err)
 {
     struct deploy *d = owner;
-    json_t *stack = json_object_get(json_object_get(answer, "error"), "stack");
-    struct err problem = { 0 };
 
     upload_destroy(&d->upload);
     loop_stop(d->loop);
@@ -102,12 +101,9 @@ on_deployed(void *owner, const json_t *answer, const struct err *err)
         return;
     }
     if (answer != NULL)
-        client_error(answer, &problem);
-    (void)out_fail(answer != NULL ? &problem : err);
-    if (json_is_string(stack) && !out_is_json()) {
-        out_untrusted(bytes_from(json_string_value(stack), json_string_length(stack)));
-        putchar('\n');
-    }
+        (void)out_deploy_failed(answer, d->project);
+    else
+        (void)out_fail(err);
 }
 
 static void
@@ -188,7 +184,7 @@ command_deploy(int argc, char **argv)
 {
     struct deploy d = { 0 };
     struct text_list operands;
-    char socket[CLI_PATH_BYTES], project[CLI_PATH_BYTES], folder[CLI_PATH_BYTES] = "";
+    char socket[CLI_PATH_BYTES], folder[CLI_PATH_BYTES] = "";
     struct err err = { 0 };
     bool is_built;
     int status = 1;
@@ -196,17 +192,17 @@ command_deploy(int argc, char **argv)
     if (!command_begin(&deploy_command, argc, argv, &d.options, &operands, &status))
         return status;
     (void)signal(SIGPIPE, SIG_IGN);
-    if (!where_absolute(operands.count > 0 ? operands.item[0] : ".", project, &err) ||
+    if (!where_absolute(operands.count > 0 ? operands.item[0] : ".", d.project, &err) ||
         !where_running(d.options.common.socket, d.options.common.data, socket, &err))
         return out_fail(&err);
-    is_built = project_is_deploy(project);
-    if (!is_built && (!project_find(operands.count > 0 ? operands.item[0] : NULL, d.options.config, project, &err) ||
+    is_built = project_is_deploy(d.project);
+    if (!is_built && (!project_find(operands.count > 0 ? operands.item[0] : NULL, d.options.config, d.project, &err) ||
                       !folder_temporary(folder, &err)))
         return out_fail(&err);
     d.loop = loop_create();
     d.is_bundled = is_built;
-    if ((!is_built && !bundle(&d, BUNDLE_ONCE, project, folder, &err)) ||
-        (d.is_bundled && !send(&d, socket, is_built ? project : folder, &err)))
+    if ((!is_built && !bundle(&d, BUNDLE_ONCE, d.project, folder, &err)) ||
+        (d.is_bundled && !send(&d, socket, is_built ? d.project : folder, &err)))
         status = out_fail(&err);
     else if (d.is_done)
         answer_say(d.answer);

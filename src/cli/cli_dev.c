@@ -130,8 +130,6 @@ static void
 on_deployed(void *owner, const json_t *answer, const struct err *err)
 {
     struct dev *dev = owner;
-    const json_t *stack = json_object_get(json_object_get(answer, "error"), "stack");
-    struct err problem = { 0 };
     long long ms = (long long)(clock_mono_ms() - dev->built_ms);
 
     upload_destroy(&dev->upload);
@@ -144,12 +142,9 @@ on_deployed(void *owner, const json_t *answer, const struct err *err)
             status_ask(dev);
     } else {
         if (answer != NULL)
-            client_error(answer, &problem);
-        (void)out_fail(answer != NULL ? &problem : err);
-        if (json_is_string(stack) && !out_is_json()) {
-            out_untrusted(bytes_from(json_string_value(stack), json_string_length(stack)));
-            putchar('\n');
-        }
+            (void)out_deploy_failed(answer, dev->project);
+        else
+            (void)out_fail(err);
         out_say("%s%s%s", out_colour(COLOUR_DIM), dev->is_ready ? "The old version keeps running." : "Waiting for a change …", out_off());
     }
     deploy_next(dev);

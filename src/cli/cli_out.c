@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/cli/cli_frame.h"
+
 enum { CELL_BYTES_MAX = 80 };      /* of a table; longer ones are cut, --json has them whole */
 
 static const char *const escapes[COLOURS] = {
@@ -186,6 +188,32 @@ out_build_errors(const json_t *errors)
         }
     }
     (void)fflush(stdout);
+}
+
+int
+out_deploy_failed(const json_t *answer, const char *project)
+{
+    const json_t *error = json_object_get(answer, "error"), *stack = json_object_get(error, "stack");
+    struct bytes text = bytes_from(json_string_value(stack), json_string_length(stack));
+    struct buf frame = { 0 };
+
+    if (json_mode) {
+        out_event("failed", json_pack("{s:O?}", "error", error));
+        return 1;
+    }
+    printf("\n%serror:%s ", out_colour(COLOUR_RED), out_off());
+    untrusted_field(error, "message");
+    putchar('\n');
+    if (text.len > 0 && frame_of_stack(project, text, &frame))
+        out_untrusted(buf_view(&frame));
+    if (text.len > 0) {
+        printf("%s", out_colour(COLOUR_DIM));
+        out_untrusted(text);
+        printf("%s\n", out_off());
+    }
+    buf_fini(&frame);
+    (void)fflush(stdout);
+    return 1;
 }
 
 void

@@ -36,6 +36,9 @@ void out_json(const json_t *value);
 void out_untrusted(struct bytes text);
 /* Errors of a build as the bundler reports them: place, sentence, frame. */
 void out_build_errors(const json_t *errors);
+/* A deploy that control refused: its sentence, and the stack of an app that threw, with the place in the project's source.
+ * ANSWER is control's. Returns 1. */
+int out_deploy_failed(const json_t *answer, const char *project);
 /* One line of an agent or a room, as control sends it. */
 void out_log_line(const json_t *line, bool with_app);
 /* A table: HEADER and rows of CELLS texts (JSON array of arrays); columns as wide as they need. */

@@ -82,11 +82,11 @@ on_deployed(void *owner, const json_t *answer, const struct err *err)
         out_event("deployed", json_pack("{s:O?, s:O?, s:O?}", "app", json_object_get(answer, "app"), "deploy", json_object_get(answer, "deploy"),
                                         "ms", json_object_get(answer, "ms")));
         out_say("Deployed %s%s%s", out_colour(COLOUR_BOLD), job->app, out_off());
+    } else if (answer != NULL) {
+        out_say("%s cannot be deployed:", job->project);
+        (void)out_deploy_failed(answer, job->project);
     } else {
-        if (answer != NULL)
-            client_error(answer, &problem);
-        else
-            problem = *err;
+        problem = *err;
         (void)err_add(&problem, "%s", job->project);
         (void)out_fail(&problem);
     }

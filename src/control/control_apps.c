@@ -60,6 +60,7 @@ apps_remove(struct apps *apps, struct app **app)
     if (gone == NULL)
         return;
     assert(gone->deployment == NULL);
+    assert(gone->waiting == NULL);
     list_remove(&gone->in_apps);
     apps->count--;
     json_decref(gone->manifest);

@@ -14,7 +14,8 @@
 #include "lib/base/list.h"
 #include "src/control/control_limits.h"
 
-struct deployment;                 /* control_deploy.h */
+struct deployment;                 /* control.h */
+struct waiting;                    /* control_deploy.c */
 
 struct app {
     struct list_node   in_apps;
@@ -26,6 +27,7 @@ struct app {
     char               listen[128];                    /* its own address "127.0.0.1:9000", or "" */
     bool               is_listening;                   /* that address is open */
     struct deployment *deployment;                     /* one at a time; owned by control_deploy.c */
+    struct waiting    *waiting;                        /* the deploy that comes next; owned by control_deploy.c */
     char               taken[APP_WORKERS_MAX][HASH_BYTES_MAX + 1];   /* what each worker said it runs; "" unknown */
 };
 

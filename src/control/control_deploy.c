@@ -10,14 +10,31 @@
 #include "lib/sys/sys.h"
 #include "src/control/control.h"
 
+struct waiting {                   /* a deploy that came while another was under way */
+    struct admin_ref asker;
+    json_t          *request;      /* owned */
+};
+
 static void deployment_event(struct deployment *d, enum deploy_event event);
 static bool deployment_builds_again(struct deployment *d);
+
+static void
+waiting_destroy(struct waiting **waiting)
+{
+    struct waiting *w = STEAL(*waiting);
+
+    if (w == NULL)
+        return;
+    json_decref(w->request);
+    free(w);
+}
 
 static void
 deployment_end(struct deployment *d)
 {
     struct control *c = d->control;
     struct app *app = d->app;
+    struct waiting *next = STEAL(app->waiting);
 
     app->deployment = NULL;
     loop_timer_destroy(&d->timer);
@@ -27,6 +44,9 @@ deployment_end(struct deployment *d)
     free(d);
     if (app->hash[0] == '\0')      /* its first deploy failed: nothing is left of it */
         apps_remove(&c->apps, &app);
+    if (next != NULL)
+        deploy_request(c, next->asker, next->request);
+    waiting_destroy(&next);
 }
 
 static void
@@ -251,15 +271,33 @@ app_for_deploy(struct control *c, const char *name, struct err *err)
         return NULL;
     }
     app = apps_find(&c->apps, bytes_of(name));
-    if (app != NULL && app->deployment != NULL) {
-        (void)err_set(err, ERR_OVERLOADED, 0, "a deploy of '%s' is going on; wait for it", name);
-        return NULL;
-    }
     if (app == NULL)
         app = apps_add(&c->apps, name);
     if (app == NULL)
         (void)err_set(err, ERR_LIMIT, 0, "this node has %d apps already", APPS_MAX);
     return app;
+}
+
+/* True when the deploy must wait for the one under way. Only the newest waits. What a restart is bringing up again is no
+ * reason to wait, unless it is being built: two builders must not write one template. */
+static bool
+deploy_waits(struct control *c, struct app *app, struct admin_ref from, const json_t *request)
+{
+    struct err err = { 0 };
+
+    if (app->deployment != NULL && app->deployment->asker.connection == 0 && app->deployment->state == DEPLOY_TAKING)
+        deployment_end(app->deployment);
+    if (app->deployment == NULL)
+        return false;
+    if (app->waiting != NULL) {
+        (void)err_set(&err, ERR_CANCELLED, 0, "a newer deploy of '%s' took its place", app->name);
+        admin_fail(c->admin, app->waiting->asker, &err, NULL);
+        waiting_destroy(&app->waiting);
+    }
+    app->waiting = calloc(1, sizeof *app->waiting);
+    assert(app->waiting != NULL);
+    *app->waiting = (struct waiting){ .asker = from, .request = json_incref((json_t *)request) };
+    return true;
 }
 
 void
@@ -279,6 +317,8 @@ deploy_request(struct control *c, struct admin_ref from, const json_t *request)
         admin_fail(c->admin, from, &err, NULL);
         return;
     }
+    if (deploy_waits(c, app, from, request))
+        return;
     d = deployment_create(c, app, hash, from);
     if (!options_read(d, json_object_get(request, "options"), &d->err) ||
         !upload_begin(&d->upload, &c->disk, app->name, hash, app->hash, json_object_get(request, "files"), &need, &bytes, &d->err)) {
@@ -321,8 +361,13 @@ deploy_bytes(struct control *c, uint64_t connection, struct bytes data)
 void
 deploy_connection_closed(struct control *c, uint64_t connection)
 {
-    struct deployment *d = deployment_receiving_from(c, connection);
+    struct deployment *d;
+    struct app *app;
 
+    list_each(app, &c->apps.list, struct app, in_apps)
+        if (app->waiting != NULL && app->waiting->asker.connection == connection)
+            waiting_destroy(&app->waiting);
+    d = deployment_receiving_from(c, connection);
     if (d == NULL)
         return;
     (void)err_set(&d->err, ERR_CANCELLED, 0, "the sender of the deploy went away");
@@ -474,7 +519,9 @@ deploy_abandon_all(struct control *c)
 {
     struct app *app;
 
-    list_each(app, &c->apps.list, struct app, in_apps)
+    list_each(app, &c->apps.list, struct app, in_apps) {
+        waiting_destroy(&app->waiting);
         if (app->deployment != NULL)
             deployment_end(app->deployment);
+    }
 }
