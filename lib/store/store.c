@@ -155,7 +155,7 @@ store_close(struct store **owned)
     if (store->db != NULL) {
         store_rollback(store);
         if (store->broken == NULL && vfs_wal_bytes(store->db) > (int64_t)STORE_WAL_PAGES_IDLE_MAX * STORE_PAGE_BYTES)
-            (void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);   /* else next time */
+            (void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);   /* else next time */
         store_trim(store);
         rc = sqlite3_close(store->db);
         assert(rc == SQLITE_OK);           /* otherwise a statement of ours is still there */

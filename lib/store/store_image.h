@@ -10,8 +10,6 @@
 #define IMAGE_MODE_JOURNAL  1
 #define IMAGE_MARK_OFFSET   72             /* first byte of "reserved for expansion"; SQLite neither reads nor writes it */
 #define IMAGE_MARK          0xd0           /* this file's name may not be on disk yet */
-#define WAL_HEADER_BYTES    32
-#define WAL_SEQUENCE_OFFSET 12             /* how often the WAL was restarted after a checkpoint, big-endian */
 
 /* The page: STORE_PAGE_BYTES bytes, the same for all. */
 const uint8_t *image_page(void);

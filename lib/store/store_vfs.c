@@ -15,6 +15,7 @@
 
 #include "lib/store/store_image.h"
 #include "lib/store/store_limits.h"
+#include "lib/store/store_wal.h"
 #include "lib/sys/sys.h"
 
 enum file_kind { FILE_MAIN, FILE_WAL, FILE_OTHER };
@@ -256,8 +257,8 @@ wal_sync(struct vfs_file *wal)
     int64_t end = wal->pending_at + (int64_t)wal->pending.len;
     int rc;
 
-    /* SQLite syncs a new header first, lest old frames behind it come back to life. A new file has none. */
-    if (wal->pending_at == 0 && wal->pending.len == WAL_HEADER_BYTES && wal->disk_bytes == 0)
+    /* SQLite syncs a new header first, lest old frames behind it come back to life. A file that is not there yet has none. */
+    if (wal->fd < 0 && wal->pending_at == 0 && wal->pending.len == WAL_HEADER_BYTES)
         return SQLITE_OK;
     rc = wal_flush(wal);
     if (rc != SQLITE_OK)
@@ -485,39 +486,22 @@ static const sqlite3_io_methods file_methods = {
 
 /* ---- sqlite3_vfs ---------------------------------------------------------------------------------------------------- */
 
-/* A WAL that was restarted after a checkpoint needs what the checkpoint wrote: without its database it is no data at all. */
-static bool
-wal_is_whole(const char *path, bool *out_exists)
-{
-    static const uint8_t first[4] = { 0 };
-    uint8_t header[WAL_HEADER_BYTES];
-    ssize_t got;
-    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
-
-    *out_exists = false;
-    if (fd < 0)
-        return errno == ENOENT;
-    got = sys_pread(fd, header, sizeof header, 0);
-    (void)sys_close(fd);                   /* only read */
-    *out_exists = got > 0;
-    if (got < (ssize_t)sizeof header)
-        return got >= 0;
-    return memcmp(header + WAL_SEQUENCE_OFFSET, first, sizeof first) == 0;
-}
-
 /* The first page is not there: because nobody made it durable, or because something is lost? */
 static int
 main_restore(struct vfs_file *file)
 {
     char wal_path[STORE_PATH_MAX_BYTES + 5];
-    bool has_wal;
+    enum wal_state state;
 
     (void)snprintf(wal_path, sizeof wal_path, "%s-wal", file->path);
-    if (!wal_is_whole(wal_path, &has_wal)) {
+    state = wal_state(wal_path);
+    if (state == WAL_UNREADABLE)
+        return file_break(file, errno, SQLITE_IOERR_READ);
+    if (state == WAL_CONTINUES) {
         file->failure.trouble = VFS_DAMAGED;   /* vfs_failure() tells; nothing is touched */
         return SQLITE_OK;
     }
-    if (file->fd < 0 && !has_wal) {
+    if (file->fd < 0 && state == WAL_ABSENT) {
         file->is_unborn = true;
         return SQLITE_OK;
     }

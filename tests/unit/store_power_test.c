@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "lib/store/store_internal.h"
 #include "lib/sys/sys.h"
 #include "tests/unit/store_helper.h"
 
@@ -173,6 +174,16 @@ insert(struct store *store, int n, int bytes)
     return true;
 }
 
+/* Checkpoints after 12 pages, so that the WAL starts over several times in a session. */
+static struct store *
+open_hasty(void)
+{
+    struct store *store = store_must_open("agent");
+
+    (void)sqlite3_wal_autocheckpoint(store->db, 12);
+    return store;
+}
+
 /* A life: a first commit whose folder sync fails, small and large turns, checkpoints at closing and on the way. */
 static void
 life(void)
@@ -189,18 +200,18 @@ life(void)
     assert_false(store_commit(store, &seq, &err));
     fsync_of_folder_fails = false;
     store_close(&store);
-    store = store_must_open("agent");
+    store = open_hasty();
     /* What was not acknowledged is there or not; here, without a power cut, it is. */
     n = run(store, "select 1 from t") ? (int)number(store, "select count(*) from t") : -1;
     assert_int_equal(n, 1);
     for (; n < PLAIN_ROWS; n++) {
         (void)op_add(OP_TRY, -1, n + 1);
-        assert_true(insert(store, n, n % 5 == 0 ? 120000 : 100));
+        assert_true(insert(store, n, n % 7 == 0 ? 270000 : n % 3 == 0 ? 9000 : 100));
         (void)commit(store);
         (void)op_add(OP_ACK, -1, n + 1);
         if (n % 8 == 7) {
             store_close(&store);
-            store = store_must_open("agent");
+            store = open_hasty();
         }
     }
     store_close(&store);

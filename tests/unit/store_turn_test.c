@@ -385,14 +385,29 @@ damage_is_refused_and_kept(void **state)
     assert_non_null(strstr(err.message, path));
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, sizeof junk);
-    /* A WAL that went through a checkpoint is nothing without its database. */
-    file_put("bad", "db.sqlite", "", 0);
-    memset(junk, 0, sizeof junk);
-    memcpy(junk, "\x37\x7f\x06\x82\0\x2d\xe2\x18\0\0\x10\0\0\0\0\1", 16);
-    file_put("bad", "db.sqlite-wal", junk, 4096);
+}
+
+/* A WAL that went on after a checkpoint is nothing without its database. */
+static void
+a_lost_database_is_told(void **state)
+{
+    struct store *store = store_must_open("lost");
+    struct err err;
+
+    assert_true(run(store, "create table t(a)"));
+    for (int i = 0; i < 40; i++)
+        assert_true(run(store, "insert into t values(zeroblob(9000))"));
+    assert_int_equal(commit(store), 1);
+    store_close(&store);                   /* long enough to be moved into the database */
+    store = store_must_open("lost");
+    assert_true(run(store, "insert into t values(1)"));
+    assert_int_equal(commit(store), 1);
+    store_close(&store);
+    file_put("lost", "db.sqlite", "", 0);
     err_clear(&err);
-    assert_false(store_open(&store, agent_folder("bad"), NULL, &err));
+    assert_false(store_open(&store, agent_folder("lost"), NULL, &err));
     assert_int_equal(err.code, ERR_CORRUPT);
+    assert_non_null(strstr(err.message, "restore it from a backup"));
 }
 
 static void
@@ -476,6 +491,7 @@ main(void)
         cmocka_unit_test(a_long_wal_is_moved_into_the_database),
         cmocka_unit_test(two_cannot_have_it),
         cmocka_unit_test(damage_is_refused_and_kept),
+        cmocka_unit_test(a_lost_database_is_told),
         cmocka_unit_test(a_lost_first_page_comes_back),
         cmocka_unit_test(files_of_others_are_taken_in),
         cmocka_unit_test(a_removed_agent_is_gone),
