@@ -563,6 +563,9 @@ http_flush(struct http_call *c)
             end_early(c);
         return;
     }
+    /* At an error status curl sends no more of the request, but a pause would keep it from noticing the end. */
+    if (c->status >= 300)
+        resume_upload(c);
     if (!c->is_replied && !(failed && c->down.len == 0))
         send_reply(c);
     if (c->is_replied)

@@ -44,10 +44,9 @@ struct ws_client {
     struct buf arriving;               /* a piece of a message for the worker */
     bool is_text;
     bool in_control;                   /* the frame under way is a control frame */
-    bool in_message;                   /* a message from the server is under way */
-    uint64_t message_bytes;
+    uint64_t message_bytes;            /* of the message from the server that is under way */
     struct buf leaving;                /* fragments of a message of the worker */
-    uint64_t unhandled;                /* given to the worker, not credited yet */
+    uint64_t unhandled;                /* whole messages given to the worker, not credited yet: it credits no parts */
     bool is_lost;
     bool is_close_told;                /* the worker knows that it is over */
 };
@@ -160,8 +159,7 @@ write_some(struct ws_client *ws, const uint8_t *from, size_t len)
 static bool
 may_read(const struct ws_client *ws)
 {
-    /* In the middle of a message the rest must come: the worker credits whole messages only. */
-    return ws->state == WS_OPENED && (ws->unhandled < EGRESS_WS_WINDOW_BYTES || ws->in_message);
+    return ws->state == WS_OPENED && ws->unhandled < EGRESS_WS_WINDOW_BYTES;
 }
 
 static ssize_t
@@ -202,7 +200,6 @@ send_piece(struct ws_client *ws, bool is_last)
         .flags = (uint8_t)((ws->is_text ? WS_TEXT : 0) | (is_last ? WS_FIN : 0)),
         .data = buf_view(&ws->arriving),
     });
-    ws->unhandled += ws->arriving.len;
     buf_clear(&ws->arriving);
 }
 
@@ -224,7 +221,6 @@ on_frame_start(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_re
         ws->is_text = arg->opcode == WSLAY_TEXT_FRAME;
         ws->message_bytes = 0;
     }
-    ws->in_message = true;
     ws->message_bytes += arg->payload_length;
 }
 
@@ -253,7 +249,7 @@ on_whole(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *
 
     if (is_data(arg->opcode)) {
         send_piece(ws, true);
-        ws->in_message = false;
+        ws->unhandled += ws->message_bytes;
     } else if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
         tell_close(ws, has_code ? arg->status_code : CLOSE_NO_CODE, true,
                    has_code ? bytes_from(arg->msg + 2, arg->msg_length - 2) : BYTES_NONE);
