@@ -220,12 +220,13 @@ life(void)
 /* ---- power cuts -------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t coin_seed;
+static unsigned coin_kept;                 /* of 16: most, half or little of what was not synced survives */
 
 static bool
 coin(void)
 {
     coin_seed = coin_seed * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (coin_seed >> 40) & 1;
+    return (coin_seed >> 40) % 16 < coin_kept;
 }
 
 static void
@@ -353,6 +354,7 @@ cut_everywhere(int tosses, bool with_syncs, int *out_disks)
     for (int now = 0; now <= ops_count; now++) {
         for (int toss = 0; toss < tosses && (now == ops_count || ops[now].kind != OP_NAME); toss++) {
             coin_seed = (uint64_t)(now * 7919 + toss) * 0x9e3779b97f4a7c15ULL + 1;
+            coin_kept = toss % 3 == 0 ? 8 : toss % 3 == 1 ? 1 : 15;
             assert_int_equal(mkdir(cut, 0700), 0);
             disk_build(files, now, cut);
             if (!disk_is_right(cut, acked, tried)) {
