@@ -236,7 +236,17 @@ status_is_ready(const json_t *answer, const char **out_address)
     bool is_ready = false;
     size_t i;
 
+    json_t *app;
+
     *out_address = NULL;
+    if (!json_is_true(json_object_get(answer, "gateway")))
+        return false;
+    json_array_foreach (json_object_get(answer, "apps"), i, app) {
+        const char *state = json_string_value(json_object_get(app, "state"));
+
+        if (state != NULL && (strcmp(state, "deploying") == 0 || strcmp(state, "starting") == 0))
+            return false;
+    }
     json_array_foreach (json_object_get(status, "rooms"), i, room) {
         const char *role = json_string_value(json_object_get(room, "role"));
         const char *state = json_string_value(json_object_get(room, "state"));

@@ -42,7 +42,8 @@ void node_destroy(struct node **node);
 /* The JSON of the supervisor's configuration for SPEC. The caller frees. */
 MUST_USE bool node_config(const struct node_spec *spec, char **out_text, struct err *err);
 
-/* From control's `status`: is the gateway ready, and at which address does it listen? ADDRESS may be NULL meanwhile. */
+/* From control's `status`: is the gateway ready, is every app up or given up, and at which address does it listen?
+ * ADDRESS may be NULL meanwhile. */
 bool status_is_ready(const json_t *answer, const char **out_address);
 
 #endif

@@ -118,6 +118,7 @@ app_take(struct app *app, const char *hash, uint16_t workers, json_t *manifest)
     assert(workers <= APP_WORKERS_MAX);
     (void)snprintf(app->hash, sizeof app->hash, "%s", hash);
     app->workers = workers;
+    app->is_down = false;
     json_decref(app->manifest);
     app->manifest = manifest;
 }

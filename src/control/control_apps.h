@@ -25,7 +25,7 @@ struct app {
     uint16_t           workers;                        /* 0: assets only */
     bool               is_default_wanted;              /* the operator named it */
     char               listen[128];                    /* its own address "127.0.0.1:9000", or "" */
-    bool               is_listening;                   /* that address is open */
+    bool               is_down;                        /* it could not be brought up again after a restart */
     struct deployment *deployment;                     /* one at a time; owned by control_deploy.c */
     struct waiting    *waiting;                        /* the deploy that comes next; owned by control_deploy.c */
     char               taken[APP_WORKERS_MAX][HASH_BYTES_MAX + 1];   /* what each worker said it runs; "" unknown */

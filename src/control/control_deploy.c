@@ -156,6 +156,7 @@ deployment_commit(struct deployment *d)
 static void
 deployment_report(struct deployment *d)
 {
+    d->app->is_down = d->asker.connection == 0;
     if (d->asker.connection == 0)
         room_log(d->control->room, 3, "app '%s' cannot be brought up: %s", d->app->name, d->err.message);
     admin_fail(d->control->admin, d->asker, &d->err, d->detail);

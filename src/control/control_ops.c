@@ -55,7 +55,7 @@ request_app(struct control *c, struct admin_ref from, const json_t *request)
 static json_t *
 app_json(struct control *c, struct app *app)
 {
-    const char *state = app->deployment != NULL ? "deploying" : app_is_up(c, app) ? "up" : "starting";
+    const char *state = app->deployment != NULL ? "deploying" : app_is_up(c, app) ? "up" : app->is_down ? "down" : "starting";
     json_t *out = json_pack("{s:s, s:s, s:i, s:s, s:o, s:b}", "app", app->name, "deploy", app->hash, "workers", (int)app->workers, "state",
                             state, "hosts", app_hosts(app), "default", (int)(apps_default(&c->apps) == app));
     json_t *classes = json_object_get(app->manifest, "classes");
@@ -90,8 +90,8 @@ op_status(struct control *c, struct admin_ref from, const json_t *request)
 {
     json_t *status = c->status != NULL ? json_incref(c->status) : json_null();
 
-    admin_ok(c->admin, from, json_pack("{s:s, s:o, s:o, s:s}", "version", DORMOUSE_VERSION, "supervisor", status, "apps", apps_json(c),
-                                       "data", c->disk.data));
+    admin_ok(c->admin, from, json_pack("{s:s, s:o, s:o, s:s, s:b}", "version", DORMOUSE_VERSION, "supervisor", status, "apps", apps_json(c),
+                                       "data", c->disk.data, "gateway", (int)(room_link(c->room, ROLE_GATEWAY, 0, "") != NULL)));
 }
 
 static void
@@ -119,8 +119,10 @@ op_remove(struct control *c, struct admin_ref from, const json_t *request)
         return;
     }
     msg_APP_STOP_pack(link_out(room_supervisor(c->room)), &(struct msg_APP_STOP){ .app = bytes_of(app->name) });
-    if (gateway != NULL)
+    if (gateway != NULL) {
         msg_ROUTES_pack(link_out(gateway), &(struct msg_ROUTES){ .app = bytes_of(app->name) });
+        link_flush(gateway);
+    }
     apps_remove(&c->apps, &app);
     tell_all_routes(c);            /* another may be the default now */
     text = apps_save(&c->apps);

@@ -68,6 +68,8 @@ tell_routes(struct control *c, const struct app *app)
     routes = routes_for_gateway(&facts, app, apps_default(&c->apps) == app);
     msg_ROUTES_pack(link_out(gateway), &(struct msg_ROUTES){ .app = bytes_of(app->name), .json = bytes_of(routes) });
     free(routes);
+    /* The operator's answer follows on another socket: who asks on hearing it must not overtake the routes. */
+    link_flush(gateway);
 }
 
 void
