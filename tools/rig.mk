@@ -3,4 +3,4 @@ RIG := $(OUT)/bin/gateway-rig
 rooms: $(RIG)
 $(RIG): tests/scenario/gateway_rig.c Makefile $(call archives,lib/ipc)
 	@mkdir -p $(@D); echo "  LD $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< -Wl,--start-group $(call archives,lib/ipc) -Wl,--end-group $(call syslibs,lib/ipc)
+	@$(CC) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $(OUT)/gateway-rig.d -o $@ $< -Wl,--start-group $(call archives,lib/ipc) -Wl,--end-group $(call syslibs,lib/ipc)

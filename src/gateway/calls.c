@@ -172,7 +172,7 @@ pack_data(struct request *r, struct bytes bytes)
 void
 call_send(struct request *r, struct worker *worker, struct bytes body)
 {
-    static const char meta[] = "{\"cf\":{\"httpProtocol\":\"HTTP/1.1\"}}";
+    static const char meta[] = "{\"httpProtocol\":\"HTTP/1.1\"}"; /* request.cf */
     struct gateway *gw = r->http->gw;
     const struct http_head *head = http_reader_head(r->http->reader);
     const char *scheme = client_scheme(r->http, head->headers);

@@ -70,7 +70,7 @@ struct gateway {
     struct list_node    dirty;     /* conns with output to flush before the loop waits */
     struct list_node    deadlines[DEADLINES];
     struct list_node    stalled;   /* conns with a write under way */
-    uint32_t            conn_count;
+    uint32_t            conn_count, conn_peak;
     uint8_t            *read_buffer;
     struct buf          spare[SPARE_BUFFERS_MAX];
     uint32_t            spare_len;

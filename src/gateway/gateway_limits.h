@@ -4,6 +4,7 @@
 
 /* connections */
 #define CONNECTIONS_MAX          (120 * 1000)      /* (conf) 100,000 idle sockets and room for requests */
+#define CROWD_CONNS_MIN          500               /* fewer leaving at once are no reason to tidy the memory */
 #define LISTEN_BACKLOG           1024              /* what the kernel queues while one loop iteration runs */
 #define READ_BUFFER_BYTES        (64 * 1024)       /* one buffer for all connections: a read is handled before the next */
 #define SPARE_BUFFERS_MAX        64                /* output buffers kept for the next iteration */

@@ -2,6 +2,7 @@
 #include "src/gateway/gateway_shell.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,18 @@ on_flush_again(void *owner)
     /* Its being active is the point: the loop looks at its descriptors without waiting, and flushes again. */
 }
 
+/* After a crowd has left, its memory goes back to the system. */
+static void
+memory_review(struct gateway *gw)
+{
+    if (gw->conn_count > gw->conn_peak)
+        gw->conn_peak = gw->conn_count;
+    if (gw->conn_count + CROWD_CONNS_MIN > gw->conn_peak / 2)
+        return;
+    gw->conn_peak = gw->conn_count;
+    (void)malloc_trim(0); /* whether there was something to give back does not matter */
+}
+
 static void
 on_tick(void *owner)
 {
@@ -49,6 +62,7 @@ on_tick(void *owner)
     gw->now_ms = clock_mono_ms();
     conn_tick(gw);
     sockets_tick(gw);
+    memory_review(gw);
     loop_timer_arm(gw->tick, TICK_MS);
 }
 

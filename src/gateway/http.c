@@ -100,6 +100,10 @@ handshake(struct http *h, const struct http_head *head)
         return true;
     if (!http_header_find(head->headers, "upgrade", &upgrade) || !http_list_has(upgrade, "websocket"))
         return true;
+    if (head->is_chunked || head->content_length > 0) { /* its bytes would be taken for frames */
+        refuse(h, 400, "A WebSocket handshake has no body.");
+        return false;
+    }
     switch (ws_handshake_check(head->headers, r->ws_accept)) {
     case WS_HANDSHAKE_OK: r->wants_socket = true; return true;
     case WS_HANDSHAKE_BAD: refuse(h, 400, "Sec-WebSocket-Key is missing or malformed."); return false;
