@@ -93,8 +93,8 @@ vfs_folder_sync(const char *folder, enum vfs_reach reach, int *out_errno)
         if (above == 0)
             break;
         if (!folder_sync_one(folder, above, &reached, out_errno)) {
-            /* What we may not open was made by somebody else, before us. */
-            if (!reached && level > 0 && (*out_errno == EACCES || *out_errno == EPERM))
+            /* What the sandbox hides was made by somebody else, before us. */
+            if (!reached && (*out_errno == EACCES || *out_errno == EPERM))
                 break;
             return false;
         }
