@@ -89,7 +89,7 @@ on_start(struct room *room, struct bytes conf, struct err *err)
     shell.timer = loop_timer_create(room_loop(room), on_timer, NULL);
     shell.hook = loop_before_wait(room_loop(room), shell_settle, NULL);
     if (core_count(shell.core) > 0)
-        room_log(room, 1, "%zu alarms are armed", core_count(shell.core));
+        room_log(room, 1, "alarms armed: %zu", core_count(shell.core));
     room_ready(room);
     return true;
 }
