@@ -57,7 +57,7 @@ export function headerValue(value) {
   return text;
 }
 
-/* Whether the HeadersInit that flatFromInit() saw last has a content type: a second result without a search. */
+/* Whether the HeadersInit that flatFromInit() saw last has a content type; undefined when that takes a search. */
 export let hasType = false;
 
 function addPair(flat, name, value) {
@@ -90,9 +90,8 @@ export function flatFromInit(init) {
     throw new TypeError("Failed to construct 'Headers': constructor parameter 1 is not of type 'Headers or Sequence or object'.");
   if (init[ITERATOR] === undefined) return flatFromRecord(init);
   if (!isHeaders(init)) return flatFromSequence(init);
-  const flat = flatOf(init);
-  hasType = flatHas(flat, "content-type");
-  return flat;
+  hasType = undefined;
+  return flatOf(init);
 }
 
 function flatFromRecord(init) {

@@ -14,7 +14,9 @@ import {
   CloseEvent, CustomEvent, ErrorEvent, Event, EventTarget, ExtendableEvent, MessageEvent, PromiseRejectionEvent,
 } from "./event.js";
 import { FormData } from "./formdata.js";
+import { installErrors } from "./errors.js";
 import { flatOf, Headers, headersFromFlat } from "./headers.js";
+import { MessageChannel, MessagePort } from "./message_channel.js";
 import { Navigator } from "./navigator.js";
 import { Performance, PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance.js";
 import { makeRequest, Request } from "./request.js";
@@ -30,7 +32,7 @@ import { WebAssembly } from "./wasm.js";
 
 const CLASSES = {
   AbortController, AbortSignal, Blob, Cache, CacheStorage, CloseEvent, CompressionStream, Crypto, CryptoKey, CustomEvent,
-  DecompressionStream, ErrorEvent, Event, EventTarget, ExtendableEvent, File, FormData, Headers, MessageEvent, Navigator, Performance,
+  DecompressionStream, ErrorEvent, Event, EventTarget, ExtendableEvent, File, FormData, Headers, MessageChannel, MessageEvent, MessagePort, Navigator, Performance,
   PerformanceEntry, PerformanceMark, PerformanceMeasure, PromiseRejectionEvent, Request, Response, Scheduler, SubtleCrypto, TextDecoder,
   TextDecoderStream, TextEncoder, TextEncoderStream, URL, URLPattern, URLSearchParams, WebAssembly,
 };
@@ -61,21 +63,30 @@ function natives(host) {
   };
 }
 
+/* The global scope as an EventTarget: js/core dispatches unhandledrejection to it. */
+const scope = new EventTarget();
+const SCOPE = {
+  addEventListener: (type, listener, options) => scope.addEventListener(type, listener, options),
+  removeEventListener: (type, listener, options) => scope.removeEventListener(type, listener, options),
+  dispatchEvent: (event) => scope.dispatchEvent(event),
+};
+
 /* Defines every global of the web platform, and those of EXTRA (js/core: fetch, WebSocket, …) in the same way. */
 export function installWeb(host, extra = {}) {
   const target = globalThis;
   const objects = {
-    caches: makeCaches(), console, crypto: makeCrypto(), global: target, navigator: new Navigator(), origin: "null",
+    Cloudflare: { compatibilityFlags: { nodejs_compat: true, nodejs_compat_v2: true } }, caches: makeCaches(), console, crypto: makeCrypto(), global: target, navigator: new Navigator(), origin: "null",
     performance: new Performance(), scheduler: new Scheduler(), self: target,
   };
   installStreams(target);
   for (const name of Object.keys(FUNCTIONS))
     if (!name.startsWith("clear")) Object.defineProperty(FUNCTIONS[name], "name", { value: name, configurable: true });
-  for (const table of [CLASSES, FUNCTIONS, natives(host), objects, extra])
+  for (const table of [CLASSES, FUNCTIONS, SCOPE, natives(host), objects, extra])
     for (const name of Object.keys(table)) hidden(target, name, table[name]);
   if (extra.WebSocket !== undefined) setSocketClass(extra.WebSocket);
   Object.defineProperty(target, Symbol.toStringTag, { value: "ServiceWorkerGlobalScope", configurable: true });
   installCodegen(target);
+  installErrors();
   /* The engine's own generator lives in the heap: copied from a template, all agents would draw the same numbers. */
   if (typeof host.rand === "function") {
     Object.defineProperty(host.rand, "name", { value: "random", configurable: true });
@@ -95,6 +106,7 @@ export { encodeBodyOf, isResponse } from "./response.js";
 export { ReadableStream, streamFromBytes, streamFromSource, TransformStream, WritableStream } from "./streams.js";
 export { onTimer, startTimer } from "./timers.js";
 export { isURL, hrefOf } from "./url.js";
+export { scope as globalTarget };
 export { reportException } from "./util.js";
 export {
   AbortController, AbortSignal, Blob, CloseEvent, console, DOMException, ErrorEvent, Event, EventTarget, File, flatOf, FormData, Headers,

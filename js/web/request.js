@@ -131,13 +131,13 @@ function applyInit(state, init, from) {
   if (method !== undefined) state[METHOD] = methodOf(method);
   state[MORE] = moreOf(init, state[MORE]);
   if (headers !== undefined) state[FLAT] = headers === null ? "" : flatFromInit(headers);
-  const isTyped = headers === undefined ? flatHas(state[FLAT], "content-type") : hasType;
+  const known = headers === undefined ? undefined : hasType;
   const isBare = state[METHOD] === "GET" || state[METHOD] === "HEAD";
   if (body !== undefined && body !== null) {
     if (isBare) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
     state[BODY] = extractBody(body);
     const type = takeExtractedType();
-    if (!isTyped && type !== null) state[FLAT] += "content-type\n" + type + "\n";
+    if (type !== null && !(known ?? flatHas(state[FLAT], "content-type"))) state[FLAT] += "content-type\n" + type + "\n";
   } else if (from !== undefined && body === undefined) {
     if (isBare && rawBody(from) !== null) throw new TypeError("Request with a GET or HEAD method cannot have a body.");
     state[BODY] = moveBody(from);

@@ -8,7 +8,7 @@ import { host } from "../core/host.js";
 import {
   BODY, Body, extractBody, FLAT, flatOfMessage, forkBody, hostBody, IMMUTABLE, OWN, takeExtractedType,
 } from "./body.js";
-import { flatFromInit, hasType } from "./headers.js";
+import { flatFromInit, flatHas, hasType } from "./headers.js";
 import { finish } from "./util.js";
 
 const MADE = Symbol("made");
@@ -91,14 +91,14 @@ function stateWithBody(body, init) {
   }
   const state = stateOf(init);
   if (body === undefined || body === null) return state;
-  const isTyped = state[FLAT] !== "" && hasType;
+  const known = state[FLAT] === "" ? false : hasType;
   if (isNullStatus(state[STATUS])) {
     if (body !== "") throw new TypeError(NULL_STATUS);
     return state;
   }
   state[BODY] = extractBody(body);
   const type = takeExtractedType();
-  if (!isTyped && type !== null) state[FLAT] += "content-type\n" + type + "\n";
+  if (type !== null && !(known ?? flatHas(state[FLAT], "content-type"))) state[FLAT] += "content-type\n" + type + "\n";
   return state;
 }
 
@@ -117,7 +117,7 @@ export class Response extends Body {
     const state = stateOf(init);
     if (isNullStatus(state[STATUS])) throw new TypeError(NULL_STATUS);
     state[BODY] = text;
-    if (state[FLAT] === "" || !hasType) state[FLAT] += JSON_FLAT;
+    if (state[FLAT] === "" || !(hasType ?? flatHas(state[FLAT], "content-type"))) state[FLAT] += JSON_FLAT;
     return new Response(state, MADE);
   }
 

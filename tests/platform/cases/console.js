@@ -62,3 +62,19 @@ test("levels, groups, counts, timers, assert, table, trace", () => {
   const { log } = console;
   eq(logged(() => log("unbound")), [[1, "unbound"]]);
 });
+
+test("stacks begin with the error's name and message", () => {
+  class Mine extends Error { constructor(m) { super(m); this.name = "Mine"; } }
+  for (const [error, title] of [[new TypeError("bad"), "TypeError: bad"], [new Mine("x"), "Mine: x"], [new Error(), "Error"]])
+    if (__worldKind === "engine") ok(error.stack.startsWith(`${title}\n    at `), error.stack);
+    else ok(/^\w+/.test(error.stack));
+  const error = new Error("a");
+  error.stack = "mine";
+  eq([error.stack, Object.keys(error)], ["mine", []]);
+  const plain = { name: "N", message: "m" };
+  Error.captureStackTrace(plain);
+  ok(plain.stack.startsWith("N: m\n    at "), plain.stack);
+  const hostile = new Error("x");
+  Object.defineProperty(hostile, "name", { get() { throw new Error("no"); } });
+  if (__worldKind === "engine") ok(typeof hostile.stack === "string");
+});

@@ -155,3 +155,30 @@ test("scheduler.wait", async () => {
   await rejects(waiting, "AbortError");
   eq(__world.pending(), 0);
 });
+
+test("MessageChannel", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const seen = [];
+  port1.postMessage({ a: 1 });
+  port2.onmessage = (e) => { seen.push(e.data); port2.postMessage("back"); };
+  port1.addEventListener("message", (e) => seen.push(e.data));
+  await __world.jobs();
+  eq(seen, [{ a: 1 }]);
+  port1.start();
+  await __world.jobs();
+  eq(seen, [{ a: 1 }, "back"]);
+  port2.close();
+  port1.postMessage("lost");
+  await __world.jobs();
+  eq(seen.length, 2);
+  throws(() => port1.postMessage(() => {}), "DataCloneError");
+});
+test("the global scope is an event target", () => {
+  let hit = 0;
+  const on = () => hit++;
+  self.addEventListener("custom", on);
+  self.dispatchEvent(new Event("custom"));
+  removeEventListener("custom", on);
+  dispatchEvent(new Event("custom"));
+  eq(hit, 1);
+});
