@@ -26,8 +26,8 @@ static const char *const own_sql[OWN_COUNT] = {
     [OWN_RELEASE] = "RELEASE _cf_txn",
     [OWN_ROLLBACK_TO] = "ROLLBACK TO _cf_txn",
     [OWN_TABLES] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('_cf_KV', '_cf_METADATA')",
-    [OWN_SIZE] = "SELECT ((SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count))"
-                 " * (SELECT page_size FROM pragma_page_size)",
+    [OWN_SIZE] = ("SELECT ((SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count))"
+                  " * (SELECT page_size FROM pragma_page_size)"),
     [OWN_KV_CREATE] = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID",
     [OWN_KV_GET] = "SELECT value FROM _cf_KV WHERE key = ?",
     [OWN_KV_PUT] = "INSERT INTO _cf_KV VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
