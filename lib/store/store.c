@@ -290,6 +290,8 @@ store_own_stmt(struct store *store, enum store_own which, sqlite3_stmt **out_stm
         store->is_trusted = false;
     }
     *out_stmt = store->own[which];
+    if (*out_stmt != NULL && sqlite3_stmt_busy(*out_stmt))
+        (void)sqlite3_reset(*out_stmt);    /* a caller's callback left by a long jump */
     return rc == SQLITE_OK ? true : store_fail(store, rc, err);
 }
 

@@ -43,7 +43,7 @@ struct store_options {
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 /* Opens the database in FOLDER. The folder appears with the first commit when it is absent. OPTIONS may be NULL. */
 MUST_USE bool store_open(struct store **out_store, const char *folder, const struct store_options *options, struct err *err);
-/* Undoes what is not committed, closes cursors that are still open (their owners must not touch them again), frees. */
+/* Undoes what is not committed, ends cursors that are still open (their owners close them still, before or after), frees. */
 void store_close(struct store **store);
 bool store_is_broken(const struct store *store);
 /* Gives back memory: compiled statements, cached pages. For an agent with nothing to do. */

@@ -208,10 +208,13 @@ jsval
 native_sql_next(NATIVE_PARAMS)
 {
     struct cursor *c = cursor_arg(ARG(0));
+    struct err err = { 0 };
 
     if (c == NULL)
         return JSV_EXCEPTION;
-    return store_cursor_has_row(c->store_cursor) ? take_row(c, js_to_bool(ARG(1))) : JSV_UNDEFINED;
+    if (store_cursor_has_row(c->store_cursor))
+        return take_row(c, js_to_bool(ARG(1)));
+    return store_cursor_next(c->store_cursor, &err) ? JSV_UNDEFINED : throw_store(&err);   /* deleteAll() ended it */
 }
 
 jsval
@@ -219,11 +222,14 @@ native_sql_all(NATIVE_PARAMS)
 {
     struct cursor *c = cursor_arg(ARG(0));
     bool is_raw = js_to_bool(ARG(1));
+    struct err err = { 0 };
     uint32_t n = 0;
     jsval rows;
 
     if (c == NULL)
         return JSV_EXCEPTION;
+    if (!store_cursor_has_row(c->store_cursor) && !store_cursor_next(c->store_cursor, &err))
+        return throw_store(&err);
     rows = js_new_array();
     while (store_cursor_has_row(c->store_cursor)) {
         jsval row = take_row(c, is_raw);
@@ -437,7 +443,6 @@ native_delete_all(NATIVE_PARAMS)
 
     if (store == NULL)
         return JSV_EXCEPTION;
-    sql_drop_cursors(a);
     if (!store_delete_all(store, with_alarm ? STORE_KEEP_NOTHING : STORE_KEEP_ALARM, &pairs, &err))
         return throw_store(&err);
     if (with_alarm)

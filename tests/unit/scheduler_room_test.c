@@ -149,7 +149,7 @@ worker_join(struct side *worker, uint16_t index)
 static int
 setup(void **state)
 {
-    strcpy(folder, "/tmp/dormouse-scheduler-XXXXXX");
+    (void)snprintf(folder, sizeof folder, "/tmp/dormouse-scheduler-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
     loop = loop_create();

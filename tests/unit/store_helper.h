@@ -18,7 +18,7 @@ static char test_folder[64];               /* of this test; agents live in test_
 static UNUSED int
 folder_setup(void **state)
 {
-    strcpy(test_folder, "/tmp/dormouse-store-XXXXXX");
+    (void)snprintf(test_folder, sizeof test_folder, "/tmp/dormouse-store-XXXXXX");
     return mkdtemp(test_folder) == NULL ? -1 : 0;
 }
 

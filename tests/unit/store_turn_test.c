@@ -434,8 +434,10 @@ static void
 files_of_others_are_taken_in(void **state)
 {
     struct store *store = store_must_open("import");
+    char path[224];
     struct err err;
     int64_t ms;
+    int fd;
 
     /* A database in rollback-journal mode, as sqlite3 makes it: the image's mode bytes are 1. */
     assert_true(run(store, "create table t(a); insert into t values(1)"));
@@ -445,12 +447,12 @@ files_of_others_are_taken_in(void **state)
         (void)commit(store);
     }
     store_close(&store);
-    (void)unlink(strcat(strcpy((char[224]){ 0 }, agent_folder("import")), "/db.sqlite-wal"));
-    {
-        int fd = open(strcat(strcpy((char[224]){ 0 }, agent_folder("import")), "/db.sqlite"), O_RDWR);
-        assert_int_equal(pwrite(fd, "\1\1", 2, 18), 2);
-        (void)close(fd);
-    }
+    (void)snprintf(path, sizeof path, "%s/db.sqlite-wal", agent_folder("import"));
+    (void)unlink(path);
+    (void)snprintf(path, sizeof path, "%s/db.sqlite", agent_folder("import"));
+    fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, "\1\1", 2, 18), 2);
+    (void)close(fd);
     store = store_must_open("import");
     assert_int_equal(number(store, "select count(*) from t"), 41);
     assert_true(run(store, "insert into t values(2)"));
@@ -458,6 +460,21 @@ files_of_others_are_taken_in(void **state)
     assert_true(store_alarm_get(store, &ms, &err) && ms == 12);
     assert_true(exists("import", "/db.sqlite-wal"));
     store_close(&store);
+}
+
+static void
+a_cursor_may_be_closed_after_its_store(void **state)
+{
+    struct store *store = store_must_open("late");
+    struct store_cursor *cursor;
+    struct err err;
+
+    assert_true(run(store, "create table t(a); insert into t values(1),(2)"));
+    assert_true(store_query(store, BYTES_LIT("select a from t"), NULL, 0, &cursor, &err));
+    store_close(&store);
+    assert_false(store_cursor_has_row(cursor));
+    assert_true(bytes_equal_str(store_cursor_name(cursor, 0), "a"));
+    store_cursor_close(&cursor);
 }
 
 static void
@@ -494,6 +511,7 @@ main(void)
         cmocka_unit_test(a_lost_database_is_told),
         cmocka_unit_test(a_lost_first_page_comes_back),
         cmocka_unit_test(files_of_others_are_taken_in),
+        cmocka_unit_test(a_cursor_may_be_closed_after_its_store),
         cmocka_unit_test(a_removed_agent_is_gone),
     };
 
