@@ -30,7 +30,7 @@ export function bootAgent(envJson, compatJson, className, hex, name, propsJson) 
     storageInstance.current = instance;
   } catch (error) {
     logUncaught(error, `constructor of ${className}`);
-    host.booted(false, nameAndMessage(error), packError(error));
+    host.booted(false, nameAndMessage(error), packError(error, true));
     return;
   }
   host.booted(true, "", undefined);

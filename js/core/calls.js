@@ -104,6 +104,11 @@ function toBytes(data) {
   return new Uint8Array(data);
 }
 
+/* What of a streaming body can go with the call itself. */
+export function firstOf(mode, body) {
+  return mode !== BODY_STREAM ? body : typeof body.take === "function" ? body.take() : undefined;
+}
+
 /* A stream whose chunks an app made, read like a BodySource. */
 class StreamReader {
   constructor(stream) {
@@ -144,6 +149,7 @@ class BodySink {
     host.waitUntil(1);
     this.run().then(undefined, (error) => this.fail(error)).then(() => {
       sinks[side].delete(call);
+      if (side === RECEIVED) forget(call);
       host.waitUntil(-1);
     });
   }
@@ -218,11 +224,6 @@ export function openCall(start, make, agentId, signal) {
     }
     if (signal) watch(signal, call);
   });
-}
-
-/* The body of an outgoing call is sent after the call itself. */
-export function sendRequestBody(call, mode, body) {
-  if (mode === BODY_STREAM) sendBody(call, OPENED, body);
 }
 
 function watch(signal, call) {
@@ -311,7 +312,7 @@ function callerGone() {
   return new DOMException("The client has disconnected", "AbortError");
 }
 
-/* The reply was handed over completely: what hung on the call goes. */
+/* The reply was handed over, its body included: what hung on the call goes. */
 export function forget(call) {
   signals.delete(call);
   cancelled.delete(call);

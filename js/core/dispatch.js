@@ -3,9 +3,9 @@
  *
  * Promise: it never throws.
  */
-import { onTimer } from "../web/index.js";
+import { onTimer, setSignalSource } from "../web/index.js";
 import { bootAgent, onAlarm, onClose, onError, onFetch, onMessage, onRpc } from "./agent.js";
-import { onBody, onBodyCancelled, onBodyEnd, onCancelled, onDrain, onFail, onReply, onReplyRpc } from "./calls.js";
+import { onBody, onBodyCancelled, onBodyEnd, onCancelled, onDrain, onFail, onReply, onReplyRpc, signalFor } from "./calls.js";
 import { onCoreTimer } from "./context.js";
 import { bootEntry, onEmail, onEntry, onScheduled } from "./entry.js";
 import { logUncaught } from "./errors.js";
@@ -20,6 +20,8 @@ const BOOT_ENTRY = 1, BOOT_AGENT = 2, ENTRY = 3, FETCH = 4, RPC = 5, ALARM = 6, 
   BODY_CANCELLED = 27, TIMER = 30, SYNCED = 31, REJECTION = 32;
 
 let isAgent = false;
+
+setSignalSource(signalFor);
 
 /* Live sockets first: they exist in every heap. Hibernatable ones belong to agents. */
 function webSocketMessage(call, socket, data) {

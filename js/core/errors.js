@@ -86,13 +86,14 @@ function encode(thrown, depth) {
   return depth ? { k: KIND_VALUE, v: thrown } : { k: KIND_ERROR, n: "Error", m: String(thrown) };
 }
 
-/* Bytes that reviveError() understands; undefined when even the plainest form cannot be packed. */
-export function packError(thrown) {
+/* Bytes that reviveError() understands; undefined when even the plainest form cannot be packed. isReset: the object is gone with it. */
+export function packError(thrown, isReset) {
+  const mark = isReset ? { r: 1 } : undefined;
   try {
-    return host.serialize(encode(thrown, 0));
+    return host.serialize(Object.assign(encode(thrown, 0), mark));
   } catch { /* properties that cannot be cloned: name and message must still arrive */ }
   try {
-    return host.serialize({ k: KIND_ERROR, n: String(thrown?.name ?? "Error"), m: messageOf(thrown) });
+    return host.serialize({ k: KIND_ERROR, n: String(thrown?.name ?? "Error"), m: messageOf(thrown), ...mark });
   } catch {
     return undefined;
   }
@@ -117,7 +118,9 @@ export function reviveError(message, detail, flags, agentId) {
   let error;
   if (detail !== undefined) {
     try {
-      error = decode(host.deserialize(detail));
+      const coded = host.deserialize(detail);
+      error = decode(coded);
+      if (coded.r === 1) flags |= RESET;
     } catch { /* packed by an older deploy, or cut: the message is all we have */ }
   }
   if (error === undefined) {
@@ -125,7 +128,7 @@ export function reviveError(message, detail, flags, agentId) {
     error = known ? new NATIVE[known[1]](message.slice(known[0].length)) : new Error(message);
   }
   if (typeof error === "object" && error !== null) {
-    if (agentId !== undefined && detail !== undefined && !(error instanceof DOMException)) setOwn(error, "durableObjectId", agentId);
+    if (agentId !== undefined && detail !== undefined && !(flags & RESET) && !(error instanceof DOMException)) setOwn(error, "durableObjectId", agentId);
     if (!(flags & RESET) && (flags & REMOTE || detail !== undefined)) setOwn(error, "remote", true);
     if (flags & RETRYABLE) setOwn(error, "retryable", true);
     if (flags & OVERLOADED) setOwn(error, "overloaded", true);

@@ -5,10 +5,9 @@
  * that cannot be sent twice is not.
  */
 import { bodyMode, flatOfMessage, makeResponse, Request, signalIfAny, takeBody, isRequest } from "../web/index.js";
-import { BODY_STREAM, openCall, OPENED, sendBody } from "./calls.js";
+import { BODY_STREAM, firstOf, openCall, OPENED, sendBody } from "./calls.js";
 import { badArgument } from "./errors.js";
 import { host, needAwake } from "./host.js";
-import { firstOf } from "./stub.js";
 import { fromOuter } from "./websocket.js";
 
 const REDIRECTS_MAX = 20;                  /* Fetch standard, "HTTP-redirect fetch" */
@@ -34,17 +33,6 @@ function originOf(href) {
   return /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(href)?.[0] ?? "";
 }
 
-/* One hop; gives the fields of its reply. */
-function hop(state) {
-  const { method, url, flat, mode, body, signal } = state;
-  const wantsSocket = valueOf(flat, "upgrade")?.toLowerCase() === "websocket";
-  return openCall((call) => {
-    host.fetchOut(call, method, url, flat, mode, firstOf(mode, body), wantsSocket);
-    if (mode === BODY_STREAM) sendBody(call, OPENED, body);
-  }, (status, statusText, headers, replyMode, replyBody, socket) => ({ status, statusText, headers, replyMode, replyBody, socket }),
-  undefined, signal);
-}
-
 function isRedirect(status) {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
 }
@@ -67,24 +55,59 @@ function follow(state, status, location) {
   state.url = parts[0];
 }
 
-async function run(request) {
-  const state = {
-    method: request.method, url: request.url, flat: flatOfMessage(request), mode: bodyMode(request), body: undefined,
+/* What is left to do of a fetch after its first reply: follows redirects by SEND(state) → promise of the reply's fields. */
+export async function followAll(state, reply, send) {
+  const urls = [];
+  for (;;) {
+    const location = isRedirect(reply.status) ? valueOf(reply.headers, "location") : undefined;
+    if (location === undefined) return toResponse(reply, state, urls.length > 0);
+    reply.body?.cancel?.();
+    urls.push(state.url);
+    if (urls.length > REDIRECTS_MAX) throw new TypeError(`Too many redirects.${urls.join(", ")}`);
+    follow(state, reply.status, location);
+    reply = await send(state);
+  }
+}
+
+export function toResponse(reply, state, isRedirected) {
+  const isHead = state.method === "HEAD";
+  if (isHead) reply.body?.cancel?.();
+  return makeResponse(reply.status, reply.statusText, reply.headers, isHead ? 0 : reply.mode, reply.body, withoutFragment(state.url),
+    reply.socket ? fromOuter(reply.socket) : null, isRedirected);
+}
+
+/* A fetch on its way: REQUEST taken apart, its body used. */
+export function stateOf(request) {
+  const mode = bodyMode(request);
+  return {
+    method: request.method, url: request.url, flat: flatOfMessage(request), mode, body: mode === 0 ? undefined : takeBody(request),
     signal: signalIfAny(request),
   };
-  if (state.mode !== 0) state.body = takeBody(request);
-  const isFollowing = request.redirect === "follow";
-  for (let count = 0; ; count++) {
-    const reply = await hop(state);
-    const location = isFollowing && isRedirect(reply.status) ? valueOf(reply.headers, "location") : undefined;
-    if (location === undefined) {
-      return makeResponse(reply.status, reply.statusText, reply.headers, reply.replyMode, reply.replyBody, state.url.split("#", 1)[0],
-        reply.socket ? fromOuter(reply.socket) : null, count > 0);
-    }
-    reply.replyBody?.cancel?.();
-    if (count >= REDIRECTS_MAX) throw new TypeError("Too many redirects.");
-    follow(state, reply.status, location);
-  }
+}
+
+export function withoutFragment(url) {
+  const hash = url.indexOf("#");
+  return hash === -1 ? url : url.slice(0, hash);
+}
+
+/* REPLY as fields. */
+export function replyFields(status, statusText, headers, mode, body, socket) {
+  return { status, statusText, headers, mode, body, socket };
+}
+
+function sendOut(state) {
+  const { method, url, flat, mode, body, signal } = state;
+  const wantsSocket = valueOf(flat, "upgrade")?.toLowerCase() === "websocket";
+  return openCall((call) => {
+    host.fetchOut(call, method, withoutFragment(url), flat, mode, firstOf(mode, body), wantsSocket);
+    if (mode === BODY_STREAM) sendBody(call, OPENED, body);
+  }, replyFields, undefined, signal);
+}
+
+async function run(request) {
+  const state = stateOf(request);
+  const reply = await sendOut(state);
+  return request.redirect === "follow" ? followAll(state, reply, sendOut) : toResponse(reply, state, false);
 }
 
 export function fetch(input, init) {

@@ -4,10 +4,9 @@
  * Promise: every call is answered once; an answer that is there when the handler returns leaves in the same job.
  */
 import { bodyMode, flatOfMessage, isResponse, makeRequest, takeBody } from "../web/index.js";
-import { BODY_STREAM, BodySource, forget, RECEIVED, sendBody } from "./calls.js";
+import { BODY_STREAM, BodySource, firstOf, forget, RECEIVED, sendBody } from "./calls.js";
 import { flagsOf, logUncaught, messageOf, packError } from "./errors.js";
 import { host } from "./host.js";
-import { firstOf } from "./stub.js";
 import { giveAway } from "./websocket.js";
 
 const NO_UPGRADE_TEXT = "Worker tried to return a WebSocket in a response to a request which did not contain the header " +
@@ -84,7 +83,7 @@ function send(call, response, hasUpgrade) {
   const body = mode === 0 ? undefined : takeBody(response);
   host.reply(call, status, response.statusText, flatOfMessage(response), mode, firstOf(mode, body), socket);
   if (mode === BODY_STREAM) sendBody(call, RECEIVED, body);
-  forget(call);
+  else forget(call);
 }
 
 /* The caller of an agent gets the error itself. */

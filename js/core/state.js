@@ -7,7 +7,7 @@ import { badArgument, illegalConstructor, notSupported } from "./errors.js";
 import { appExports } from "./exports.js";
 import { host } from "./host.js";
 import { idForAgent } from "./namespace.js";
-import { agentSocket, acceptAgentSocket, agentSockets } from "./sockets.js";
+import { acceptAgentSocket, agentSocket, agentSockets, auto } from "./sockets.js";
 import { makeStorage } from "./storage.js";
 import { isWebSocket, WebSocketRequestResponsePair } from "./websocket.js";
 
@@ -115,6 +115,7 @@ export class DurableObjectState {
   setWebSocketAutoResponse(pair) {
     if (pair === undefined) {
       this.#autoPair = null;
+      auto.request = undefined;
       host.wsAuto(undefined, undefined);
       return;
     }
@@ -122,6 +123,8 @@ export class DurableObjectState {
     checkAuto("Request", pair.request);
     checkAuto("Response", pair.response);
     this.#autoPair = pair;
+    auto.request = pair.request;
+    auto.response = pair.response;
     host.wsAuto(pair.request, pair.response);
   }
 

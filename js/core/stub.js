@@ -4,9 +4,10 @@
  * Promise: fetch() passes a Request on without parsing it; calls made on one stub arrive in the order they were made.
  */
 import { named } from "./base.js";
-import { bodyMode, cfTextOf, flatOfMessage, isRequest, makeResponse, Request, signalIfAny, takeBody } from "../web/index.js";
-import { BODY_STREAM, openCall, OPENED, sendBody } from "./calls.js";
+import { cfTextOf, isRequest, makeResponse, Request } from "../web/index.js";
+import { BODY_STREAM, firstOf, openCall, OPENED, sendBody } from "./calls.js";
 import { badArgument, illegalConstructor, notSupported } from "./errors.js";
+import { followAll, replyFields, stateOf, toResponse, withoutFragment } from "./fetch.js";
 import { host } from "./host.js";
 import { received, SEND, transfer, wildcard } from "./rpc.js";
 import { fromOuter } from "./websocket.js";
@@ -22,14 +23,25 @@ export function requestOf(input, init) {
   return new Request(input, init);
 }
 
-/* REPLY as a Response. */
-export function responseOf(status, statusText, headers, mode, body, socket) {
+/* REPLY as a Response, when nothing more is to be done. */
+function responseOf(status, statusText, headers, mode, body, socket) {
   return makeResponse(status, statusText, headers, mode, body, "", socket ? fromOuter(socket) : null);
 }
 
-/* What of a streaming body can go with the call itself. */
-export function firstOf(mode, body) {
-  return mode !== BODY_STREAM ? body : typeof body.take === "function" ? body.take() : undefined;
+function isPlain(status) {
+  return status < 300 || status > 308 || status === 304;
+}
+
+/* Sends REQUEST by START(state, make): the usual case without a second look, redirects and HEAD with it. */
+function fetchBy(request, start) {
+  const state = stateOf(request);
+  const isHead = state.method === "HEAD";
+  return start(state, (status, statusText, headers, mode, body, socket) => {
+    if (isPlain(status) && !isHead) return responseOf(status, statusText, headers, mode, body, socket);
+    const reply = replyFields(status, statusText, headers, mode, body, socket);
+    if (request.redirect !== "follow") return toResponse(reply, state, false);
+    return followAll(state, reply, (next) => start(next, replyFields));
+  });
 }
 
 export class Fetcher {
@@ -68,13 +80,11 @@ export class DurableObjectStub {
   }
 
   [FETCH](request) {
-    const mode = bodyMode(request);
-    const body = mode === 0 ? undefined : takeBody(request);
-    return openCall((call) => {
-      host.fetchAgent(call, this.#ns, this.#hex, this.name, request.method, request.url, flatOfMessage(request), mode,
-        firstOf(mode, body), cfTextOf(request));
+    const cf = cfTextOf(request);
+    return fetchBy(request, ({ method, url, flat, mode, body, signal }, make) => openCall((call) => {
+      host.fetchAgent(call, this.#ns, this.#hex, this.name, method, withoutFragment(url), flat, mode, firstOf(mode, body), cf);
       if (mode === BODY_STREAM) sendBody(call, OPENED, body);
-    }, responseOf, undefined, signalIfAny(request));
+    }, make, undefined, signal));
   }
 
   [SEND](path, args) {
@@ -90,8 +100,8 @@ named(DurableObjectStub, "DurableObject");
 /* env.ASSETS */
 export class AssetsFetcher extends Fetcher {
   [FETCH](request) {
-    return openCall((call) => host.fetchAssets(call, request.method, request.url, flatOfMessage(request)), responseOf, undefined,
-      signalIfAny(request));
+    return fetchBy(request, ({ method, url, flat, signal }, make) =>
+      openCall((call) => host.fetchAssets(call, method, withoutFragment(url), flat), make, undefined, signal));
   }
 
   [SEND](path) {

@@ -101,7 +101,7 @@ export { onAbort } from "./abort.js";
 export { bodyMode, flatOfMessage, sourceOf, takeBody } from "./body.js";
 export { errorTitle, format, inspect } from "./inspect.js";
 export { defineHandler, listenerCount } from "./event.js";
-export { cfTextOf, isRequest, lazySignal, signalIfAny } from "./request.js";
+export { cfTextOf, isRequest, lazySignal, setSignalSource, signalIfAny } from "./request.js";
 export { encodeBodyOf, isResponse } from "./response.js";
 export { ReadableStream, streamFromBytes, streamFromSource, TransformStream, WritableStream } from "./streams.js";
 export { onTimer, startTimer } from "./timers.js";

@@ -34,6 +34,8 @@ class More {
   fetcher = null;
 }
 const PLAIN = Object.freeze(new More());
+/* A request that came in is passed on with its redirects left to the client, as on workerd. */
+const INCOMING = Object.freeze(Object.assign(new More(), { redirect: "manual" }));
 
 function methodOf(value) {
   const text = `${value}`;
@@ -92,6 +94,7 @@ function moreOf(init, base) {
 const METHOD = OWN;
 const URL_TEXT = OWN + 1;
 const MORE = OWN + 2;
+const CALL = OWN + 3; /* the number of the incoming call, or undefined */
 let internals;
 
 /* The state of `new Request(input, init)`. */
@@ -102,7 +105,7 @@ function stateOf(input, init) {
   const base = from === undefined ? undefined : internals.state(from);
   const state = base === undefined
     ? [null, false, "", null, false, "GET", urlOf(input), PLAIN]
-    : [null, false, flatOfMessage(from), null, false, base[METHOD], base[URL_TEXT], Object.isFrozen(base[MORE]) ? base[MORE] : Object.assign(new More(), base[MORE])];
+    : [null, false, flatOfMessage(from), null, false, base[METHOD], base[URL_TEXT], Object.isFrozen(base[MORE]) ? base[MORE] : Object.assign(new More(), base[MORE]), base[CALL]];
   if (init === undefined) {
     if (from !== undefined && base[BODY] !== null) state[BODY] = moveBody(from);
     return state;
@@ -184,8 +187,14 @@ export class Request extends Body {
   get signal() {
     const more = this.#own();
     if (more.signal === undefined || more.signal === null)
-      more.signal = more.makeSignal === undefined ? neverAborted() : more.makeSignal();
+      more.signal = this.#makeSignal(more);
     return more.signal;
+  }
+
+  #makeSignal(more) {
+    const call = this.#state[CALL];
+    if (more.makeSignal !== undefined) return more.makeSignal();
+    return call === undefined || signalSource === undefined ? neverAborted() : signalSource(call);
   }
 
   get cf() {
@@ -219,13 +228,20 @@ export function isRequest(value) {
 }
 
 /* A Request of an incoming call: nothing is checked. MODE 0 none, 1 whole, 2 BODY is a BodySource. CF: JSON text or "". */
-export function makeRequest(method, url, flat, mode, body, cf) {
-  let more = PLAIN;
+export function makeRequest(method, url, flat, mode, body, cf, call) {
+  let more = INCOMING;
   if (cf !== undefined && cf !== "") {
     more = new More();
+    more.redirect = "manual";
     more.cfText = cf;
   }
-  return new Request(MADE, [mode === 0 ? null : hostBody(mode, body), false, flat, null, true, method, url, more]);
+  return new Request(MADE, [mode === 0 ? null : hostBody(mode, body), false, flat, null, true, method, url, more, call]);
+}
+
+/* FN(call) gives the signal of an incoming request when it is touched for the first time. */
+let signalSource;
+export function setSignalSource(fn) {
+  signalSource = fn;
 }
 
 /* FN() gives the signal when `.signal` is touched for the first time. */

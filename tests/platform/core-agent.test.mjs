@@ -111,7 +111,7 @@ test("a client that leaves cancels the reply's stream and aborts the request's s
   const call = (await world.request(EVENT.FETCH, "GET", "http://a/"))[1];
   await world.event(EVENT.CANCELLED, call);
   assert.equal(reason, "cancelled");
-  assert.ok(signal instanceof AbortSignal);
+  assert.equal(signal.aborted, true);
 });
 
 test("an error of fetch goes to the caller with its own properties", async () => {
