@@ -12,21 +12,6 @@ struct asset_stream {
     uint64_t        at, left;
 };
 
-/* Reads up to N bytes of the file into the output. -1: it failed or became shorter. */
-static ssize_t
-piece_read(struct request *r, int fd, uint64_t at, size_t n)
-{
-    uint8_t *piece = malloc(n);
-    ssize_t got;
-
-    assert(piece != NULL);
-    got = sys_pread(fd, piece, n, (off_t)at);
-    if (got > 0)
-        answer_body(r, bytes_from(piece, (size_t)got));
-    free(piece);
-    return got > 0 ? got : -1;
-}
-
 void
 asset_stream_close(struct asset_stream **stream)
 {
@@ -45,12 +30,13 @@ asset_stream_continue(struct request *r)
 {
     struct asset_stream *s = r->file;
     size_t n = s->left < ASSET_PIECE_BYTES ? (size_t)s->left : ASSET_PIECE_BYTES;
-    ssize_t got = piece_read(r, s->fd, s->at, n);
+    ssize_t got = sys_pread(s->fd, answer_room(r, n), n, (off_t)s->at);
 
-    if (got < 0) {
+    if (got <= 0) { /* the disk failed, or the file became shorter */
         answer_cut(r);
         return;
     }
+    answer_filled(r, (size_t)got);
     s->at += (uint64_t)got;
     s->left -= (uint64_t)got;
     if (s->left > 0)

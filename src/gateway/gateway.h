@@ -31,6 +31,7 @@ struct gateway_conf {
     bool     trusts_proxy;         /* X-Forwarded-* of the client are believed */
     int64_t  deadline_ms[DEADLINES];
     int64_t  stall_ms;
+    int64_t  ws_pending_ms;
 };
 
 struct listener {
@@ -94,7 +95,7 @@ struct gateway {
     struct list_node    pending;   /* sockets that wait for their other half, oldest first */
     struct list_node    ghosts;    /* closed sockets that wait for their worker */
     uint32_t            ghost_count;
-    uint64_t            ws_out_bytes;
+    uint64_t            ws_out_bytes, ws_held_bytes;
     struct list_node    asset_calls;   /* answers to CALL_ASSETS that still stream */
     uint32_t            asset_streams;
 };

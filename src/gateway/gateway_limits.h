@@ -21,8 +21,8 @@
 #define LINGER_TIMEOUT_MS        2000              /* after our last byte, so that a reset does not overtake it */
 #define LINGER_BYTES_MAX         (64u << 20)       /* thrown away meanwhile: the rest of a message that was too large */
 #define STOP_POLL_MS             50                /* how often a stopping gateway looks whether it is done */
-#define WS_CLOSE_TIMEOUT_MS      (10 * 1000)       /* for the client's answer to our Close frame */
-#define WS_PENDING_TIMEOUT_MS    (30 * 1000)       /* a socket whose other half (WS_OPEN, REPLY.socket, WS_JOIN) does not come */
+#define WS_CLOSE_TIMEOUT_MS      (10 * 1000)       /* (conf) for the client's answer to our Close frame */
+#define WS_PENDING_TIMEOUT_MS    (30 * 1000)       /* (conf) a socket whose other half (WS_OPEN, REPLY.socket, WS_JOIN) does not come */
 
 /* requests */
 #define REQUESTS_MAX             (64 * 1024 - 1)   /* in flight; the call table's indexes have 16 bits */
@@ -59,6 +59,7 @@
 #define WS_PENDING_BYTES_MAX     (1024 * 1024)     /* frames sent before the socket's other half came */
 #define WS_OUT_BYTES_MAX         (40u << 20)       /* unsent to one client: one message of the largest size, and then some */
 #define WS_OUT_TOTAL_BYTES_MAX   (512u << 20)      /* (conf) unsent to all clients */
+#define WS_HELD_TOTAL_BYTES_MAX  (256u << 20)      /* of messages under way when their worker went away, until it is back */
 #define IDLE_AGENTS_MAX          10000             /* auto-responses of agents without sockets; the oldest goes, its agent will say it again */
 #define WS_GHOSTS_MAX            (100 * 1000)      /* closed sockets whose agent is not told yet, its worker being away */
 

@@ -248,6 +248,13 @@ keep_pending(struct http *h, struct bytes in)
         conn_read(h->conn, false);
 }
 
+/* Not behind an open request, and not while the answers to earlier ones wait for the client. */
+static bool
+may_read(const struct http *h)
+{
+    return h->request.state != REQUEST_NONE ? !h->request.is_received : conn_queued(h->conn) < OUT_HIGH_BYTES;
+}
+
 static void
 consume(struct http *h, struct bytes in)
 {
@@ -255,13 +262,23 @@ consume(struct http *h, struct bytes in)
     bool go_on = true;
 
     h->is_consuming = true;
-    while (in.len > 0 && go_on && conn_is_open(conn) && conn->owner == h && !h->request.is_received)
+    while (in.len > 0 && go_on && conn_is_open(conn) && conn->owner == h && may_read(h))
         in = feed(h, in, &go_on);
     if (!conn_is_open(conn) || conn->owner != h)
         return; /* h may be gone */
     h->is_consuming = false;
     if (in.len > 0)
         keep_pending(h, in);
+}
+
+static void
+consume_pending(struct http *h)
+{
+    struct buf pending = h->pending;
+
+    memset(&h->pending, 0, sizeof h->pending);
+    consume(h, buf_view(&pending));
+    buf_fini(&pending);
 }
 
 static void
@@ -323,7 +340,6 @@ void
 request_finish(struct request *r)
 {
     struct http *h = r->http;
-    struct buf pending;
 
     assert(r->state == REQUEST_ANSWERED);
     if (!r->keeps_alive || !r->is_received || h->gw->is_stopping) {
@@ -334,12 +350,8 @@ request_finish(struct request *r)
     http_reader_next(h->reader);
     conn_deadline(h->conn, DEADLINE_IDLE);
     conn_read(h->conn, true);
-    if (h->is_consuming || h->pending.len == 0)
-        return;
-    pending = h->pending;
-    memset(&h->pending, 0, sizeof h->pending);
-    consume(h, buf_view(&pending));
-    buf_fini(&pending);
+    if (!h->is_consuming && h->pending.len > 0)
+        consume_pending(h);
 }
 
 void
@@ -397,6 +409,8 @@ on_drained(struct conn *conn)
         asset_stream_continue(&h->request);
     else if (h->request.ungranted >= GRANT_BYTES && h->request.worker != NULL)
         call_grant(&h->request);
+    else if (h->request.state == REQUEST_NONE && h->pending.len > 0)
+        consume_pending(h);
 }
 
 static const struct conn_events events = { on_data, on_drained, on_gone, on_expired };

@@ -70,6 +70,9 @@ void answer_start(struct request *r, int status, struct bytes status_text, struc
 /* LENGTH bytes will follow by answer_body(); DROPPED (HEAD, 304): none will. */
 void answer_start_length(struct request *r, int status, struct bytes headers, uint64_t length);
 void answer_body(struct request *r, struct bytes bytes);
+/* Room for N bytes of an answer started by answer_start_length(), to be filled in place (at most what is left of it). */
+uint8_t *answer_room(struct request *r, size_t n);
+void answer_filled(struct request *r, size_t n);
 void answer_end(struct request *r);
 /* The answer broke off: its connection is cut, so that the client knows. */
 void answer_cut(struct request *r);

@@ -121,6 +121,25 @@ answer_body(struct request *r, struct bytes bytes)
         r->remaining -= bytes.len;
 }
 
+uint8_t *
+answer_room(struct request *r, size_t n)
+{
+    struct buf *out = conn_out(r->http->conn);
+
+    assert(r->state == REQUEST_ANSWERING);
+    buf_reserve(out, n);
+    return out->data + out->len;
+}
+
+void
+answer_filled(struct request *r, size_t n)
+{
+    assert(r->framing == HTTP_FRAMING_LENGTH);
+    assert(n <= r->remaining);
+    r->http->conn->out.len += n;
+    r->remaining -= n;
+}
+
 void
 answer_end(struct request *r)
 {

@@ -82,6 +82,7 @@ socket_destroy(struct socket *s)
     if (s->state == SOCKET_GHOST)
         gw->ghost_count--;
     gw->ws_out_bytes -= s->queued;
+    gw->ws_held_bytes -= s->held_counted;
     if (s->agent != NULL) {
         list_remove(&s->in_agent);
         if (s->mode == WS_HIBERNATABLE)
@@ -124,7 +125,7 @@ void
 socket_wait(struct socket *s, struct list_node *list)
 {
     list_remove(&s->in_wait);
-    s->wait_due_ms = s->gw->now_ms + WS_PENDING_TIMEOUT_MS;
+    s->wait_due_ms = s->gw->now_ms + s->gw->conf.ws_pending_ms;
     if (list != NULL)
         list_push_back(list, &s->in_wait);
 }

@@ -276,7 +276,13 @@ feed(struct socket *s, uint8_t *data, size_t len)
         }
         switch (ws_decode(&s->decoder, &data, &len, &piece)) {
         case WS_STEP_MORE: conn_read(conn, !must_wait(s)); return;
-        case WS_STEP_PIECE: on_piece(s, &piece); break;
+        case WS_STEP_PIECE:
+            on_piece(s, &piece);
+            if (conn->owner == s && s->is_overrun) {
+                socket_break(s, 1013, "Too much waits for the agent's process.");
+                return;
+            }
+            break;
         case WS_STEP_CONTROL: on_control(s, &piece); break;
         case WS_STEP_BAD:
             socket_break(s, piece.close_code,

@@ -14,6 +14,16 @@ to_agent(struct socket *s)
     return &s->held;
 }
 
+/* Keeps the node's sum of held bytes; above its limit the socket that added last goes (see feed()). */
+static void
+held_account(struct socket *s)
+{
+    s->gw->ws_held_bytes += s->held.len - s->held_counted;
+    s->held_counted = s->held.len;
+    if (s->held.len > 0 && s->gw->ws_held_bytes > WS_HELD_TOTAL_BYTES_MAX)
+        s->is_overrun = true;
+}
+
 void
 socket_deliver(struct socket *s, uint8_t flags, struct bytes data)
 {
@@ -28,6 +38,7 @@ socket_deliver(struct socket *s, uint8_t flags, struct bytes data)
 
     assert(data.len <= CHUNK_MAX_BYTES);
     msg_WS_MESSAGE_pack(to_agent(s), &m);
+    held_account(s);
     s->unhandled += data.len;
     s->is_in_open = (flags & WS_FIN) == 0;
 }
@@ -330,6 +341,7 @@ sockets_link_up(struct gateway *gw, struct worker *worker)
         if (s->held.len > 0)
             buf_append_bytes(link_out(worker->link), buf_view(&s->held));
         buf_fini(&s->held);
+        held_account(s);
         if (s->state == SOCKET_GHOST)
             socket_destroy(s);
         else

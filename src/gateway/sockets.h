@@ -58,7 +58,7 @@ struct socket {
     uint8_t              state;    /* enum socket_state */
     uint8_t              mode;     /* enum ws_mode */
     bool                 is_closed;        /* OPENED only: its agent closed it already */
-    bool                 is_overrun;       /* more came before the outer end than may be kept */
+    bool                 is_overrun;       /* more had to be kept than may be: it ends */
     bool                 is_out_open;      /* a fragmented message to the client is under way */
     bool                 is_in_open;       /* fragments of a message were sent to the worker */
     int64_t              auto_ms;          /* of the last auto-response; 0: none */
@@ -70,6 +70,7 @@ struct socket {
     struct buf           unread;   /* of the client: its agent's end is not known, behind, or away */
     struct buf           early;    /* what the agent sent before the outer end came: struct early records */
     size_t               unhandled;        /* bytes of messages the agent has not handled */
+    size_t               held_counted;     /* of gw.ws_held_bytes, ours */
     size_t               queued;           /* of gw.ws_out_bytes, ours */
     struct ws_decoder    decoder;
 };

@@ -44,6 +44,17 @@ test("connections are kept, pipelined requests answered in order", { skip }, asy
   assert.equal((await c.closed()).length, 0);
 });
 
+test("answers to pipelined requests do not pile up for a client that reads nothing", { skip }, async (t) => {
+  const g = await rig(t);
+  const c = connect(g.port);
+  c.socket.pause();
+  c.send(get("/stream?n=2000000").repeat(50));
+  for (let i = 0; i < 20; i++) await ask(g.port, get("/"));
+  c.socket.resume();
+  for (let i = 0; i < 50; i++) assert.equal((await c.response()).body.length, 2000000);
+  c.destroy();
+});
+
 test("requests cut at every byte are the same requests", { skip }, async (t) => {
   const g = await rig(t);
   const text = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\n\r\n";

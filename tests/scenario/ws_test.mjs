@@ -275,6 +275,22 @@ test("two workers joined by a socket", { skip }, async (t) => {
   c.destroy();
 });
 
+test("sockets whose other half does not come end", { skip }, async (t) => {
+  const g = await rig(t, { conf: { limits: { ws_pending_timeout_ms: 300, ws_close_timeout_ms: 300 } } });
+  const c = await socket(g, "/ws?unopened"); // no WS_OPEN ever
+  assert.deepEqual(codeOf(await read(c)), [0x88, 1011]);
+  const plain = connect(g.port);
+  plain.send(upgrade("/plain"));
+  assert.equal((await plain.response()).body.toString(), "hello");
+  const mute = await socket(g);
+  await g.tell(`close ${mute.id} 1000`); // and the client never answers
+  assert.deepEqual(codeOf(await read(mute)), [0x88, 1000]);
+  const e = await g.event("ws_close");
+  assert.deepEqual([e.socket, e.code, e.clean], [mute.id, 1006, 0]);
+  await mute.closed();
+  for (const x of [c, plain, mute]) x.destroy();
+});
+
 test("at the end clients are told to come back", { skip }, async (t) => {
   const g = await rig(t);
   const c = await socket(g);
