@@ -99,6 +99,8 @@ wasm_rt_grow_memory(wasm_rt_memory_t *memory, uint32_t delta)
     assert(memory == &engine_q.w2c_memory);
     if (delta == 0)
         return old_pages;
+    if (heap_growth_is_forbidden())
+        return UINT32_MAX;
     if (!heap_grow_current(delta))
         engine_trap(TRAP_MEMORY);
     return old_pages;

@@ -42,6 +42,7 @@ void engine_run_jobs(void);
 /* ---- what the heap module gives the engine ---- */
 /* The current heap wants DELTA pages of 64 KiB more; false at its limit. */
 bool heap_grow_current(uint32_t delta);
+bool heap_growth_is_forbidden(void);
 /* Address range of the current heap, for telling a guest's fault from a bug of ours. */
 bool heap_owns_address(const void *addr);
 

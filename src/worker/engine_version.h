@@ -17,7 +17,14 @@
 #define ENGINE_FN_PROMISE_THEN w2c_f438
 #define ENGINE_JOB_PROMISE_REACTION 24            /* table index of promise_reaction_job: its context is captured by then */
 #define ENGINE_JOB_MICROTASK 93                   /* table index of the job behind queueMicrotask(fn): calls its argument */
-#define ENGINE_OFF_GC_OBJ_LIST 596                /* JSRuntime.gc_obj_list */
+#define ENGINE_OFF_GC_OBJ_LIST 596                /* JSRuntime.gc_obj_list: nodes lie at the start of each object */
+#define ENGINE_OFF_ATOM_SIZE 556                  /* JSRuntime.atom_size: slots of the atom array */
+#define ENGINE_OFF_ATOM_ARRAY 568                 /* JSRuntime.atom_array: pointers; an odd one is a free slot */
+#define ENGINE_OFF_COUNT (-4)                     /* from any object, string or atom to its reference count */
+
+/* A reference count that the build never writes back (tools/engine-build). */
+#define ENGINE_IMMORTAL 0x5a000000u
+#define ENGINE_COUNT_SITES 480                    /* at least so many places count references */
 
 /* NaN boxing on a 32-bit heap: tag in the upper half. */
 #define ENGINE_TAG_FIRST (-9)

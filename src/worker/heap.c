@@ -116,6 +116,20 @@ heap_grow_blank(struct heap *heap, uint32_t pages)
     return grow(heap, pages);
 }
 
+static bool is_growth_forbidden;
+
+void
+heap_forbid_growth(bool forbidden)
+{
+    is_growth_forbidden = forbidden;
+}
+
+bool
+heap_growth_is_forbidden(void)
+{
+    return is_growth_forbidden;
+}
+
 bool
 heap_grow_current(uint32_t delta)
 {

@@ -26,6 +26,7 @@ struct heap {
 
 struct heap *heap_create_blank(uint32_t bytes_max);
 bool heap_grow_blank(struct heap *heap, uint32_t pages);
+void heap_forbid_growth(bool forbidden);           /* the allocator gets NULL instead, while a template is sealed */
 void heap_pool_forget(const struct template *t);
 
 #endif

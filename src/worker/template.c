@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "lib/sys/sys.h"
 #include "src/worker/heap_internal.h"
@@ -302,23 +301,71 @@ load_bundle(struct build *b)
     return !js_is_exception(b->heap->exports);
 }
 
+static uint32_t
+word(uint32_t at)
+{
+    uint32_t v;
+
+    memcpy(&v, guest_mem(at, 4), 4);
+    return v;
+}
+
+static void
+set_word(uint32_t at, uint32_t v)
+{
+    memcpy(guest_mem(at, 4), &v, 4);
+}
+
+/* What a template holds is there for ever: its reference counts are made immortal, so that a heap that uses a function or a name
+ * does not get a private copy of the page for the sake of a counter. */
+static void
+make_immortal(void)
+{
+    uint32_t head = engine_rt + ENGINE_OFF_GC_OBJ_LIST;
+    uint32_t atoms = word(engine_rt + ENGINE_OFF_ATOM_ARRAY), count = word(engine_rt + ENGINE_OFF_ATOM_SIZE);
+
+    for (uint32_t node = word(head); node != head; node = word(node))
+        set_word(node + (uint32_t)ENGINE_OFF_COUNT, ENGINE_IMMORTAL);
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t atom = word(atoms + 4 * i);
+
+        if (atom != 0 && (atom & 1) == 0)
+            set_word(atom + (uint32_t)ENGINE_OFF_COUNT, ENGINE_IMMORTAL);
+    }
+}
+
 /* Hides all objects from the cycle collector, like CPython's gc.freeze(): they keep their reference counts and act as roots. The
  * chain gets a head of its own in the guest, so that unlinking still works. */
 static void
 freeze(void)
 {
-    uint32_t head = engine_rt + ENGINE_OFF_GC_OBJ_LIST, frozen = guest_alloc(8), next, prev;
+    uint32_t head = engine_rt + ENGINE_OFF_GC_OBJ_LIST, frozen = guest_alloc(8), next = word(head), prev = word(head + 4);
 
-    memcpy(&next, guest_mem(head, 4), 4);
-    memcpy(&prev, guest_mem(head + 4, 4), 4);
     if (frozen == 0 || next == head)
         return;
-    memcpy(guest_mem(frozen, 4), &next, 4);
-    memcpy(guest_mem(frozen + 4, 4), &prev, 4);
-    memcpy(guest_mem(next + 4, 4), &frozen, 4);    /* next->prev */
-    memcpy(guest_mem(prev, 4), &frozen, 4);        /* prev->next */
-    memcpy(guest_mem(head, 4), &head, 4);
-    memcpy(guest_mem(head + 4, 4), &head, 4);
+    set_word(frozen, next);
+    set_word(frozen + 4, prev);
+    set_word(next + 4, frozen);        /* next->prev */
+    set_word(prev, frozen);            /* prev->next */
+    set_word(head, head);
+    set_word(head + 4, head);
+}
+
+#define SLAB_BYTES_MAX 1024            /* above the largest block of the engine's own small-block allocator */
+
+/* Takes every free chunk of the allocator and every free block of the engine's slabs, so that what a heap allocates later lies
+ * together behind the template instead of in holes all over it: each hole would cost a private page. They are never used again. */
+static void
+seal_holes(void)
+{
+    heap_forbid_growth(true);
+    for (uint32_t size = 1u << 20; size >= 8; size = size > 256 ? size - size / 4 : size - 8)
+        while (Z_qjsZ_malloc(&engine_q, size) != 0)
+            ;
+    for (uint32_t size = SLAB_BYTES_MAX; size >= 8; size -= 8)
+        while (Z_qjsZ_js_malloc_rt(&engine_q, engine_rt, size) != 0)
+            ;
+    heap_forbid_growth(false);
 }
 
 #define MEMORY_USAGE_BYTES 512     /* above sizeof(JSMemoryUsage); its first field is int64_t malloc_size */
@@ -326,17 +373,19 @@ freeze(void)
 static void
 settle_collector(void)
 {
-    uint32_t usage = guest_alloc(MEMORY_USAGE_BYTES);
+    uint32_t usage = guest_alloc(MEMORY_USAGE_BYTES);  /* before nothing is left */
     int64_t malloc_size = 0;
 
     Z_qjsZ_JS_RunGC(&engine_q, engine_rt);
+    make_immortal();
     freeze();
+    seal_holes();
     if (usage != 0) {
         Z_qjsZ_JS_ComputeMemoryUsage(&engine_q, engine_rt, usage);
         memcpy(&malloc_size, guest_mem(usage, 8), 8);
-        guest_free(usage);
     }
     Z_qjsZ_JS_SetGCThreshold(&engine_q, engine_rt, (u32)malloc_size + GC_SLACK_BYTES);
+ seal_holes();
 }
 
 static void
