@@ -31,10 +31,18 @@ const codes = (text, mask) => {
   return bytes;
 };
 
+/* The value of a hexadecimal digit by its character code, or -1. */
+const digit = (code) => (code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : code >= 65 && code <= 70 ? code - 55 : -1);
+
+/* Stops at the first pair that is not hexadecimal, as Node does. */
 function hexBytes(text) {
-  const valid = /^(?:[0-9a-fA-F]{2})*/.exec(text)[0];
-  const bytes = new Uint8Array(valid.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(valid.slice(2 * i, 2 * i + 2), 16);
+  const bytes = new Uint8Array(text.length >> 1);
+  for (let i = 0; i < bytes.length; i++) {
+    const high = digit(text.charCodeAt(2 * i));
+    const low = digit(text.charCodeAt(2 * i + 1));
+    if (high < 0 || low < 0) return bytes.slice(0, i);
+    bytes[i] = high * 16 + low;
+  }
   return bytes;
 }
 
@@ -105,6 +113,11 @@ function fromObject(value, encoding, length) {
     const offset = encoding === undefined ? 0 : Number(encoding) || 0;
     if (offset > value.byteLength) throw withCode(new RangeError('"offset" is outside of buffer bounds'), "ERR_BUFFER_OUT_OF_BOUNDS");
     return new FastBuffer(value, offset, length === undefined ? undefined : Number(length));
+  }
+  if (value instanceof Uint8Array) {
+    const made = new FastBuffer(value.length);
+    made.set(value);
+    return made;
   }
   if (ArrayBuffer.isView(value)) return wrap(Uint8Array.from(value instanceof DataView ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : value, (n) => Number(n)));
   const plain = value.valueOf();

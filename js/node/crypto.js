@@ -2,7 +2,7 @@
  * node:crypto: hashes, HMAC, random values, constant-time comparison, and Web Crypto.
  */
 import { host, needAwake } from "../core/host.js";
-import { bytesOf } from "../web/util.js";
+import { bytesOf, copyBytes } from "../web/util.js";
 import { Buffer } from "./buffer.js";
 import { absentModule, badType, outOfRange, withCode } from "./errors.js";
 
@@ -40,7 +40,7 @@ class Gathering {
   update(data, encoding) {
     if (this.#isDone) throw withCode(new Error("Digest already called"), "ERR_CRYPTO_HASH_FINALIZED");
     const bytes = toBytes(data, encoding, "data");
-    this.#chunks.push(typeof data === "string" ? bytes : bytes.slice());
+    this.#chunks.push(typeof data === "string" ? bytes : copyBytes(bytes));
     return this;
   }
   digest(encoding) {

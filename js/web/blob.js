@@ -3,7 +3,7 @@
  */
 import { host } from "../core/host.js";
 import { streamFromBytes } from "./streams.js";
-import { bytesOf, concatBytes, exactBuffer, finish, usv } from "./util.js";
+import { bytesOf, concatBytes, copyBytes, finish, usv } from "./util.js";
 
 const MADE = Symbol("made");
 let internals;
@@ -42,7 +42,7 @@ function gather(parts) {
     chunks.push(bytes);
     total += bytes.byteLength;
   }
-  return chunks.length === 1 ? chunks[0].slice() : concatBytes(chunks, total);
+  return chunks.length === 1 ? copyBytes(chunks[0]) : concatBytes(chunks, total);
 }
 
 /* A place in the range of a slice: negative counts from the end. */
@@ -86,13 +86,13 @@ export class Blob {
     return Promise.resolve(host.text(this.#bytes, false, false));
   }
   arrayBuffer() {
-    return Promise.resolve(exactBuffer(this.#bytes.slice()));
+    return Promise.resolve(copyBytes(this.#bytes).buffer);
   }
   bytes() {
-    return Promise.resolve(this.#bytes.slice());
+    return Promise.resolve(copyBytes(this.#bytes));
   }
   stream() {
-    return streamFromBytes(this.#bytes.slice());
+    return streamFromBytes(copyBytes(this.#bytes));
   }
 
   static {

@@ -12,7 +12,7 @@ import { encodeMultipart, isFormData, parseFormBody } from "./formdata.js";
 import { flatOf, headersFromFlat } from "./headers.js";
 import { isDisturbed, ReadableStream, streamFromBytes, streamFromSource } from "./streams.js";
 import { isSearchParams } from "./urlsearchparams.js";
-import { bytesOf, concatBytes, exactBuffer, finish } from "./util.js";
+import { bytesOf, concatBytes, copyBytes, exactBuffer, finish } from "./util.js";
 
 export const BODY_NONE = 0;
 export const BODY_WHOLE = 1;
@@ -45,7 +45,7 @@ export function extractBody(init) {
 
 function extractObject(init) {
   const bytes = bytesOf(init);
-  if (bytes !== undefined) return bytes.slice();
+  if (bytes !== undefined) return copyBytes(bytes);
   if (init instanceof ReadableStream) {
     if (init.locked) throw new TypeError("This ReadableStream is locked to a reader, and cannot be used as a body.");
     if (isDisturbed(init)) throw new TypeError("This ReadableStream is disturbed (has already been read from), and cannot be used as a body.");
@@ -53,7 +53,7 @@ function extractObject(init) {
   }
   if (isBlob(init)) {
     extractedType = init.type === "" ? null : init.type;
-    return blobBytes(init).slice();
+    return copyBytes(blobBytes(init));
   }
   if (isSearchParams(init)) {
     extractedType = FORM_TYPE;
@@ -99,7 +99,7 @@ class StreamSource {
         this.#reader.cancel(error).catch(() => {});
         throw error;
       }
-      if (bytes.byteLength > 0) return bytes;
+      if (bytes.byteLength > 0) return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
   }
   cancel(reason) {
@@ -218,7 +218,7 @@ export function forkBody(message) {
   const body = state[BODY];
   if (state[USED]) throw new TypeError(USED_TEXT);
   if (body === null || typeof body === "string") return body;
-  if (body instanceof Uint8Array) return body.slice();
+  if (body instanceof Uint8Array) return copyBytes(body);
   const stream = message.body;
   if (stream.locked) throw new TypeError(LOCKED);
   if (isDisturbed(stream)) throw new TypeError(USED_TEXT);

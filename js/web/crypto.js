@@ -4,7 +4,7 @@
 import { host, needAwake } from "../core/host.js";
 import { WritableStream } from "./streams.js";
 import { SubtleCrypto, digestName } from "./subtle.js";
-import { bytesOf, concatBytes, finish } from "./util.js";
+import { bytesOf, concatBytes, copyBytes, finish } from "./util.js";
 
 const RANDOM_BYTES_MAX = 65536; /* Web Crypto standard */
 const MADE = Symbol("made");
@@ -25,7 +25,7 @@ class DigestStream extends WritableStream {
       write: (chunk) => {
         const bytes = typeof chunk === "string" ? host.utf8(chunk) : bytesOf(chunk);
         if (bytes === undefined) throw new TypeError("DigestStream is a byte stream but received an object of non-ArrayBuffer/ArrayBufferView/string type on its writable side.");
-        chunks.push(bytes.slice());
+        chunks.push(copyBytes(bytes));
         this.#written += bytes.byteLength;
       },
       close: () => resolve(host.digest(name, concatBytes(chunks, this.#written))),

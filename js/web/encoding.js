@@ -6,7 +6,7 @@
 import { host } from "../core/host.js";
 import { decodeLegacy, encodingName } from "./encoding_labels.js";
 import { TransformStream } from "./streams.js";
-import { bytesOf, finish, usv } from "./util.js";
+import { bytesOf, copyBytes, finish, usv } from "./util.js";
 
 const EMPTY = new Uint8Array(0);
 const NO_BUFFER = "Failed to execute 'decode' on 'TextDecoder': parameter 1 is not of type 'Array'.";
@@ -113,7 +113,7 @@ export class TextDecoder {
     }
     const tail = isLast ? 0 : this.#tail(bytes);
     if (tail > 0) {
-      this.#rest = bytes.slice(bytes.byteLength - tail);
+      this.#rest = copyBytes(bytes.subarray(bytes.byteLength - tail));
       bytes = bytes.subarray(0, bytes.byteLength - tail);
     }
     const ignore = this.#ignoreBom || this.#bomSeen;

@@ -4,6 +4,7 @@
  * All others are the host's `textLabel` and `textDecode`, when it has them.
  */
 import { host } from "../core/host.js";
+import { trimText } from "./util.js";
 
 const LABELS = new Map();
 for (const [name, labels] of [
@@ -17,7 +18,7 @@ for (const [name, labels] of [
 
 /* The canonical name of LABEL, or undefined. */
 export function encodingName(label) {
-  const key = label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase();
+  const key = trimText(label).toLowerCase();
   return LABELS.get(key) ?? (typeof host.textLabel === "function" ? host.textLabel(key) : undefined);
 }
 

