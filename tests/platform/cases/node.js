@@ -301,3 +301,25 @@ test("stream: to and from the web", async () => {
   await new Response("x").body.pipeTo(Writable.toWeb(new Writable({ write(c, _e, callback) { got.push(c.toString()); callback(); } })));
   eq(got, ["x"]);
 });
+test("stream: old ways to make one", async () => {
+  const { Readable, Writable, Transform, Stream } = mod("stream");
+  const { inherits } = mod("util");
+  function Old(options) { Readable.call(this, options); this.left = 2; }
+  inherits(Old, Readable);
+  Old.prototype._read = function () { this.push(this.left-- > 0 ? "x" : null); };
+  let text = "";
+  for await (const chunk of new Old()) text += chunk;
+  eq([text, new Old() instanceof Readable, new Old() instanceof Stream, new Old() instanceof Writable], ["xx", true, true, false]);
+  function OldTransform() { Transform.call(this); }
+  inherits(OldTransform, Transform);
+  OldTransform.prototype._transform = function (chunk, _encoding, callback) { callback(null, `<${chunk}>`); };
+  const t = new OldTransform();
+  t.end("a");
+  text = "";
+  for await (const chunk of t) text += chunk;
+  eq(text, "<a>");
+  class Mine extends Writable { constructor() { super({ objectMode: true }); this.got = []; } _write(c, _e, callback) { this.got.push(c); callback(); } }
+  const w = new Mine();
+  await new Promise((resolve) => w.end({ a: 1 }, resolve));
+  eq([w.got, Readable({ read() {} }) instanceof Readable, mod("stream").default.Readable === Readable], [[{ a: 1 }], true, true]);
+});
