@@ -131,13 +131,24 @@ describe("a worker that dies", { skip: onlyHere }, () => {
     client.send("one");
     assert.deepEqual(JSON.parse(await client.next()), { echo: "one", who: "ada", seen: 1, tags: ["ada"], version: "one" });
     for (let round = 2; round < 5; round++) {
+      await server.json("/p/a/all"); // answered after the message was done with, so nothing is under way
       killWorkers(server);
+      await eventually(async () => (await server.fetch("/p/a/all")).status === 200); // nor sent to one that is dead already
       client.send("again");
       const { seen, who, tags } = JSON.parse(await client.next());
       assert.deepEqual([seen, who, tags], [round, "ada", ["ada"]]);
       assert.ok(client.isOpen());
     }
     client.drop();
+  });
+
+  it("closes a WebSocket whose message was under way, for nobody can know what became of it", async (t) => {
+    const server = await serve(t, probe);
+    const client = await connect(server.ws("/p/a/ws"));
+    client.send("hang");
+    assert.equal(await client.next(), "hanging");
+    killWorkers(server);
+    assert.equal((await client.closed).code, 1012);
   });
 
   it("lets the other sockets of the agent be reached from a request", async (t) => {

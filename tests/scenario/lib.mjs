@@ -17,6 +17,7 @@ export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 export const DORMOUSE = resolve(process.env.DORMOUSE ?? join(ROOT, "build/dormouse"));
 export const IS_WORKERD = process.env.SERVER === "workerd";
 export const READY_MS_MAX = 60_000; // a first start bundles an SDK app and builds its template on a busy machine
+export const ANSWER_MS_MAX = 40_000; // longer than any limit of the server's own
 export const STOP_MS_MAX = 40_000; // the supervisor gives its rooms 30 s
 export const example = (name) => join(ROOT, "examples", name);
 export const fixture = (name) => join(ROOT, "tests/scenario/apps", name);
@@ -93,9 +94,9 @@ function asServer({ port, url, process: child, output }, { dir, data, stopSignal
     port, url, output, data, dir, pid: child.pid, ended,
     ws: (path) => `ws://127.0.0.1:${port}${path}`,
     host: `127.0.0.1:${port}`,
-    fetch: (path, init) => fetch(url + path, init),
+    fetch: (path, init) => fetch(url + path, { signal: AbortSignal.timeout(ANSWER_MS_MAX), ...init }),
     json: async (path, init) => {
-      const answer = await fetch(url + path, init);
+      const answer = await server.fetch(path, init);
       const text = await answer.text();
       assert.equal(answer.status, 200, `${path} answered ${answer.status}: ${text.slice(0, 300)}`);
       return JSON.parse(text);

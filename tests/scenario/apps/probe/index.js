@@ -51,6 +51,10 @@ export class Probe extends DurableObject {
   }
 
   webSocketMessage(ws, text) {
+    if (text === "hang") {
+      ws.send("hanging");
+      return new Promise(() => {});
+    }
     const { who, seen } = ws.deserializeAttachment();
     ws.serializeAttachment({ who, seen: seen + 1 });
     if (text.startsWith("put ")) this.put(text.slice(4));
