@@ -60,7 +60,8 @@ control_facts(const struct control *c)
 void deploy_request(struct control *c, struct admin_ref from, const json_t *request);
 void deploy_bytes(struct control *c, uint64_t connection, struct bytes data);
 void deploy_connection_closed(struct control *c, uint64_t connection);
-void deploy_build_done(struct control *c, const struct msg_BUILD_DONE *msg);
+/* BUILDER: the build's own link, or NULL when the supervisor says it. */
+void deploy_build_done(struct control *c, const struct link *builder, const struct msg_BUILD_DONE *msg);
 void deploy_taken(struct control *c, struct link *worker, const struct msg_DEPLOYED *msg);
 /* A start: brings an app that was deployed before up again. */
 void deploy_resume(struct control *c, struct app *app);

@@ -8,11 +8,13 @@
 #include "src/control/control_agents.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/map.h"
+#include "lib/sys/sys.h"
 #include "src/control/control_apps.h"
 #include "src/control/control_files.h"
 
@@ -113,7 +115,10 @@ index_append(const struct disk *disk, const char *path, struct bytes lines, stru
 {
     char folder[PATH_BYTES];
     struct err problem = { 0 };
+    struct stat info;
 
+    if (sys_fstatat(disk->fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)info.st_size > NAMES_FILE_MAX_BYTES)
+        return err_set(err, ERR_LIMIT, 0, "the index of names '%s' is full", path);
     if (file_append(disk->fd, path, lines, &problem))
         return true;
     path_print(folder, "%.*s", (int)(strrchr(path, '/') - path), path);

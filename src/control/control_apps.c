@@ -124,6 +124,18 @@ app_take(struct app *app, const char *hash, uint16_t workers, json_t *manifest)
 }
 
 bool
+app_has_class(const struct app *app, struct bytes class_name)
+{
+    json_t *one;
+    size_t i;
+
+    json_array_foreach (json_object_get(app->manifest, "classes"), i, one)
+        if (bytes_equal(class_name, bytes_from(json_string_value(one), json_string_length(one))))
+            return true;
+    return false;
+}
+
+bool
 app_all_took(const struct app *app, uint16_t workers, const char *hash)
 {
     for (uint16_t i = 0; i < workers; i++)

@@ -49,6 +49,7 @@ bool app_name_is_valid(struct bytes name);
 bool hash_is_valid(struct bytes hash);
 /* Takes the new deploy in force. MANIFEST is stolen. */
 void app_take(struct app *app, const char *hash, uint16_t workers, json_t *manifest);
+bool app_has_class(const struct app *app, struct bytes class_name);
 /* Do all workers run the deploy HASH? True for none. */
 bool app_all_took(const struct app *app, uint16_t workers, const char *hash);
 

@@ -403,12 +403,12 @@ diagnostics_read(struct deployment *d, struct bytes json)
 }
 
 void
-deploy_build_done(struct control *c, const struct msg_BUILD_DONE *msg)
+deploy_build_done(struct control *c, const struct link *builder, const struct msg_BUILD_DONE *msg)
 {
     struct deployment *d = msg->build != 0 ? deployment_by_build(c, msg->build) : NULL;
 
-    if (d == NULL)
-        return;                    /* given up meanwhile */
+    if (d == NULL || (builder != NULL && !bytes_equal_str(link_peer(builder)->app, d->app->name)))
+        return;                    /* given up meanwhile, or another app's worker lies */
     if (!msg->ok) {
         if (d->state != DEPLOY_BUILDING)
             return;                /* it was written, and the builder died afterwards */

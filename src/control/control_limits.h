@@ -29,6 +29,7 @@
 #define LOG_LINES_MAX          20000                /* the ring for `logs` without a file behind it */
 #define LOG_BYTES_MAX          (8u * 1024 * 1024)
 #define LISTING_PAGE_MAX       1000                 /* agents per answer */
+#define BIRTHS_MAX             4096                 /* waiting to be written: two megabytes of the longest names */
 #define NAMES_FILE_MAX_BYTES   (64u * 1024 * 1024)  /* 1/256 of a class's names; beyond it names are not shown */
 
 #endif

@@ -252,18 +252,6 @@ is_one_of(const char *text, const char *const *list)
     return false;
 }
 
-static bool
-app_has_class(const struct app *app, const char *class_name)
-{
-    json_t *classes = json_object_get(app->manifest, "classes"), *one;
-    size_t i;
-
-    json_array_foreach (classes, i, one)
-        if (strcmp(json_string_value(one), class_name) == 0)
-            return true;
-    return false;
-}
-
 /* Which agent a request means: {"agent": hex} or {"name": text}, checked against the class. */
 static bool
 request_agent(const struct app *app, const json_t *request, const char *class_name, struct agent_id *out, struct err *err)
@@ -302,7 +290,7 @@ op_agent(struct control *c, struct admin_ref from, const json_t *request)
         refuse(c, from, ERR_USAGE, "'do' must be show, sql, delete or evict, and 'class' a class");
         return;
     }
-    if (app->workers == 0 || !app_has_class(app, class_name)) {
+    if (app->workers == 0 || !app_has_class(app, bytes_of(class_name))) {
         (void)err_set(&err, ERR_NOT_FOUND, 0, "app '%s' has no class '%s'", app->name, class_name);
         admin_fail(c->admin, from, &err, NULL);
         return;

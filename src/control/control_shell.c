@@ -39,12 +39,14 @@ agent_born(struct control *c, const struct link *worker, const struct msg_AGENT_
 {
     struct app *app = apps_find(&c->apps, link_peer(worker)->app);
 
-    if (app == NULL)
+    if (app == NULL || !app_has_class(app, msg->class_name))
         return;
     births_add(c->births, app->name, msg);
-    if (!c->births_are_due)
+    if (births_count(c->births) >= BIRTHS_MAX)
+        on_births_due(c);
+    else if (!c->births_are_due)
         loop_timer_arm(c->births_timer, BIRTHS_WRITE_MS);
-    c->births_are_due = true;
+    c->births_are_due = births_count(c->births) > 0;
 }
 
 /* ---- the room --------------------------------------------------------------------------------------------------- */
@@ -130,11 +132,30 @@ control_start(struct room *room, struct bytes conf_json, struct err *err)
     return true;
 }
 
+/* A HELLO is what the peer says of itself; the supervisor's LINK is what it is. A worker that claims another app's name or slot
+ * could end that app's builds and write into its logs. */
+static bool
+peer_is_true(struct room *room, struct link *link)
+{
+    const struct msg_HELLO *peer = link_peer(link);
+    char *app = bytes_dup(peer->app);
+    bool is_true = room_link(room, peer->role, peer->index, app) == link;
+
+    free(app);
+    return is_true;
+}
+
 static void
 control_link_up(struct room *room, struct link *link)
 {
+    static char verified;          /* its address marks the links whose peers are who they say */
     const struct msg_HELLO *peer = link_peer(link);
 
+    if (!peer_is_true(room, link)) {
+        room_log(room, 3, "a room calls itself %s %u, which it is not", role_name(peer->role), (unsigned)peer->index);
+        return;                    /* its first message closes the link */
+    }
+    link_set_user(link, &verified);
     if (peer->role == ROLE_GATEWAY)
         tell_all_routes(&control);
     else if (peer->role == ROLE_WORKER)
@@ -144,7 +165,7 @@ control_link_up(struct room *room, struct link *link)
 static void
 control_link_down(struct room *room, struct link *link, const struct err *err)
 {
-    if (link_peer(link)->role != ROLE_WORKER)
+    if (link_peer(link)->role != ROLE_WORKER || link_user(link) == NULL)
         return;
     deploy_worker_down(&control, link);
     ops_worker_lost(&control, link);
@@ -177,7 +198,7 @@ supervisor_message(struct control *c, uint16_t type, struct bytes payload, struc
     case MSG_BUILD_DONE:
         if (!msg_BUILD_DONE_unpack(&built, payload, err))
             return false;
-        deploy_build_done(c, &built);
+        deploy_build_done(c, NULL, &built);
         return true;
     case MSG_STATUS:
         if (!msg_STATUS_unpack(&status, payload, err))
@@ -220,7 +241,7 @@ worker_message(struct control *c, struct link *link, uint16_t type, struct bytes
     case MSG_BUILD_DONE:
         if (!msg_BUILD_DONE_unpack(&built, payload, err))
             return false;
-        deploy_build_done(c, &built);
+        deploy_build_done(c, link, &built);
         return true;
     case MSG_DEPLOYED:
         if (!msg_DEPLOYED_unpack(&deployed, payload, err))
@@ -245,6 +266,8 @@ worker_message(struct control *c, struct link *link, uint16_t type, struct bytes
 static bool
 control_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
+    if (link != room_supervisor(room) && link_user(link) == NULL)
+        return err_set(err, ERR_DENIED, 0, "the peer is not who it says");
     if (type == MSG_LOG)
         return log_message(&control, link, payload, err);
     if (link == room_supervisor(room))
