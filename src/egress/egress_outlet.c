@@ -186,6 +186,8 @@ outlet_prepare(struct outlet *outlet, struct exchange *exchange, const char *url
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, outlet->limits.connect_ms);
+    if (outlet->limits.certificates != NULL)
+        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, outlet->limits.certificates);
     (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
 }

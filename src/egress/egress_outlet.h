@@ -17,6 +17,7 @@ struct outlet;
 struct outlet_limits {
     long connect_ms;
     long idle_ms;
+    const char *certificates;          /* a file of trusted ones instead of the system's; NULL: the system's. Borrowed for ever */
 };
 
 /* One use of curl; embedded in its owner. */

@@ -4,6 +4,7 @@
  * Threads: none of ours.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -398,6 +399,20 @@ read_conf(struct egress *egress, struct bytes text, struct err *err)
     return ok;
 }
 
+/* SSL_CERT_FILE, as OpenSSL's own programs know it. In the sandbox only a file among the system's certificates can be seen. */
+static void
+choose_certificates(struct egress *egress)
+{
+    const char *path = getenv("SSL_CERT_FILE");
+    int fd = path == NULL || *path == '\0' ? -1 : sys_open(path, O_RDONLY, 0);
+
+    if (fd >= 0)
+        egress->limits.certificates = path;
+    else if (path != NULL && *path != '\0')
+        room_log(egress->room, 2, "SSL_CERT_FILE '%s' cannot be read from within the sandbox; put the certificate into /usr/local/share/ca-certificates and run update-ca-certificates", path);
+    (void)sys_close(fd); /* opened to see that it can be */
+}
+
 /* What libraries open at first use is opened now, before the sandbox closes: certificates, OpenSSL's configuration. */
 static void
 warm_up(void)
@@ -418,6 +433,7 @@ on_start(struct room *room, struct bytes conf_json, struct err *err)
     egress->sockets = umap_create();
     /* Ids start at the clock, so that a restarted room does not give one out again: bits below 51 last for years of milliseconds. */
     egress->next_socket = ((uint64_t)clock_wall_ms() << 8) & (EGRESS_SOCKET_BIT - 1);
+    choose_certificates(egress);
     warm_up();
     egress->outlet = outlet_create(egress->loop, egress->policy, &egress->limits);
     egress->hook = loop_before_wait(egress->loop, before_wait, egress);
