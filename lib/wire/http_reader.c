@@ -15,20 +15,20 @@
 enum phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_END, PHASE_DONE, PHASE_BAD };
 
 struct http_reader {
-    llhttp_t         parser;
-    enum phase       phase;
-    struct buf       store;        /* target, then flat headers */
-    size_t           target_bytes;
-    size_t           name_start;   /* where the header under way starts in store */
-    size_t           value_start;
-    uint32_t         lines;
-    uint32_t         extension_bytes; /* of chunks, so far */
-    uint8_t          last;         /* previous raw byte of the head, for the line checks across pieces */
-    bool             head_reported;
-    int              status;
-    const char      *reason;
+    llhttp_t parser;
+    enum phase phase;
+    struct buf store; /* target, then flat headers */
+    size_t target_bytes;
+    size_t name_start; /* where the header under way starts in store */
+    size_t value_start;
+    uint32_t lines;
+    uint32_t extension_bytes; /* of chunks, so far */
+    uint8_t last;             /* previous raw byte of the head, for the line checks across pieces */
+    bool head_reported;
+    int status;
+    const char *reason;
     struct http_head head;
-    struct buf      *body;         /* borrowed during feed */
+    struct buf *body; /* borrowed during feed */
 };
 
 static int
@@ -125,7 +125,8 @@ on_value_complete(llhttp_t *parser)
 {
     struct http_reader *r = parser->data;
 
-    while (r->store.len > r->value_start && (r->store.data[r->store.len - 1] == ' ' || r->store.data[r->store.len - 1] == '\t'))
+    while (r->store.len > r->value_start &&
+           (r->store.data[r->store.len - 1] == ' ' || r->store.data[r->store.len - 1] == '\t'))
         r->store.len--;
     buf_append_byte(&r->store, '\n');
     r->name_start = r->store.len;
@@ -223,13 +224,30 @@ http_reader_next(struct http_reader *r)
     memset(&r->head, 0, sizeof r->head);
 }
 
-bool http_reader_is_idle(const struct http_reader *r) { return r->phase == PHASE_IDLE; }
-int http_reader_status(const struct http_reader *r) { return r->status; }
-const char *http_reader_reason(const struct http_reader *r) { return r->reason; }
-const struct http_head *http_reader_head(const struct http_reader *r) { return &r->head; }
+bool
+http_reader_is_idle(const struct http_reader *r)
+{
+    return r->phase == PHASE_IDLE;
+}
+int
+http_reader_status(const struct http_reader *r)
+{
+    return r->status;
+}
+const char *
+http_reader_reason(const struct http_reader *r)
+{
+    return r->reason;
+}
+const struct http_head *
+http_reader_head(const struct http_reader *r)
+{
+    return &r->head;
+}
 
 /* ---- what the parser does not check ------------------------------------------------------------------------------ */
-/* Every LF has its CR, every CR its LF, and no line of the head begins with a blank (obs-fold, or a blank before the first header). */
+/* Every LF has its CR, every CR its LF, and no line of the head begins with a blank (obs-fold, or a blank before the
+ * first header). */
 static bool
 lines_are_strict(struct http_reader *r, struct bytes raw)
 {
@@ -259,14 +277,20 @@ bad_for(struct http_reader *r, llhttp_errno_t code, uint8_t culprit)
 {
     switch (code) {
     case HPE_INVALID_METHOD: /* another word, or no word at all: TLS, or noise */
-        return culprit > ' ' && culprit < 0x7f ? bad(r, 501, "The method is not known.") : bad(r, 400, "This is not HTTP.");
+        return culprit > ' ' && culprit < 0x7f ? bad(r, 501, "The method is not known.")
+                                               : bad(r, 400, "This is not HTTP.");
     case HPE_INVALID_VERSION:
-    case HPE_PAUSED_H2_UPGRADE: return bad(r, 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.");
-    case HPE_INVALID_CHUNK_SIZE: return bad(r, 400, "A chunk of the body is malformed.");
+    case HPE_PAUSED_H2_UPGRADE:
+        return bad(r, 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.");
+    case HPE_INVALID_CHUNK_SIZE:
+        return bad(r, 400, "A chunk of the body is malformed.");
     case HPE_INVALID_CONTENT_LENGTH:
-    case HPE_UNEXPECTED_CONTENT_LENGTH: return bad(r, 400, "Content-Length is wrong or stands twice.");
-    case HPE_INVALID_TRANSFER_ENCODING: return bad(r, 400, "Transfer-Encoding is not understood.");
-    default: return bad(r, 400, "The request is malformed.");
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+        return bad(r, 400, "Content-Length is wrong or stands twice.");
+    case HPE_INVALID_TRANSFER_ENCODING:
+        return bad(r, 400, "Transfer-Encoding is not understood.");
+    default:
+        return bad(r, 400, "The request is malformed.");
     }
 }
 
@@ -344,7 +368,8 @@ host_is_valid(struct bytes host)
         return false;
     for (size_t i = 0; i < host.len; i++) {
         uint8_t c = host.data[i];
-        bool is_name = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+        bool is_name = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                       c == '-' || c == '_';
         if (!is_name && c != ':' && c != '[' && c != ']')
             return false;
     }
@@ -400,7 +425,8 @@ header_note(struct http_reader *r, struct seen *seen, struct bytes name, struct 
             return bytes_equal_nocase(value, BYTES_LIT("chunked"));
         }
         return true;
-    default: return true;
+    default:
+        return true;
     }
 }
 
@@ -455,7 +481,8 @@ head_finish(struct http_reader *r)
         if (!header_note(r, &seen, name, value))
             return bad(r, 400, "Content-Length or Transfer-Encoding is malformed.");
     h->has_upgrade = h->has_upgrade && seen.is_upgrade_named;
-    if (seen.lengths > 1 || seen.codings > 1 || (seen.lengths > 0 && seen.codings > 0) || (seen.codings > 0 && h->is_http_1_0))
+    if (seen.lengths > 1 || seen.codings > 1 || (seen.lengths > 0 && seen.codings > 0) ||
+        (seen.codings > 0 && h->is_http_1_0))
         return bad(r, 400, "The length of the body is ambiguous.");
     if (seen.hosts > 1 || (seen.hosts == 0 && !h->is_http_1_0))
         return bad(r, 400, "The request needs exactly one Host header.");

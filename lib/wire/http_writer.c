@@ -12,20 +12,57 @@ struct reason {
     const char *text;
 };
 static const struct reason reasons[] = {
-    { 100, "Continue" }, { 101, "Switching Protocols" }, { 103, "Early Hints" }, { 200, "OK" }, { 201, "Created" },
-    { 202, "Accepted" }, { 203, "Non-Authoritative Information" }, { 204, "No Content" }, { 205, "Reset Content" },
-    { 206, "Partial Content" }, { 207, "Multi-Status" }, { 300, "Multiple Choices" }, { 301, "Moved Permanently" },
-    { 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" }, { 307, "Temporary Redirect" },
-    { 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 402, "Payment Required" },
-    { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
-    { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" }, { 411, "Length Required" },
-    { 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 414, "URI Too Long" },
-    { 415, "Unsupported Media Type" }, { 416, "Range Not Satisfiable" }, { 417, "Expectation Failed" },
-    { 418, "I'm a teapot" }, { 421, "Misdirected Request" }, { 422, "Unprocessable Content" }, { 424, "Failed Dependency" },
-    { 426, "Upgrade Required" }, { 428, "Precondition Required" }, { 429, "Too Many Requests" },
-    { 431, "Request Header Fields Too Large" }, { 451, "Unavailable For Legal Reasons" },
-    { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
-    { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" }, { 507, "Insufficient Storage" },
+    { 100, "Continue" },
+    { 101, "Switching Protocols" },
+    { 103, "Early Hints" },
+    { 200, "OK" },
+    { 201, "Created" },
+    { 202, "Accepted" },
+    { 203, "Non-Authoritative Information" },
+    { 204, "No Content" },
+    { 205, "Reset Content" },
+    { 206, "Partial Content" },
+    { 207, "Multi-Status" },
+    { 300, "Multiple Choices" },
+    { 301, "Moved Permanently" },
+    { 302, "Found" },
+    { 303, "See Other" },
+    { 304, "Not Modified" },
+    { 307, "Temporary Redirect" },
+    { 308, "Permanent Redirect" },
+    { 400, "Bad Request" },
+    { 401, "Unauthorized" },
+    { 402, "Payment Required" },
+    { 403, "Forbidden" },
+    { 404, "Not Found" },
+    { 405, "Method Not Allowed" },
+    { 406, "Not Acceptable" },
+    { 408, "Request Timeout" },
+    { 409, "Conflict" },
+    { 410, "Gone" },
+    { 411, "Length Required" },
+    { 412, "Precondition Failed" },
+    { 413, "Content Too Large" },
+    { 414, "URI Too Long" },
+    { 415, "Unsupported Media Type" },
+    { 416, "Range Not Satisfiable" },
+    { 417, "Expectation Failed" },
+    { 418, "I'm a teapot" },
+    { 421, "Misdirected Request" },
+    { 422, "Unprocessable Content" },
+    { 424, "Failed Dependency" },
+    { 426, "Upgrade Required" },
+    { 428, "Precondition Required" },
+    { 429, "Too Many Requests" },
+    { 431, "Request Header Fields Too Large" },
+    { 451, "Unavailable For Legal Reasons" },
+    { 500, "Internal Server Error" },
+    { 501, "Not Implemented" },
+    { 502, "Bad Gateway" },
+    { 503, "Service Unavailable" },
+    { 504, "Gateway Timeout" },
+    { 505, "HTTP Version Not Supported" },
+    { 507, "Insufficient Storage" },
 };
 
 struct bytes
@@ -59,12 +96,18 @@ bool
 http_is_hop_by_hop(struct bytes name)
 {
     switch (name.len) {
-    case 2: return bytes_equal(name, BYTES_LIT("te"));
-    case 7: return bytes_equal(name, BYTES_LIT("upgrade")) || bytes_equal(name, BYTES_LIT("trailer"));
-    case 10: return bytes_equal(name, BYTES_LIT("connection")) || bytes_equal(name, BYTES_LIT("keep-alive"));
-    case 16: return bytes_equal(name, BYTES_LIT("proxy-connection"));
-    case 17: return bytes_equal(name, BYTES_LIT("transfer-encoding"));
-    default: return false;
+    case 2:
+        return bytes_equal(name, BYTES_LIT("te"));
+    case 7:
+        return bytes_equal(name, BYTES_LIT("upgrade")) || bytes_equal(name, BYTES_LIT("trailer"));
+    case 10:
+        return bytes_equal(name, BYTES_LIT("connection")) || bytes_equal(name, BYTES_LIT("keep-alive"));
+    case 16:
+        return bytes_equal(name, BYTES_LIT("proxy-connection"));
+    case 17:
+        return bytes_equal(name, BYTES_LIT("transfer-encoding"));
+    default:
+        return false;
     }
 }
 
@@ -146,10 +189,17 @@ static void
 connection_append(struct buf *out, enum http_connection connection)
 {
     switch (connection) {
-    case HTTP_KEEP: break;
-    case HTTP_KEEP_1_0: buf_append_str(out, "connection: keep-alive\r\n"); break;
-    case HTTP_CLOSE: buf_append_str(out, "connection: close\r\n"); break;
-    case HTTP_UPGRADE: buf_append_str(out, "connection: Upgrade\r\nupgrade: websocket\r\n"); break;
+    case HTTP_KEEP:
+        break;
+    case HTTP_KEEP_1_0:
+        buf_append_str(out, "connection: keep-alive\r\n");
+        break;
+    case HTTP_CLOSE:
+        buf_append_str(out, "connection: close\r\n");
+        break;
+    case HTTP_UPGRADE:
+        buf_append_str(out, "connection: Upgrade\r\nupgrade: websocket\r\n");
+        break;
     }
 }
 
@@ -202,9 +252,12 @@ http_chunk_header(struct buf *out, size_t len)
     buf_append(out, text + n, sizeof text - n);
 }
 
-/* ---- dates (days from civil and back: the usual era arithmetic) --------------------------------------------------- */
-static const char days[7][4] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" };   /* 1970-01-01 was a Thursday */
-static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+/* ---- dates (days from civil and back: the usual era arithmetic) ---------------------------------------------------
+ */
+static const char days[7][4] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" }; /* 1970-01-01 was a Thursday */
+static const char months[12][4] = {
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+};
 
 void
 http_date(char out[HTTP_DATE_BYTES + 1], int64_t wall_ms)
@@ -217,8 +270,8 @@ http_date(char out[HTTP_DATE_BYTES + 1], int64_t wall_ms)
     char text[64];
 
     assert(wall_ms >= 0);
-    snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[day % 7], (int)d, months[m - 1], (int)(y % 10000),
-             (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
+    snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[day % 7], (int)d, months[m - 1],
+             (int)(y % 10000), (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
     memcpy(out, text, HTTP_DATE_BYTES);
     out[HTTP_DATE_BYTES] = 0;
 }

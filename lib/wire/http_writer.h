@@ -1,8 +1,9 @@
 /*
  * http_writer — the heads of HTTP/1.1 responses, from what an agent answered.
  *
- * Promise: whatever the agent's headers hold, one well-formed head comes out or nothing: names are tokens, values hold no control
- * characters, what belongs to the connection (RFC 9110 section 7.6.1) or to the framing is ours alone. No response splitting.
+ * Promise: whatever the agent's headers hold, one well-formed head comes out or nothing: names are tokens, values hold
+ * no control characters, what belongs to the connection (RFC 9110 section 7.6.1) or to the framing is ours alone. No
+ * response splitting.
  */
 #ifndef DORMOUSE_WIRE_HTTP_WRITER_H
 #define DORMOUSE_WIRE_HTTP_WRITER_H
@@ -12,22 +13,27 @@
 #include "lib/wire/wire_limits.h"
 
 enum http_framing {
-    HTTP_FRAMING_NONE,             /* 1xx, 204, 304: no body and no length */
-    HTTP_FRAMING_LENGTH,           /* Content-Length: length */
+    HTTP_FRAMING_NONE,   /* 1xx, 204, 304: no body and no length */
+    HTTP_FRAMING_LENGTH, /* Content-Length: length */
     HTTP_FRAMING_CHUNKED,
-    HTTP_FRAMING_CLOSE             /* HTTP/1.0: the body ends with the connection */
+    HTTP_FRAMING_CLOSE /* HTTP/1.0: the body ends with the connection */
 };
 
-enum http_connection { HTTP_KEEP, HTTP_KEEP_1_0 /* says so, for a 1.0 client */, HTTP_CLOSE, HTTP_UPGRADE /* 101 websocket */ };
+enum http_connection {
+    HTTP_KEEP,
+    HTTP_KEEP_1_0 /* says so, for a 1.0 client */,
+    HTTP_CLOSE,
+    HTTP_UPGRADE /* 101 websocket */
+};
 
 struct http_answer {
-    int                  status;
-    struct bytes         status_text;  /* "": the usual one */
-    struct bytes         headers;      /* flat; Latin-1 as UTF-8 */
-    enum http_framing    framing;
-    uint64_t             length;
+    int status;
+    struct bytes status_text; /* "": the usual one */
+    struct bytes headers;     /* flat; Latin-1 as UTF-8 */
+    enum http_framing framing;
+    uint64_t length;
     enum http_connection connection;
-    struct bytes         date;         /* IMF-fixdate */
+    struct bytes date; /* IMF-fixdate */
 };
 
 /* Appends the head with its empty line. ERR_MALFORMED: a header was not sendable; OUT is then as before. */

@@ -114,7 +114,8 @@ data_piece(struct ws_decoder *d, const uint8_t *data, size_t len, struct ws_piec
     out->opcode = d->message_opcode;
     out->data = bytes_from(data, len);
     out->is_last = d->remaining == 0 && d->is_fin;
-    if (d->message_opcode == WS_OP_TEXT && (!utf8_feed(&d->text, out->data) || (out->is_last && !utf8_is_complete(&d->text))))
+    if (d->message_opcode == WS_OP_TEXT &&
+        (!utf8_feed(&d->text, out->data) || (out->is_last && !utf8_is_complete(&d->text))))
         return bad(out, 1007);
     if (d->remaining == 0)
         d->is_in_frame = false;

@@ -4,9 +4,13 @@
 
 #include "lib/base/bytes.h"
 
-#define WS_ACCEPT_BYTES 28         /* base64 of a SHA-1 */
+#define WS_ACCEPT_BYTES 28 /* base64 of a SHA-1 */
 
-enum ws_handshake { WS_HANDSHAKE_OK, WS_HANDSHAKE_BAD, WS_HANDSHAKE_VERSION /* answer 426 with Sec-WebSocket-Version: 13 */ };
+enum ws_handshake {
+    WS_HANDSHAKE_OK,
+    WS_HANDSHAKE_BAD,
+    WS_HANDSHAKE_VERSION /* answer 426 with Sec-WebSocket-Version: 13 */
+};
 
 /* HEADERS flat, of a GET whose Upgrade header names websocket. Fills OUT_ACCEPT with Sec-WebSocket-Accept. */
 enum ws_handshake ws_handshake_check(struct bytes headers, char out_accept[WS_ACCEPT_BYTES + 1]);

@@ -12,9 +12,7 @@ app_find(struct gateway *gw, struct bytes name)
 {
     struct app *app;
 
-    list_each (app, &gw->apps, struct app, in_gateway)
-        if (bytes_equal_str(name, app->name))
-            return app;
+    list_each(app, &gw->apps, struct app, in_gateway) if (bytes_equal_str(name, app->name)) return app;
     return NULL;
 }
 
@@ -77,7 +75,8 @@ apps_destroy(struct gateway *gw)
 {
     struct app *app;
 
-    list_each (app, &gw->apps, struct app, in_gateway) {
+    list_each(app, &gw->apps, struct app, in_gateway)
+    {
         list_remove(&app->in_gateway);
         for (size_t i = 0; i < WORKERS_PER_APP_MAX; i++)
             free(app->workers[i]);
@@ -128,10 +127,12 @@ strings_read(const json_t *o, const char *field, char ***out, size_t *out_count,
         return err_set(err, ERR_MALFORMED, 0, "'%s' must be an array of at most %d", field, HOSTS_PER_APP_MAX);
     *out = calloc(json_array_size(list) + 1, sizeof **out);
     assert(*out != NULL);
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         char host[NAME_MAX_BYTES + 1];
         struct bytes text = bytes_from(json_string_value(item), json_string_length(item));
-        if (!json_is_string(item) || host_normalize(strcmp(field, "hosts") == 0 ? text : BYTES_LIT("x"), host, sizeof host) == 0 ||
+        if (!json_is_string(item) ||
+            host_normalize(strcmp(field, "hosts") == 0 ? text : BYTES_LIT("x"), host, sizeof host) == 0 ||
             text.len > NAME_MAX_BYTES) {
             strings_free(out, out_count);
             return err_set(err, ERR_MALFORMED, 0, "'%s' must hold names", field);
@@ -152,7 +153,8 @@ maps_rebuild(struct gateway *gw)
     gw->hosts = bmap_create();
     gw->listener_apps = bmap_create();
     gw->fallback = NULL;
-    list_each (app, &gw->apps, struct app, in_gateway) {
+    list_each(app, &gw->apps, struct app, in_gateway)
+    {
         if (!app->is_routed)
             continue;
         if (app->is_default)

@@ -1,8 +1,9 @@
 /*
  * app — the deployed apps as the gateway sees them: their hosts and listeners, their workers, where their agents live.
  *
- * Promise: a request finds its app by listener and host in constant time; a change of routes is whole or not at all. Workers come and
- * go; the record of a worker outlives its process, so that what waits for a slot meets the next process in it.
+ * Promise: a request finds its app by listener and host in constant time; a change of routes is whole or not at all.
+ * Workers come and go; the record of a worker outlives its process, so that what waits for a slot meets the next
+ * process in it.
  */
 #ifndef DORMOUSE_GATEWAY_APP_H
 #define DORMOUSE_GATEWAY_APP_H
@@ -12,27 +13,27 @@
 
 /* One slot of an app's workers. */
 struct worker {
-    struct app      *app;
-    struct link     *link;         /* NULL while the process is away */
-    uint16_t         slot;
-    struct list_node requests;     /* struct request.in_worker: calls open on the link */
-    struct list_node sockets;      /* struct socket.in_worker: their agents live in this slot */
-    struct list_node joined;       /* struct socket.in_peer: their outer ends were taken here (WS_JOIN) */
+    struct app *app;
+    struct link *link; /* NULL while the process is away */
+    uint16_t slot;
+    struct list_node requests; /* struct request.in_worker: calls open on the link */
+    struct list_node sockets;  /* struct socket.in_worker: their agents live in this slot */
+    struct list_node joined;   /* struct socket.in_peer: their outer ends were taken here (WS_JOIN) */
 };
 
 struct app {
-    struct list_node    in_gateway;
-    char               *name;
-    uint16_t            index;     /* small number, part of keys */
-    bool                is_routed; /* ROUTES were given and not taken back */
-    bool                is_default;
-    uint16_t            worker_count;
-    char              **hosts;     /* lower case; "*.example.com" allowed */
-    size_t              host_count;
-    char              **listeners;
-    size_t              listener_count;
-    uint16_t            next;      /* round robin for what has no advice */
-    struct worker      *workers[WORKERS_PER_APP_MAX];
+    struct list_node in_gateway;
+    char *name;
+    uint16_t index; /* small number, part of keys */
+    bool is_routed; /* ROUTES were given and not taken back */
+    bool is_default;
+    uint16_t worker_count;
+    char **hosts; /* lower case; "*.example.com" allowed */
+    size_t host_count;
+    char **listeners;
+    size_t listener_count;
+    uint16_t next; /* round robin for what has no advice */
+    struct worker *workers[WORKERS_PER_APP_MAX];
     struct asset_config assets;
 };
 

@@ -10,12 +10,12 @@
 
 /* A file on its way to a worker. There are few: only files above one chunk, and only while they are read. */
 struct asset_transfer {
-    struct list_node in_gateway;   /* gw.asset_calls */
-    struct worker   *worker;
-    uint32_t         call;
-    int              fd;
-    uint64_t         at, left;
-    uint64_t         credit;
+    struct list_node in_gateway; /* gw.asset_calls */
+    struct worker *worker;
+    uint32_t call;
+    int fd;
+    uint64_t at, left;
+    uint64_t credit;
 };
 
 static void
@@ -32,9 +32,8 @@ transfer_find(struct gateway *gw, const struct worker *worker, uint32_t call)
 {
     struct asset_transfer *t;
 
-    list_each (t, &gw->asset_calls, struct asset_transfer, in_gateway)
-        if (t->worker == worker && t->call == call)
-            return t;
+    list_each(t, &gw->asset_calls, struct asset_transfer,
+              in_gateway) if (t->worker == worker && t->call == call) return t;
     return NULL;
 }
 
@@ -100,8 +99,12 @@ reply_file(struct gateway *gw, struct worker *worker, uint32_t call, struct asse
     }
     t = calloc(1, sizeof *t);
     assert(t != NULL);
-    *t = (struct asset_transfer){ .worker = worker, .call = call, .fd = a->fd, .at = a->at + (uint64_t)got,
-                                  .left = a->length - (uint64_t)got, .credit = STREAM_WINDOW_BYTES };
+    *t = (struct asset_transfer){ .worker = worker,
+                                  .call = call,
+                                  .fd = a->fd,
+                                  .at = a->at + (uint64_t)got,
+                                  .left = a->length - (uint64_t)got,
+                                  .credit = STREAM_WINDOW_BYTES };
     gw->asset_streams++;
     list_push_back(&gw->asset_calls, &t->in_gateway);
     transfer_run(gw, t);
@@ -183,7 +186,5 @@ asset_calls_lost(struct gateway *gw, struct worker *worker)
 {
     struct asset_transfer *t;
 
-    list_each (t, &gw->asset_calls, struct asset_transfer, in_gateway)
-        if (t->worker == worker)
-            transfer_destroy(gw, t);
+    list_each(t, &gw->asset_calls, struct asset_transfer, in_gateway) if (t->worker == worker) transfer_destroy(gw, t);
 }

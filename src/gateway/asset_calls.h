@@ -1,7 +1,8 @@
 /*
  * asset_calls — CALL_ASSETS from workers (env.ASSETS.fetch): the same answers as a client gets, over the link.
  *
- * Promise: a file goes only as fast as its reader grants credit; what is open is closed when the worker cancels or dies.
+ * Promise: a file goes only as fast as its reader grants credit; what is open is closed when the worker cancels or
+ * dies.
  */
 #ifndef DORMOUSE_GATEWAY_ASSET_CALLS_H
 #define DORMOUSE_GATEWAY_ASSET_CALLS_H

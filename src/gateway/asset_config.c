@@ -65,10 +65,12 @@ worker_first_parse(struct asset_config *c, const json_t *first, struct err *err)
     if (first == NULL || json_is_boolean(first) || json_is_null(first))
         return true;
     if (!json_is_array(first) || json_array_size(first) > PATTERNS_MAX)
-        return err_set(err, ERR_MALFORMED, 0, "'run_worker_first' must be a boolean or at most %d patterns", PATTERNS_MAX);
+        return err_set(err, ERR_MALFORMED, 0, "'run_worker_first' must be a boolean or at most %d patterns",
+                       PATTERNS_MAX);
     c->patterns = calloc(json_array_size(first) + 1, sizeof *c->patterns);
     assert(c->patterns != NULL);
-    json_array_foreach(first, i, item) {
+    json_array_foreach(first, i, item)
+    {
         if (!json_is_string(item))
             return err_set(err, ERR_MALFORMED, 0, "'run_worker_first' must hold patterns");
         c->patterns[c->pattern_count++] = bytes_dup(bytes_of(json_string_value(item)));
@@ -94,7 +96,8 @@ rules_file_read(const struct asset_config *c, const char *name, struct buf *out)
 bool
 asset_config_parse(struct asset_config *c, const json_t *o, struct err *err)
 {
-    static const char *const html[] = { "auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none", NULL };
+    static const char *const html[] = { "auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none",
+                                        NULL };
     static const char *const missing[] = { "none", "single-page-application", "404-page", NULL };
     struct buf text = { 0 };
     const char *dir;
@@ -106,7 +109,8 @@ asset_config_parse(struct asset_config *c, const json_t *o, struct err *err)
     html_choice = choice(o, "html_handling", html);
     missing_choice = choice(o, "not_found_handling", missing);
     if (dir == NULL || html_choice < 0 || missing_choice < 0)
-        return err_set(err, ERR_MALFORMED, 0, "'assets' needs 'dir' and known values of html_handling and not_found_handling");
+        return err_set(err, ERR_MALFORMED, 0,
+                       "'assets' needs 'dir' and known values of html_handling and not_found_handling");
     c->html = (enum html_handling)html_choice;
     c->not_found = (enum not_found)missing_choice;
     if (!worker_first_parse(c, json_object_get(o, "run_worker_first"), err))

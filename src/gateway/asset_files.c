@@ -16,7 +16,7 @@
 #include "lib/wire/mime.h"
 
 /* ---- the index --------------------------------------------------------------------------------------------------- */
-struct folders {                   /* still to be read */
+struct folders { /* still to be read */
     char **paths;
     size_t count;
 };
@@ -44,7 +44,8 @@ join(const char *folder, const char *name)
 }
 
 static bool
-entry_add(struct asset_config *c, struct folders *folders, const char *folder, int fd, const char *name, struct err *err)
+entry_add(struct asset_config *c, struct folders *folders, const char *folder, int fd, const char *name,
+          struct err *err)
 {
     struct stat st;
     char *path;
@@ -233,12 +234,14 @@ conditions_apply(const struct asset_request *q, const char *etag, struct asset_r
         snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
         add(&a->headers, "content-range", text);
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
 static bool
-file_answer(const struct asset_config *c, const struct asset_request *q, const struct asset_answer *found, struct asset_result *a)
+file_answer(const struct asset_config *c, const struct asset_request *q, const struct asset_answer *found,
+            struct asset_result *a)
 {
     const char *type = mime_of(bytes_of(found->file));
     char etag[48];

@@ -7,14 +7,14 @@
 
 /* ---- html_handling ----------------------------------------------------------------------------------------------- */
 enum attempt_kind { ATTEMPT_END, SERVE, REDIRECT };
-/* The path less file_cut bytes plus file_add is the file; a redirect leads to the path less to_cut bytes plus to_add, provided
- * that this address would serve the same file. */
+/* The path less file_cut bytes plus file_add is the file; a redirect leads to the path less to_cut bytes plus to_add,
+ * provided that this address would serve the same file. */
 struct attempt {
     enum attempt_kind kind;
-    unsigned          file_cut;
-    const char       *file_add;
-    unsigned          to_cut;
-    const char       *to_add;
+    unsigned file_cut;
+    const char *file_add;
+    unsigned to_cut;
+    const char *to_add;
 };
 enum path_class { PATH_INDEX, PATH_INDEX_HTML, PATH_SLASH, PATH_HTML, PATH_OTHER, PATH_CLASSES };
 #define ATTEMPTS_MAX 4
@@ -143,8 +143,8 @@ path_encode(struct buf *out, const char *path)
             buf_append_byte(out, c);
         } else {
             buf_append_byte(out, '%');
-            buf_append_byte(out, (uint8_t)"0123456789ABCDEF"[c >> 4]);
-            buf_append_byte(out, (uint8_t)"0123456789ABCDEF"[c & 15]);
+            buf_append_byte(out, (uint8_t) "0123456789ABCDEF"[c >> 4]);
+            buf_append_byte(out, (uint8_t) "0123456789ABCDEF"[c & 15]);
         }
     }
 }
@@ -163,7 +163,8 @@ try_class(const struct lookup *l, enum path_class class, const char *path, struc
             answer->status = 200;
             return ASSET_FILE;
         }
-        if (a[i].kind == REDIRECT && compose(to, sizeof to, path, a[i].to_cut, a[i].to_add) && redirect_fits(l, file, to)) {
+        if (a[i].kind == REDIRECT && compose(to, sizeof to, path, a[i].to_cut, a[i].to_add) &&
+            redirect_fits(l, file, to)) {
             path_encode(&answer->location, to);
             answer->status = 307;
             return ASSET_REDIRECT;
@@ -198,7 +199,8 @@ not_found(const struct lookup *l, char *path, struct asset_answer *answer)
 
 /* _redirects: the first line that matches. Status 200 goes on with another path. */
 static enum asset_verdict
-redirects_apply(const struct asset_config *config, struct bytes path, char *decoded, size_t size, struct asset_answer *answer)
+redirects_apply(const struct asset_config *config, struct bytes path, char *decoded, size_t size,
+                struct asset_answer *answer)
 {
     for (size_t i = 0; i < config->redirect_count; i++) {
         const struct asset_redirect *r = &config->redirects[i];
@@ -221,8 +223,8 @@ redirects_apply(const struct asset_config *config, struct bytes path, char *deco
 }
 
 enum asset_verdict
-asset_decide(const struct asset_config *config, struct bytes path, bool with_not_found, asset_exists_fn *exists, void *files,
-             struct asset_answer *answer)
+asset_decide(const struct asset_config *config, struct bytes path, bool with_not_found, asset_exists_fn *exists,
+             void *files, struct asset_answer *answer)
 {
     char decoded[ASSET_PATH_BYTES_MAX];
     struct lookup l = { config, exists, files };
@@ -272,7 +274,8 @@ segment_is_plain(const char *from, const char *to)
 {
     size_t n = (size_t)(to - from);
 
-    return !(n == 1 && from[0] == '.') && !(n == 2 && from[0] == '.' && from[1] == '.') && memchr(from, '\\', n) == NULL;
+    return !(n == 1 && from[0] == '.') && !(n == 2 && from[0] == '.' && from[1] == '.') &&
+           memchr(from, '\\', n) == NULL;
 }
 
 bool
@@ -311,8 +314,8 @@ asset_path_decode(struct bytes path, char *out, size_t size)
 
 #define CAPTURES_MAX 8
 struct capture {
-    const char  *name;             /* behind the ":", or "splat" */
-    size_t       name_len;
+    const char *name; /* behind the ":", or "splat" */
+    size_t name_len;
     struct bytes value;
 };
 struct captures {
@@ -336,7 +339,7 @@ is_word(char c)
 
 /* The star under way: it takes path[from, to) so far; what follows it in the pattern must match from there. */
 struct star {
-    const char *after;             /* NULL: none yet */
+    const char *after; /* NULL: none yet */
     size_t from, to, index;
 };
 

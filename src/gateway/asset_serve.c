@@ -8,8 +8,8 @@
 
 struct asset_stream {
     struct gateway *gw;
-    int             fd;
-    uint64_t        at, left;
+    int fd;
+    uint64_t at, left;
 };
 
 void
@@ -86,7 +86,8 @@ asset_serve(struct request *r, const struct asset_config *config, const struct h
         return false;
     if (r->http->gw->asset_streams >= ASSET_STREAMS_MAX && a.fd >= 0) {
         (void)sys_close(a.fd);
-        answer_error(r, 503, "ERR_OVERLOADED", BYTES_LIT("Too many files are being sent. Try again soon."), RETRY_AFTER_S);
+        answer_error(r, 503, "ERR_OVERLOADED", BYTES_LIT("Too many files are being sent. Try again soon."),
+                     RETRY_AFTER_S);
     } else if (a.status >= 300 && a.status != 304 && a.status != 404) {
         answer_start(r, a.status, BYTES_NONE, buf_view(&a.headers), BYTES_NONE, ANSWER_WHOLE);
     } else {

@@ -1,4 +1,5 @@
-/* asset_serve — an asset as the answer to a client's request; large files go out piece by piece, as the client takes them. */
+/* asset_serve — an asset as the answer to a client's request; large files go out piece by piece, as the client takes
+ * them. */
 #ifndef DORMOUSE_GATEWAY_ASSET_SERVE_H
 #define DORMOUSE_GATEWAY_ASSET_SERVE_H
 

@@ -76,15 +76,19 @@ is_withheld(struct bytes name, bool is_upgrade)
     if (name.len > 3 && memcmp(name.data, "cf-", 3) == 0)
         return true;
     switch (name.len) {
-    case 6: return bytes_equal(name, BYTES_LIT("expect"));
+    case 6:
+        return bytes_equal(name, BYTES_LIT("expect"));
     case 7:
     case 10:
         if (is_upgrade && (bytes_equal(name, BYTES_LIT("upgrade")) || bytes_equal(name, BYTES_LIT("connection"))))
             return false;
         break;
-    case 9: return bytes_equal(name, BYTES_LIT("x-real-ip")) || bytes_equal(name, BYTES_LIT("forwarded"));
-    case 14: return bytes_equal(name, BYTES_LIT("true-client-ip"));
-    case 15: return bytes_equal(name, BYTES_LIT("x-forwarded-for"));
+    case 9:
+        return bytes_equal(name, BYTES_LIT("x-real-ip")) || bytes_equal(name, BYTES_LIT("forwarded"));
+    case 14:
+        return bytes_equal(name, BYTES_LIT("true-client-ip"));
+    case 15:
+        return bytes_equal(name, BYTES_LIT("x-forwarded-for"));
     case 16:
         if (bytes_equal(name, BYTES_LIT("x-forwarded-host")))
             return true;
@@ -93,7 +97,8 @@ is_withheld(struct bytes name, bool is_upgrade)
         if (bytes_equal(name, BYTES_LIT("x-forwarded-proto")))
             return true;
         break;
-    default: break;
+    default:
+        break;
     }
     return http_is_hop_by_hop(name);
 }
@@ -117,7 +122,8 @@ client_scheme(const struct http *h, struct bytes headers)
 {
     struct bytes proto;
 
-    if (h->gw->conf.trusts_proxy && http_header_find(headers, "x-forwarded-proto", &proto) && bytes_equal_str(proto, "https"))
+    if (h->gw->conf.trusts_proxy && http_header_find(headers, "x-forwarded-proto", &proto) &&
+        bytes_equal_str(proto, "https"))
         return "https";
     return "http";
 }
@@ -479,13 +485,21 @@ bool
 calls_message(struct gateway *gw, struct worker *worker, uint16_t type, struct bytes payload, struct err *err)
 {
     switch (type) {
-    case MSG_CALL: return asset_call(gw, worker, payload, err);
-    case MSG_REPLY: return on_reply(gw, worker, payload, err);
-    case MSG_FAIL: return on_fail(gw, worker, payload, err);
-    case MSG_DATA: return on_data(gw, worker, payload, err);
-    case MSG_END: return on_end(gw, worker, payload, err);
-    case MSG_CREDIT: return on_credit_message(gw, worker, payload, err);
-    case MSG_CANCEL: return on_cancel(gw, worker, payload, err);
-    default: return err_set(err, ERR_MALFORMED, 0, "a worker does not send this message here");
+    case MSG_CALL:
+        return asset_call(gw, worker, payload, err);
+    case MSG_REPLY:
+        return on_reply(gw, worker, payload, err);
+    case MSG_FAIL:
+        return on_fail(gw, worker, payload, err);
+    case MSG_DATA:
+        return on_data(gw, worker, payload, err);
+    case MSG_END:
+        return on_end(gw, worker, payload, err);
+    case MSG_CREDIT:
+        return on_credit_message(gw, worker, payload, err);
+    case MSG_CANCEL:
+        return on_cancel(gw, worker, payload, err);
+    default:
+        return err_set(err, ERR_MALFORMED, 0, "a worker does not send this message here");
     }
 }

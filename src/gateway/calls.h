@@ -26,6 +26,7 @@ void call_close(struct request *r);
 void calls_lost(struct worker *worker);
 
 /* Messages from workers about calls that we opened (and, by asset_calls, about theirs). */
-MUST_USE bool calls_message(struct gateway *gw, struct worker *worker, uint16_t type, struct bytes payload, struct err *err);
+MUST_USE bool calls_message(struct gateway *gw, struct worker *worker, uint16_t type, struct bytes payload,
+                            struct err *err);
 
 #endif

@@ -306,7 +306,8 @@ conn_flush_all(struct gateway *gw)
 {
     struct list_node batch;
 
-    /* A drained() may queue more. After some rounds others get their turn: the loop then looks at its descriptors, but does not wait. */
+    /* A drained() may queue more. After some rounds others get their turn: the loop then looks at its descriptors, but
+     * does not wait. */
     for (int round = 0; round < FLUSH_ROUNDS_MAX && !list_is_empty(&gw->dirty); round++) {
         list_init(&batch);
         batch = gw->dirty;
@@ -397,6 +398,5 @@ conn_idle_close(struct gateway *gw)
 {
     struct conn *c;
 
-    list_each (c, &gw->deadlines[DEADLINE_IDLE], struct conn, in_deadline)
-        c->events->expired(c, DEADLINE_IDLE);
+    list_each(c, &gw->deadlines[DEADLINE_IDLE], struct conn, in_deadline) c->events->expired(c, DEADLINE_IDLE);
 }

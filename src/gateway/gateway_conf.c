@@ -29,8 +29,8 @@ number(const json_t *object, const char *field, json_int_t low, json_int_t high,
     if (v == NULL)
         return true;
     if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
-        return err_set(err, ERR_CONFIG, 0, "gateway: '%s' must be a whole number from %lld to %lld", field, (long long)low,
-                       (long long)high);
+        return err_set(err, ERR_CONFIG, 0, "gateway: '%s' must be a whole number from %lld to %lld", field,
+                       (long long)low, (long long)high);
     *value = json_integer_value(v);
     return true;
 }
@@ -40,7 +40,8 @@ limits_read(struct gateway_conf *c, const json_t *o, struct err *err)
 {
     json_int_t body = (json_int_t)c->body_bytes_max, conns = c->connections_max, requests = c->requests_max;
     json_int_t out = (json_int_t)c->ws_out_total_bytes_max, stall = c->stall_ms;
-    json_int_t head = c->deadline_ms[DEADLINE_HEAD], idle = c->deadline_ms[DEADLINE_IDLE], part = c->deadline_ms[DEADLINE_BODY];
+    json_int_t head = c->deadline_ms[DEADLINE_HEAD], idle = c->deadline_ms[DEADLINE_IDLE],
+               part = c->deadline_ms[DEADLINE_BODY];
     json_int_t close = c->deadline_ms[DEADLINE_CLOSE], pending = c->ws_pending_ms;
     const json_int_t day = 24 * 3600 * 1000;
 
@@ -50,7 +51,8 @@ limits_read(struct gateway_conf *c, const json_t *o, struct err *err)
         !number(o, "ws_out_total_bytes_max", 1 << 20, (json_int_t)1 << 40, &out, err) ||
         !number(o, "head_timeout_ms", 10, day, &head, err) || !number(o, "idle_timeout_ms", 10, day, &idle, err) ||
         !number(o, "body_timeout_ms", 10, day, &part, err) || !number(o, "stall_timeout_ms", 10, day, &stall, err) ||
-        !number(o, "ws_close_timeout_ms", 10, day, &close, err) || !number(o, "ws_pending_timeout_ms", 10, day, &pending, err))
+        !number(o, "ws_close_timeout_ms", 10, day, &close, err) ||
+        !number(o, "ws_pending_timeout_ms", 10, day, &pending, err))
         return false;
     c->body_bytes_max = (uint64_t)body;
     c->connections_max = (uint32_t)conns;

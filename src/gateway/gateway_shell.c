@@ -13,7 +13,7 @@
 #include "src/gateway/calls.h"
 #include "src/gateway/sockets.h"
 
-static struct gateway *gateway;    /* the room's state; the room API has no place for it */
+static struct gateway *gateway; /* the room's state; the room API has no place for it */
 
 struct bytes
 gateway_date(struct gateway *gw)
@@ -266,9 +266,7 @@ on_stop(struct room *room, uint32_t grace_ms)
     gw->is_stopping = true;
     gw->now_ms = clock_mono_ms();
     gw->stop_due_ms = gw->now_ms + grace_ms;
-    list_each (l, &gw->listeners, struct listener, in_gateway)
-        uv_close((uv_handle_t *)&l->tcp, NULL);
-
+    list_each(l, &gw->listeners, struct listener, in_gateway) uv_close((uv_handle_t *)&l->tcp, NULL);
 
     conn_idle_close(gw);
     gw->grace = loop_timer_create(gw->loop, on_grace, gw);

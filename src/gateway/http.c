@@ -18,7 +18,8 @@ refuse(struct http *h, int status, const char *reason)
     struct request *r = &h->request;
 
     r->keeps_alive = false;
-    answer_error(r, status, status == 503 ? "ERR_OVERLOADED" : "ERR_MALFORMED", bytes_of(reason), status == 503 ? RETRY_AFTER_S : 0);
+    answer_error(r, status, status == 503 ? "ERR_OVERLOADED" : "ERR_MALFORMED", bytes_of(reason),
+                 status == 503 ? RETRY_AFTER_S : 0);
 }
 
 /* ---- routing ----------------------------------------------------------------------------------------------------- */
@@ -52,7 +53,8 @@ try_assets(struct request *r, const struct http_head *head, struct bytes path)
         return false;
     if (!bytes_equal_str(head->method, "GET") && !head->is_head)
         return !has_worker && (answer_error(r, 405, "ERR_UNSUPPORTED", BYTES_LIT("Assets are only read."), 0), true);
-    /* With a worker, a page of a single-page application is only what a browser navigates to; the rest is the worker's. */
+    /* With a worker, a page of a single-page application is only what a browser navigates to; the rest is the worker's.
+     */
     with_not_found = !has_worker || (config->not_found == NOT_FOUND_SPA && is_navigation(head));
     return asset_serve(r, config, head, path, with_not_found);
 }
@@ -79,7 +81,8 @@ dispatch(struct http *h, struct bytes body)
     r->slot_key = app_slot_key(h->gw, r->app, head->host, path);
     worker = app_pick(h->gw, r->app, r->slot_key);
     if (worker == NULL) {
-        answer_error(r, 503, "ERR_UNAVAILABLE", BYTES_LIT("The app is starting or restarting. Try again soon."), RETRY_AFTER_S);
+        answer_error(r, 503, "ERR_UNAVAILABLE", BYTES_LIT("The app is starting or restarting. Try again soon."),
+                     RETRY_AFTER_S);
         return;
     }
     if (link_is_backed_up(worker->link)) {
@@ -105,9 +108,14 @@ handshake(struct http *h, const struct http_head *head)
         return false;
     }
     switch (ws_handshake_check(head->headers, r->ws_accept)) {
-    case WS_HANDSHAKE_OK: r->wants_socket = true; return true;
-    case WS_HANDSHAKE_BAD: refuse(h, 400, "Sec-WebSocket-Key is missing or malformed."); return false;
-    case WS_HANDSHAKE_VERSION: break;
+    case WS_HANDSHAKE_OK:
+        r->wants_socket = true;
+        return true;
+    case WS_HANDSHAKE_BAD:
+        refuse(h, 400, "Sec-WebSocket-Key is missing or malformed.");
+        return false;
+    case WS_HANDSHAKE_VERSION:
+        break;
     }
     r->keeps_alive = false;
     answer_start(r, 426, BYTES_NONE, BYTES_LIT("sec-websocket-version\n13\n"), BYTES_NONE, ANSWER_WHOLE);
@@ -211,7 +219,8 @@ on_bad(struct http *h)
     refuse(h, http_reader_status(h->reader), http_reader_reason(h->reader));
 }
 
-/* Feeds one piece until the input is used up or the request is complete. Returns what is left; false in *go_on: stop. */
+/* Feeds one piece until the input is used up or the request is complete. Returns what is left; false in *go_on: stop.
+ */
 static struct bytes
 feed(struct http *h, struct bytes in, bool *go_on)
 {

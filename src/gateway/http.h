@@ -1,8 +1,9 @@
 /*
- * http — one client's HTTP/1.1 connection: its requests one after the other, each answered by a worker, an asset or an error.
+ * http — one client's HTTP/1.1 connection: its requests one after the other, each answered by a worker, an asset or an
+ * error.
  *
- * Promise: answers leave in the order of the requests, each complete or the connection is cut; a body moves only as fast as its
- * receiver takes it, both ways; every request ends, when its worker dies too.
+ * Promise: answers leave in the order of the requests, each complete or the connection is cut; a body moves only as
+ * fast as its receiver takes it, both ways; every request ends, when its worker dies too.
  */
 #ifndef DORMOUSE_GATEWAY_HTTP_H
 #define DORMOUSE_GATEWAY_HTTP_H
@@ -16,61 +17,65 @@ struct asset_stream;
 struct http;
 
 enum request_state {
-    REQUEST_NONE,                  /* between requests, or reading a head */
-    REQUEST_READING,               /* the head is complete, nothing was decided yet */
-    REQUEST_WAITING,               /* a worker has it; no answer yet */
-    REQUEST_ANSWERING,             /* the head of the answer is out; its body follows */
-    REQUEST_ANSWERED               /* the answer is complete; the request's body may not be */
+    REQUEST_NONE,      /* between requests, or reading a head */
+    REQUEST_READING,   /* the head is complete, nothing was decided yet */
+    REQUEST_WAITING,   /* a worker has it; no answer yet */
+    REQUEST_ANSWERING, /* the head of the answer is out; its body follows */
+    REQUEST_ANSWERED   /* the answer is complete; the request's body may not be */
 };
 
 struct request {
     enum request_state state;
-    struct http       *http;       /* borrowed: contains us */
-    struct app        *app;
-    struct worker     *worker;     /* whose link carries the call; NULL: none does */
-    struct list_node   in_worker;
-    uint32_t           call;
-    uint32_t           slot_key;
-    bool               is_received;      /* the whole request was read */
-    bool               wants_socket;     /* a valid WebSocket handshake */
-    bool               keeps_alive;      /* after this answer */
-    bool               is_body_dropped;  /* the answer's body is not sent: HEAD */
-    bool               is_body_ended;    /* we sent END, or the call carried the whole body */
-    uint64_t           body_bytes;       /* of the request, so far */
-    uint64_t           drained_bytes;    /* of it, thrown away behind the answer */
-    size_t             send_credit;
-    struct buf         unsent;           /* of the request body, waiting for credit */
-    enum http_framing  framing;
-    uint64_t           remaining;        /* of the answer's Content-Length */
-    size_t             ungranted;        /* of the answer's body, sent or queued, not yet granted */
+    struct http *http; /* borrowed: contains us */
+    struct app *app;
+    struct worker *worker; /* whose link carries the call; NULL: none does */
+    struct list_node in_worker;
+    uint32_t call;
+    uint32_t slot_key;
+    bool is_received;       /* the whole request was read */
+    bool wants_socket;      /* a valid WebSocket handshake */
+    bool keeps_alive;       /* after this answer */
+    bool is_body_dropped;   /* the answer's body is not sent: HEAD */
+    bool is_body_ended;     /* we sent END, or the call carried the whole body */
+    uint64_t body_bytes;    /* of the request, so far */
+    uint64_t drained_bytes; /* of it, thrown away behind the answer */
+    size_t send_credit;
+    struct buf unsent; /* of the request body, waiting for credit */
+    enum http_framing framing;
+    uint64_t remaining; /* of the answer's Content-Length */
+    size_t ungranted;   /* of the answer's body, sent or queued, not yet granted */
     struct asset_stream *file;
-    char               ws_accept[WS_ACCEPT_BYTES + 1];
-    char              *ws_url;           /* owned; for the book of sockets */
+    char ws_accept[WS_ACCEPT_BYTES + 1];
+    char *ws_url; /* owned; for the book of sockets */
 };
 
 struct http {
-    struct conn        *conn;
-    struct gateway     *gw;
+    struct conn *conn;
+    struct gateway *gw;
     struct http_reader *reader;
-    struct buf          pending;   /* bytes behind the open request */
-    bool                is_consuming;
-    char                peer[INET6_ADDRSTRLEN];
-    struct request      request;
+    struct buf pending; /* bytes behind the open request */
+    bool is_consuming;
+    char peer[INET6_ADDRSTRLEN];
+    struct request request;
 };
 
 /* Takes the connection over. */
 void http_start(struct conn *conn);
-/* The connection becomes something else (a WebSocket): the http is freed, its unread bytes go to *out_unread (owned). */
+/* The connection becomes something else (a WebSocket): the http is freed, its unread bytes go to *out_unread (owned).
+ */
 struct conn *http_detach(struct http *http, struct buf *out_unread);
 
 /* ---- for the answers (http_answer.c, asset_serve.c) ---- */
-/* Starts the answer. headers flat. body: all of it, or its first bytes when MORE. Takes care of HEAD, 204, 304, HTTP/1.0. */
+/* Starts the answer. headers flat. body: all of it, or its first bytes when MORE. Takes care of HEAD, 204, 304,
+ * HTTP/1.0. */
 enum answer_more { ANSWER_WHOLE, ANSWER_MORE };
-void answer_start(struct request *r, int status, struct bytes status_text, struct bytes headers, struct bytes body, enum answer_more more);
+void answer_start(struct request *r, int status, struct bytes status_text, struct bytes headers, struct bytes body,
+                  enum answer_more more);
 /* LENGTH bytes will follow by answer_body(); DROPPED (HEAD, 304): none will. */
 void answer_start_length(struct request *r, int status, struct bytes headers, uint64_t length);
 void answer_body(struct request *r, struct bytes bytes);
-/* Room for N bytes of an answer started by answer_start_length(), to be filled in place (at most what is left of it). */
+/* Room for N bytes of an answer started by answer_start_length(), to be filled in place (at most what is left of it).
+ */
 uint8_t *answer_room(struct request *r, size_t n);
 void answer_filled(struct request *r, size_t n);
 void answer_end(struct request *r);

@@ -49,7 +49,8 @@ framing_choose(struct request *r, struct http_answer *a, struct bytes body, enum
     r->remaining = a->framing == HTTP_FRAMING_LENGTH ? a->length : 0;
 }
 
-/* Packs the head; when a header is not sendable, an error takes the place of the whole answer, and false is returned. */
+/* Packs the head; when a header is not sendable, an error takes the place of the whole answer, and false is returned.
+ */
 static bool
 head_write(struct request *r, struct http_answer *a)
 {
@@ -199,11 +200,20 @@ html_escape(struct buf *out, struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
         switch (text.data[i]) {
-        case '<': buf_append_str(out, "&lt;"); break;
-        case '>': buf_append_str(out, "&gt;"); break;
-        case '&': buf_append_str(out, "&amp;"); break;
-        case '"': buf_append_str(out, "&quot;"); break;
-        default: buf_append_byte(out, text.data[i]);
+        case '<':
+            buf_append_str(out, "&lt;");
+            break;
+        case '>':
+            buf_append_str(out, "&gt;");
+            break;
+        case '&':
+            buf_append_str(out, "&amp;");
+            break;
+        case '"':
+            buf_append_str(out, "&quot;");
+            break;
+        default:
+            buf_append_byte(out, text.data[i]);
         }
     }
 }
@@ -215,16 +225,19 @@ contains(struct bytes text, const char *part)
 }
 
 static void
-error_body(struct buf *out, struct bytes accept, int status, const char *code, struct bytes message, const char **out_type)
+error_body(struct buf *out, struct bytes accept, int status, const char *code, struct bytes message,
+           const char **out_type)
 {
     struct bytes title = http_reason(status);
 
     if (contains(accept, "text/html")) {
         *out_type = "text/html; charset=utf-8";
-        buf_printf(out, "<!doctype html><meta charset=utf-8><meta name=color-scheme content=\"light dark\"><title>%d %.*s</title>"
-                        "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}"
-                        "small{opacity:.6}</style><h1>%.*s</h1><p>",
-                   status, (int)title.len, (const char *)title.data, (int)title.len, (const char *)title.data);
+        buf_printf(
+            out,
+            "<!doctype html><meta charset=utf-8><meta name=color-scheme content=\"light dark\"><title>%d %.*s</title>"
+            "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}"
+            "small{opacity:.6}</style><h1>%.*s</h1><p>",
+            status, (int)title.len, (const char *)title.data, (int)title.len, (const char *)title.data);
         html_escape(out, message);
         buf_printf(out, "</p><small>%d %s</small>\n", status, code);
     } else if (contains(accept, "json")) {

@@ -46,8 +46,8 @@ is_over_limits(const struct socket *s)
 
 /* What an agent sent before the outer end came, kept as records. */
 struct early {
-    uint8_t  is_close;
-    uint8_t  flags;
+    uint8_t is_close;
+    uint8_t flags;
     uint16_t code;
     uint32_t len;
 };
@@ -89,7 +89,10 @@ socket_send(struct socket *s, uint8_t flags, struct bytes data)
         return;
     }
     out = conn_out(s->conn);
-    ws_frame_header(out, s->is_out_open ? WS_OP_CONTINUATION : (flags & WS_TEXT) != 0 ? WS_OP_TEXT : WS_OP_BINARY,
+    ws_frame_header(out,
+                    s->is_out_open           ? WS_OP_CONTINUATION
+                    : (flags & WS_TEXT) != 0 ? WS_OP_TEXT
+                                             : WS_OP_BINARY,
                     (flags & WS_FIN) != 0, data.len);
     buf_append_bytes(out, data);
     s->is_out_open = (flags & WS_FIN) == 0;
@@ -252,7 +255,8 @@ on_control(struct socket *s, const struct ws_piece *piece)
         drop(s, "The client does not read what it is sent.");
 }
 
-/* No message begins while the agent is behind, or away. What is under way comes to its end: only whole messages can be handled. */
+/* No message begins while the agent is behind, or away. What is under way comes to its end: only whole messages can be
+ * handled. */
 static bool
 must_wait(const struct socket *s)
 {
@@ -275,7 +279,9 @@ feed(struct socket *s, uint8_t *data, size_t len)
             return;
         }
         switch (ws_decode(&s->decoder, &data, &len, &piece)) {
-        case WS_STEP_MORE: conn_read(conn, !must_wait(s)); return;
+        case WS_STEP_MORE:
+            conn_read(conn, !must_wait(s));
+            return;
         case WS_STEP_PIECE:
             on_piece(s, &piece);
             if (conn->owner == s && s->is_overrun) {
@@ -283,7 +289,9 @@ feed(struct socket *s, uint8_t *data, size_t len)
                 return;
             }
             break;
-        case WS_STEP_CONTROL: on_control(s, &piece); break;
+        case WS_STEP_CONTROL:
+            on_control(s, &piece);
+            break;
         case WS_STEP_BAD:
             socket_break(s, piece.close_code,
                          piece.close_code == 1009   ? "The message is too large."

@@ -280,10 +280,10 @@ on_list(struct gateway *gw, struct worker *worker, struct bytes payload, struct 
     end.request = m.request;
     agent = agent_find(gw, worker->app, &m.agent);
     if (agent != NULL) {
-        /* A ghost's client is gone, but its agent was not told yet: it is listed, so that the handler finds its tags. */
-        list_each (s, &agent->sockets, struct socket, in_agent)
-            if (s->mode == WS_HIBERNATABLE)
-                list_one(worker, m.request, s);
+        /* A ghost's client is gone, but its agent was not told yet: it is listed, so that the handler finds its tags.
+         */
+        list_each(s, &agent->sockets, struct socket, in_agent) if (s->mode == WS_HIBERNATABLE)
+            list_one(worker, m.request, s);
         end.auto_request = buf_view(&agent->auto_request);
         end.auto_response = buf_view(&agent->auto_response);
     }
@@ -295,15 +295,24 @@ bool
 sockets_message(struct gateway *gw, struct worker *worker, uint16_t type, struct bytes payload, struct err *err)
 {
     switch (type) {
-    case MSG_WS_OPEN: return on_open(gw, worker, payload, err);
-    case MSG_WS_JOIN: return on_join(gw, worker, payload, err);
-    case MSG_WS_MESSAGE: return on_message(gw, worker, payload, err);
-    case MSG_WS_CLOSE: return on_close(gw, worker, payload, err);
-    case MSG_WS_CREDIT: return on_credit(gw, worker, payload, err);
-    case MSG_WS_ATTACH: return on_attach(gw, worker, payload, err);
-    case MSG_WS_AUTO: return on_auto(gw, worker, payload, err);
-    case MSG_WS_LIST: return on_list(gw, worker, payload, err);
-    default: return err_set(err, ERR_MALFORMED, 0, "a worker does not send this message");
+    case MSG_WS_OPEN:
+        return on_open(gw, worker, payload, err);
+    case MSG_WS_JOIN:
+        return on_join(gw, worker, payload, err);
+    case MSG_WS_MESSAGE:
+        return on_message(gw, worker, payload, err);
+    case MSG_WS_CLOSE:
+        return on_close(gw, worker, payload, err);
+    case MSG_WS_CREDIT:
+        return on_credit(gw, worker, payload, err);
+    case MSG_WS_ATTACH:
+        return on_attach(gw, worker, payload, err);
+    case MSG_WS_AUTO:
+        return on_auto(gw, worker, payload, err);
+    case MSG_WS_LIST:
+        return on_list(gw, worker, payload, err);
+    default:
+        return err_set(err, ERR_MALFORMED, 0, "a worker does not send this message");
     }
 }
 
@@ -327,7 +336,8 @@ sockets_link_up(struct gateway *gw, struct worker *worker)
     struct socket *s;
 
     gw->listing_round++;
-    list_each (s, &worker->sockets, struct socket, in_worker) {
+    list_each(s, &worker->sockets, struct socket, in_worker)
+    {
         if (s->mode != WS_HIBERNATABLE || s->agent->listed_round == gw->listing_round)
             continue;
         s->agent->listed_round = gw->listing_round;
@@ -337,7 +347,8 @@ sockets_link_up(struct gateway *gw, struct worker *worker)
     }
     agents_announce(worker, &ids);
     buf_fini(&ids);
-    list_each (s, &worker->sockets, struct socket, in_worker) {
+    list_each(s, &worker->sockets, struct socket, in_worker)
+    {
         if (s->held.len > 0)
             buf_append_bytes(link_out(worker->link), buf_view(&s->held));
         buf_fini(&s->held);
@@ -363,7 +374,8 @@ sockets_link_down(struct gateway *gw, struct worker *worker)
     struct socket *s;
 
     assert(worker->link == NULL);
-    list_each (s, &worker->sockets, struct socket, in_worker) {
+    list_each(s, &worker->sockets, struct socket, in_worker)
+    {
         if (s->state == SOCKET_GHOST)
             continue;
         if (s->state == SOCKET_OPENED)
@@ -385,13 +397,15 @@ sockets_rehome(struct gateway *gw, struct app *app)
         struct socket *s;
         if (worker == NULL)
             continue;
-        list_each (s, &worker->sockets, struct socket, in_worker) {
+        list_each(s, &worker->sockets, struct socket, in_worker)
+        {
             home = s->mode == WS_HIBERNATABLE ? app_agent_worker(gw, app, &s->agent->id) : worker;
             if (home == NULL || home == worker)
                 continue;
             socket_move(s, home);
             if (home->link != NULL) {
-                struct msg_WS_AGENTS m = { .present = 1, .ids = bytes_from(s->agent->id.bytes, sizeof s->agent->id.bytes) };
+                struct msg_WS_AGENTS m = { .present = 1,
+                                           .ids = bytes_from(s->agent->id.bytes, sizeof s->agent->id.bytes) };
                 msg_WS_AGENTS_pack(link_out(home->link), &m);
             }
             socket_read(s);
@@ -406,7 +420,8 @@ sockets_unroute(struct app *app)
         struct socket *s;
         if (app->workers[i] == NULL)
             continue;
-        list_each (s, &app->workers[i]->sockets, struct socket, in_worker) {
+        list_each(s, &app->workers[i]->sockets, struct socket, in_worker)
+        {
             if (s->state == SOCKET_GHOST)
                 socket_destroy(s);
             else

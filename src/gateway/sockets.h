@@ -1,8 +1,9 @@
 /*
  * sockets — the WebSockets of this node: whose they are, what their agents keep with them, what waits for whom.
  *
- * Promise: a hibernatable socket outlives its agent's heap and its worker; what the client sends meanwhile waits. Messages of a socket
- * stay in order. Its agent hears of its end once. An idle socket costs one descriptor and no timer.
+ * Promise: a hibernatable socket outlives its agent's heap and its worker; what the client sends meanwhile waits.
+ * Messages of a socket stay in order. Its agent hears of its end once. An idle socket costs one descriptor and no
+ * timer.
  *
  *   socket_book.c    records and indexes
  *   socket_client.c  the client's side: frames, handshake, closing
@@ -29,50 +30,50 @@ enum socket_state { SOCKET_OPENED, SOCKET_ATTACHED, SOCKET_OPEN, SOCKET_CLOSING,
 
 /* One agent that has sockets, or an auto-response for future ones. */
 struct socket_agent {
-    struct app      *app;
-    struct agent_id  id;           /* none: the entry's heap */
-    char            *class_name;
-    char            *name;
-    struct list_node sockets;      /* struct socket.in_agent */
-    uint32_t         hibernatable; /* how many of them */
-    struct buf       auto_request, auto_response;
-    struct list_node in_idle;      /* gw.idle_agents: no sockets, kept for its auto-response only */
-    bool             is_idle;
-    uint32_t         listed_round; /* of the last WS_AGENTS that named it */
+    struct app *app;
+    struct agent_id id; /* none: the entry's heap */
+    char *class_name;
+    char *name;
+    struct list_node sockets; /* struct socket.in_agent */
+    uint32_t hibernatable;    /* how many of them */
+    struct buf auto_request, auto_response;
+    struct list_node in_idle; /* gw.idle_agents: no sockets, kept for its auto-response only */
+    bool is_idle;
+    uint32_t listed_round; /* of the last WS_AGENTS that named it */
 };
 
 struct socket {
-    uint64_t             id;
-    struct gateway      *gw;
-    struct app          *app;
-    struct conn         *conn;     /* the client; NULL: none yet, a relay, or a ghost */
-    struct worker       *worker;   /* where its agent lives; NULL before WS_OPEN */
-    struct list_node     in_worker;
-    struct socket_agent *agent;    /* NULL before WS_OPEN */
-    struct list_node     in_agent;
-    struct worker       *peer;     /* WS_JOIN: the worker that took the outer end; NULL: a client has it */
-    struct list_node     in_peer;
-    uint64_t             peer_id;
-    struct list_node     in_wait;  /* gw.pending or gw.ghosts */
-    int64_t              wait_due_ms;
-    uint8_t              state;    /* enum socket_state */
-    uint8_t              mode;     /* enum ws_mode */
-    bool                 is_closed;        /* OPENED only: its agent closed it already */
-    bool                 is_overrun;       /* more had to be kept than may be: it ends */
-    bool                 is_out_open;      /* a fragmented message to the client is under way */
-    bool                 is_in_open;       /* fragments of a message were sent to the worker */
-    int64_t              auto_ms;          /* of the last auto-response; 0: none */
-    char                *url;
-    char                *protocol;
-    struct buf           tags, attachment;
-    struct buf           partial;  /* of the message under way */
-    struct buf           held;     /* frames for the worker while it is away */
-    struct buf           unread;   /* of the client: its agent's end is not known, behind, or away */
-    struct buf           early;    /* what the agent sent before the outer end came: struct early records */
-    size_t               unhandled;        /* bytes of messages the agent has not handled */
-    size_t               held_counted;     /* of gw.ws_held_bytes, ours */
-    size_t               queued;           /* of gw.ws_out_bytes, ours */
-    struct ws_decoder    decoder;
+    uint64_t id;
+    struct gateway *gw;
+    struct app *app;
+    struct conn *conn;     /* the client; NULL: none yet, a relay, or a ghost */
+    struct worker *worker; /* where its agent lives; NULL before WS_OPEN */
+    struct list_node in_worker;
+    struct socket_agent *agent; /* NULL before WS_OPEN */
+    struct list_node in_agent;
+    struct worker *peer; /* WS_JOIN: the worker that took the outer end; NULL: a client has it */
+    struct list_node in_peer;
+    uint64_t peer_id;
+    struct list_node in_wait; /* gw.pending or gw.ghosts */
+    int64_t wait_due_ms;
+    uint8_t state;    /* enum socket_state */
+    uint8_t mode;     /* enum ws_mode */
+    bool is_closed;   /* OPENED only: its agent closed it already */
+    bool is_overrun;  /* more had to be kept than may be: it ends */
+    bool is_out_open; /* a fragmented message to the client is under way */
+    bool is_in_open;  /* fragments of a message were sent to the worker */
+    int64_t auto_ms;  /* of the last auto-response; 0: none */
+    char *url;
+    char *protocol;
+    struct buf tags, attachment;
+    struct buf partial;  /* of the message under way */
+    struct buf held;     /* frames for the worker while it is away */
+    struct buf unread;   /* of the client: its agent's end is not known, behind, or away */
+    struct buf early;    /* what the agent sent before the outer end came: struct early records */
+    size_t unhandled;    /* bytes of messages the agent has not handled */
+    size_t held_counted; /* of gw.ws_held_bytes, ours */
+    size_t queued;       /* of gw.ws_out_bytes, ours */
+    struct ws_decoder decoder;
 };
 
 /* ---- the book (socket_book.c) ---- */
@@ -103,7 +104,8 @@ void socket_send(struct socket *s, uint8_t flags, struct bytes data);
 void socket_close(struct socket *s, uint16_t code, struct bytes reason);
 /* We close, telling the client CODE; the agent is told that it was lost. */
 void socket_break(struct socket *s, uint16_t code, const char *reason);
-/* Reads from the client, or not, as window and worker allow. What was read before and had to wait is handled: S may be gone then. */
+/* Reads from the client, or not, as window and worker allow. What was read before and had to wait is handled: S may be
+ * gone then. */
 void socket_read(struct socket *s);
 
 /* ---- the agents' side (socket_worker.c) ---- */
@@ -111,7 +113,8 @@ void socket_read(struct socket *s);
 void socket_deliver(struct socket *s, uint8_t flags, struct bytes data);
 /* The client's end is over: the agent is told, now or when its worker is back, and the socket forgotten. */
 void socket_deliver_close(struct socket *s, uint16_t code, struct bytes reason, bool was_clean);
-MUST_USE bool sockets_message(struct gateway *gw, struct worker *worker, uint16_t type, struct bytes payload, struct err *err);
+MUST_USE bool sockets_message(struct gateway *gw, struct worker *worker, uint16_t type, struct bytes payload,
+                              struct err *err);
 void sockets_link_up(struct gateway *gw, struct worker *worker);
 void sockets_link_down(struct gateway *gw, struct worker *worker);
 /* The app's number of workers changed: hibernatable sockets go where their agents live now. */

@@ -1,6 +1,6 @@
 /*
- * wire_http_fuzz — hostile requests: the outcome does not depend on how the bytes are cut; what is accepted is well formed; a head that
- * was read can be written again. The first byte chooses the pieces.
+ * wire_http_fuzz — hostile requests: the outcome does not depend on how the bytes are cut; what is accepted is well
+ * formed; a head that was read can be written again. The first byte chooses the pieces.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 struct outcome {
-    struct buf log;                /* heads and ends of all messages */
+    struct buf log; /* heads and ends of all messages */
     struct buf body;
 };
 
@@ -79,7 +79,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     run(&whole, bytes_from(data + 1, len - 1), len);
     run(&pieces, bytes_from(data + 1, len - 1), (size_t)(data[0] % 16) + 1);
     assert(bytes_equal(buf_view(&whole.log), buf_view(&pieces.log)));
-    (void)http_number(bytes_from(data + 1, len - 1), &n);       /* must only not crash */
+    (void)http_number(bytes_from(data + 1, len - 1), &n); /* must only not crash */
     (void)http_list_has(bytes_from(data + 1, len - 1), "close");
     (void)http_date_parse(bytes_from(data + 1, len - 1));
     buf_fini(&whole.log);

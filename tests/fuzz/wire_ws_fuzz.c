@@ -1,5 +1,6 @@
 /*
- * wire_ws_fuzz — hostile frames: the outcome does not depend on how the bytes are cut; text is UTF-8; no message exceeds its limit.
+ * wire_ws_fuzz — hostile frames: the outcome does not depend on how the bytes are cut; text is UTF-8; no message
+ * exceeds its limit.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* gateway_app_test — routes: hosts, listeners, defaults, what is refused; slots: advice, round robin, absence; configuration. */
+/* gateway_app_test — routes: hosts, listeners, defaults, what is refused; slots: advice, round robin, absence;
+ * configuration. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -47,9 +48,11 @@ requests_find_their_app(void **state)
     struct gateway *gw = gateway_make();
     struct err err;
 
-    assert_true(app_routes(gw, T("a"), T("{\"hosts\":[\"a.localhost\",\"*.a.example\"],\"listeners\":[\"main\"],\"workers\":2}"), &err));
+    assert_true(app_routes(
+        gw, T("a"), T("{\"hosts\":[\"a.localhost\",\"*.a.example\"],\"listeners\":[\"main\"],\"workers\":2}"), &err));
     assert_string_equal(route(gw, "main", "b.localhost"), "-");
-    assert_true(app_routes(gw, T("b"), T("{\"hosts\":[\"B.Localhost\"],\"listeners\":[\"main\",\"app:b\"],\"default\":true}"), &err));
+    assert_true(app_routes(
+        gw, T("b"), T("{\"hosts\":[\"B.Localhost\"],\"listeners\":[\"main\",\"app:b\"],\"default\":true}"), &err));
     assert_string_equal(route(gw, "main", "a.localhost"), "a");
     assert_string_equal(route(gw, "main", "A.LOCALHOST:8787"), "a");
     assert_string_equal(route(gw, "main", "a.localhost."), "a");
@@ -69,9 +72,18 @@ requests_find_their_app(void **state)
 static void
 routes_that_are_wrong_change_nothing(void **state)
 {
-    static const char *const bad[] = { "[]", "{", "{\"hosts\":\"a\"}", "{\"hosts\":[1]}", "{\"hosts\":[\"\"]}", "{\"workers\":-1}",
-                                       "{\"workers\":100000}", "{\"workers\":\"2\"}", "{\"assets\":{}}", "{\"assets\":{\"dir\":\"/nowhere/at/all\"}}",
-                                       "{\"assets\":{\"dir\":\"/tmp\",\"html_handling\":\"odd\"}}", "{\"listeners\":[2]}",
+    static const char *const bad[] = { "[]",
+                                       "{",
+                                       "{\"hosts\":\"a\"}",
+                                       "{\"hosts\":[1]}",
+                                       "{\"hosts\":[\"\"]}",
+                                       "{\"workers\":-1}",
+                                       "{\"workers\":100000}",
+                                       "{\"workers\":\"2\"}",
+                                       "{\"assets\":{}}",
+                                       "{\"assets\":{\"dir\":\"/nowhere/at/all\"}}",
+                                       "{\"assets\":{\"dir\":\"/tmp\",\"html_handling\":\"odd\"}}",
+                                       "{\"listeners\":[2]}",
                                        "{\"assets\":{\"dir\":\"/tmp\",\"run_worker_first\":3}}" };
     struct gateway *gw = gateway_make();
     struct err err;
@@ -128,7 +140,8 @@ configuration_is_checked(void **state)
 
     assert_true(gateway_conf_parse(&c, T("{\"data\":\"/x\",\"jail\":{}}"), &err));
     assert_int_equal(c.body_bytes_max, BODY_BYTES_MAX);
-    assert_true(gateway_conf_parse(&c, T("{\"trust_proxy\":true,\"limits\":{\"body_bytes_max\":5,\"head_timeout_ms\":99}}"), &err));
+    assert_true(gateway_conf_parse(
+        &c, T("{\"trust_proxy\":true,\"limits\":{\"body_bytes_max\":5,\"head_timeout_ms\":99}}"), &err));
     assert_int_equal(c.body_bytes_max, 5);
     assert_int_equal(c.deadline_ms[DEADLINE_HEAD], 99);
     assert_true(c.trusts_proxy);

@@ -1,4 +1,5 @@
-/* gateway_assets_test — which file answers which path: html_handling, not_found_handling, patterns, _headers, _redirects. */
+/* gateway_assets_test — which file answers which path: html_handling, not_found_handling, patterns, _headers,
+ * _redirects. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,8 +12,10 @@
 
 #define T(s) BYTES_LIT(s)
 
-static const char *const site[] = { "index.html", "both.html", "both/index.html", "file.html", "folder/index.html", "404.html",
-                                    "deep/404.html", "bin", "a b.txt", "_headers", "index", "only/index", NULL };
+static const char *const site[] = {
+    "index.html", "both.html", "both/index.html", "file.html", "folder/index.html", "404.html", "deep/404.html",
+    "bin",        "a b.txt",   "_headers",        "index",     "only/index",        NULL
+};
 
 static bool
 exists(void *files, const char *file)
@@ -31,9 +34,15 @@ ask(struct asset_config *c, const char *path, bool with_not_found)
     struct asset_answer a = { 0 };
 
     switch (asset_decide(c, bytes_of(path), with_not_found, exists, (void *)(uintptr_t)site, &a)) {
-    case ASSET_NONE: snprintf(text, sizeof text, "-"); break;
-    case ASSET_FILE: snprintf(text, sizeof text, "%d %s", a.status, a.file); break;
-    case ASSET_REDIRECT: snprintf(text, sizeof text, "%d %s", a.status, buf_cstr(&a.location)); break;
+    case ASSET_NONE:
+        snprintf(text, sizeof text, "-");
+        break;
+    case ASSET_FILE:
+        snprintf(text, sizeof text, "%d %s", a.status, a.file);
+        break;
+    case ASSET_REDIRECT:
+        snprintf(text, sizeof text, "%d %s", a.status, buf_cstr(&a.location));
+        break;
     }
     buf_fini(&a.location);
     return text;
@@ -117,8 +126,9 @@ redirects_come_first(void **state)
     struct asset_config c;
 
     asset_config_init(&c);
-    asset_redirects_parse(&c, T("# comment\n/old /new 301\n/blog/* https://b.example/:splat\n/u/:name/x /people/:name?n=:name 303\n"
-                                "/in /bin 200\n/bad\n/bad2 /x 999\nnot/a/path /x\n/all/* /:splat\n/out example.com\n"));
+    asset_redirects_parse(
+        &c, T("# comment\n/old /new 301\n/blog/* https://b.example/:splat\n/u/:name/x /people/:name?n=:name 303\n"
+              "/in /bin 200\n/bad\n/bad2 /x 999\nnot/a/path /x\n/all/* /:splat\n/out example.com\n"));
     assert_int_equal(c.redirect_count, 5);
     assert_string_equal(ask(&c, "/old", false), "301 /new");
     assert_string_equal(ask(&c, "/blog/a/b", false), "302 https://b.example/a/b");
@@ -191,8 +201,9 @@ header_rules_are_read(void **state)
     struct asset_config c;
 
     asset_config_init(&c);
-    asset_headers_parse(&c, T("/*\n  X-Frame-Options: DENY\r\n  ! Cache-Control\n  Bad Name: x\n  Connection: x\n  no colon\n"
-                              "# note\n/a\n\tX-A:  b: c \nhttps://x/y\n  X-Never: 1\n"));
+    asset_headers_parse(
+        &c, T("/*\n  X-Frame-Options: DENY\r\n  ! Cache-Control\n  Bad Name: x\n  Connection: x\n  no colon\n"
+              "# note\n/a\n\tX-A:  b: c \nhttps://x/y\n  X-Never: 1\n"));
     assert_int_equal(c.header_rule_count, 3);
     assert_string_equal(c.header_rules[0].name, "x-frame-options");
     assert_string_equal(c.header_rules[0].value, "DENY");
@@ -206,12 +217,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(html_handling_is_cloudflares),
-        cmocka_unit_test(not_found_handling_finds_a_page),
-        cmocka_unit_test(redirects_come_first),
-        cmocka_unit_test(patterns_match_like_globs),
-        cmocka_unit_test(worker_first_may_be_a_list),
-        cmocka_unit_test(header_rules_are_read),
+        cmocka_unit_test(html_handling_is_cloudflares), cmocka_unit_test(not_found_handling_finds_a_page),
+        cmocka_unit_test(redirects_come_first),         cmocka_unit_test(patterns_match_like_globs),
+        cmocka_unit_test(worker_first_may_be_a_list),   cmocka_unit_test(header_rules_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

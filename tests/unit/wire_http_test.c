@@ -14,7 +14,7 @@ struct outcome {
     enum http_step last;
     size_t used;
     struct buf body;
-    char head[8192];               /* method, host, path and headers of the last head */
+    char head[8192]; /* method, host, path and headers of the last head */
     struct http_head flags;
     int status;
 };
@@ -86,7 +86,8 @@ requests_are_read_in_any_pieces(void **state)
 {
     struct bytes get = T("GET /a/b?c=d HTTP/1.1\r\nHost: Example.com:80\r\nX-Name:  a b \t\r\nX-E:\r\n\r\nGET /next");
     struct bytes post = T("POST / HTTP/1.1\r\nhost: a\r\nContent-Length: 5\r\n\r\nhelloGET");
-    struct bytes chunked = T("PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n4\r\nwiki\r\n5;x=y\r\npedia\r\n0\r\n\r\nX");
+    struct bytes chunked =
+        T("PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n4\r\nwiki\r\n5;x=y\r\npedia\r\n0\r\n\r\nX");
 
     expect(get, "GET|Example.com:80|/a/b?c=d|host\nExample.com:80\nx-name\na b\nx-e\n\n", "", get.len - 9);
     expect(post, "POST|a|/|host\na\ncontent-length\n5\n", "hello", post.len - 3);
@@ -113,7 +114,8 @@ flags_follow_the_headers(void **state)
 {
     struct outcome o;
 
-    read_in_pieces(&o, T("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"), 99);
+    read_in_pieces(&o, T("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+                   99);
     assert_int_equal(o.last, HTTP_STEP_DONE);
     assert_true(o.flags.has_upgrade);
     assert_true(o.flags.keep_alive);
@@ -142,7 +144,8 @@ what_is_ambiguous_is_refused(void **state)
     refuse(T("POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"), 400);
     refuse(T("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), 400);
     refuse(T("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n"), 400);
-    refuse(T("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400);
+    refuse(T("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+           400);
     refuse(T("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), 400);
     refuse(T("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400);
     refuse(T("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
@@ -174,8 +177,15 @@ lines_end_in_cr_lf_and_are_not_folded(void **state)
 static void
 chunks_are_strict(void **state)
 {
-    static const char *const bad[] = { "g\r\n", "-1\r\n", "0x1\r\na\r\n", "1\na\r\n0\r\n\r\n", "1\r\naX\r\n", "1\r\na\n0\r\n\r\n",
-                                       "fffffffffffffffff\r\n", " 1\r\na\r\n", "0\r\nX: y\r\n\r\n" };
+    static const char *const bad[] = { "g\r\n",
+                                       "-1\r\n",
+                                       "0x1\r\na\r\n",
+                                       "1\na\r\n0\r\n\r\n",
+                                       "1\r\naX\r\n",
+                                       "1\r\na\n0\r\n\r\n",
+                                       "fffffffffffffffff\r\n",
+                                       " 1\r\na\r\n",
+                                       "0\r\nX: y\r\n\r\n" };
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char text[256];
@@ -220,7 +230,8 @@ methods_versions_and_sizes_have_answers_of_their_own(void **state)
 static void
 requests_follow_one_another(void **state)
 {
-    struct bytes text = T("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nHost: b\r\n\r\n");
+    struct bytes text =
+        T("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nHost: b\r\n\r\n");
     struct http_reader *r = http_reader_create();
     struct buf body = { 0 };
     size_t used, at = 0;
@@ -250,7 +261,9 @@ heads_are_written_and_hop_by_hop_headers_left_out(void **state)
     struct err err;
     struct http_answer a = {
         .status = 201,
-        .headers = T("content-type\ntext/plain\nconnection\nx\ntransfer-encoding\nchunked\ncontent-length\n9\nset-cookie\na\nset-cookie\nb\nx\n\xc3\xa9\n"),
+        .headers = T("content-type\ntext/"
+                     "plain\nconnection\nx\ntransfer-encoding\nchunked\ncontent-length\n9\nset-cookie\na\nset-"
+                     "cookie\nb\nx\n\xc3\xa9\n"),
         .framing = HTTP_FRAMING_LENGTH,
         .length = 1234567890123,
         .connection = HTTP_KEEP,
@@ -258,10 +271,14 @@ heads_are_written_and_hop_by_hop_headers_left_out(void **state)
     };
 
     assert_true(http_answer_write(&out, &a, &err));
-    assert_string_equal(buf_cstr(&out), "HTTP/1.1 201 Created\r\ncontent-type: text/plain\r\nset-cookie: a\r\nset-cookie: b\r\nx: \xe9\r\n"
-                                        "content-length: 1234567890123\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+    assert_string_equal(
+        buf_cstr(&out),
+        "HTTP/1.1 201 Created\r\ncontent-type: text/plain\r\nset-cookie: a\r\nset-cookie: b\r\nx: \xe9\r\n"
+        "content-length: 1234567890123\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     buf_clear(&out);
-    a = (struct http_answer){ .status = 299, .status_text = T("Fine\r\nX: y"), .framing = HTTP_FRAMING_CHUNKED, .connection = HTTP_CLOSE };
+    a = (struct http_answer){
+        .status = 299, .status_text = T("Fine\r\nX: y"), .framing = HTTP_FRAMING_CHUNKED, .connection = HTTP_CLOSE
+    };
     assert_true(http_answer_write(&out, &a, &err));
     assert_string_equal(buf_cstr(&out), "HTTP/1.1 299 \r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
     buf_fini(&out);
@@ -270,8 +287,8 @@ heads_are_written_and_hop_by_hop_headers_left_out(void **state)
 static void
 no_header_splits_a_response(void **state)
 {
-    static const char *const bad[] = { "x\na\rb\n", "x\na\x01\n", "x y\nb\n", "\nb\n", "x:\nb\n", "x\n\xe2\x82\xac\n", "x\n\xc3\n",
-                                       "x\n\xff\n", "x", "x\na", "x\n\x7f\n" };
+    static const char *const bad[] = { "x\na\rb\n", "x\na\x01\n", "x y\nb\n", "\nb\n", "x:\nb\n",  "x\n\xe2\x82\xac\n",
+                                       "x\n\xc3\n", "x\n\xff\n",  "x",        "x\na",  "x\n\x7f\n" };
     struct buf out = { 0 };
     struct err err;
 

@@ -43,7 +43,9 @@ decode(struct buf *log, struct bytes in, size_t piece, uint64_t message_bytes_ma
         memcpy(copy, in.data + at, len);
         for (bool more = true; more;) {
             switch (ws_decode(&d, &data, &len, &p)) {
-            case WS_STEP_MORE: more = false; break;
+            case WS_STEP_MORE:
+                more = false;
+                break;
             case WS_STEP_PIECE:
                 if (!is_open)
                     buf_append_str(log, p.opcode == WS_OP_TEXT ? "T[" : "B[");
@@ -52,8 +54,12 @@ decode(struct buf *log, struct bytes in, size_t piece, uint64_t message_bytes_ma
                 if (p.is_last)
                     buf_append_str(log, "]");
                 break;
-            case WS_STEP_CONTROL: buf_printf(log, "%u[%.*s]", p.opcode, (int)p.data.len, (const char *)p.data.data); break;
-            case WS_STEP_BAD: buf_printf(log, "!%u", p.close_code); return;
+            case WS_STEP_CONTROL:
+                buf_printf(log, "%u[%.*s]", p.opcode, (int)p.data.len, (const char *)p.data.data);
+                break;
+            case WS_STEP_BAD:
+                buf_printf(log, "!%u", p.close_code);
+                return;
             }
         }
     }
@@ -84,8 +90,12 @@ messages_and_fragments_come_through(void **state)
     frame(&in, 0x02, T(""));
     frame(&in, 0x80, T(""));
     frame(&in, 0x8a, T(""));
-    frame(&in, 0x88, T("\x03\xe8""bye"));
-    expect(&in, "T[hello]B[]9[p]T[a\xc3\xa4""b]B[]10[]8[\x03\xe8""bye]");
+    frame(&in, 0x88,
+          T("\x03\xe8"
+            "bye"));
+    expect(&in, "T[hello]B[]9[p]T[a\xc3\xa4"
+                "b]B[]10[]8[\x03\xe8"
+                "bye]");
     buf_fini(&in);
 }
 
@@ -136,30 +146,30 @@ what_the_standard_forbids_ends_the_socket(void **state)
 {
     struct buf in = { 0 };
 
-    refuse(T("\x81\x01z"), "!1002");                                     /* not masked */
-    refuse(T("\xc1\x80"), "!1002");                                      /* reserved bit */
-    refuse(T("\x83\x80"), "!1002");                                      /* reserved opcode */
+    refuse(T("\x81\x01z"), "!1002"); /* not masked */
+    refuse(T("\xc1\x80"), "!1002");  /* reserved bit */
+    refuse(T("\x83\x80"), "!1002");  /* reserved opcode */
     refuse(T("\x8b\x80"), "!1002");
-    refuse(T("\x09\x80"), "!1002");                                      /* a fragmented ping */
-    refuse(T("\x89\xfe\x00\x7e"), "!1002");                              /* a long ping */
-    refuse(T("\x80\x80"), "!1002");                                      /* a continuation of nothing */
-    refuse(T("\x82\xfe\x00\x05zzzz"), "!1002");                          /* not the shortest length */
+    refuse(T("\x09\x80"), "!1002");             /* a fragmented ping */
+    refuse(T("\x89\xfe\x00\x7e"), "!1002");     /* a long ping */
+    refuse(T("\x80\x80"), "!1002");             /* a continuation of nothing */
+    refuse(T("\x82\xfe\x00\x05zzzz"), "!1002"); /* not the shortest length */
     refuse(T("\x82\xff\0\0\0\0\0\0\xff\xffzzzz"), "!1002");
     refuse(T("\x82\xff\x80\0\0\0\0\0\0\0zzzz"), "!1002");
-    refuse(T("\x82\xfe\x01\x00zzzz"), "!1009");                          /* above the largest message, before any payload */
+    refuse(T("\x82\xfe\x01\x00zzzz"), "!1009"); /* above the largest message, before any payload */
     frame(&in, 0x01, T("abc"));
     frame(&in, 0x81, T("d"));
-    refuse(buf_view(&in), "!1002");                                      /* a message inside a message */
+    refuse(buf_view(&in), "!1002"); /* a message inside a message */
     buf_clear(&in);
     frame(&in, 0x02, T("123456"));
     frame(&in, 0x80, T("12345"));
-    refuse(buf_view(&in), "!1009");                                      /* too large in sum */
+    refuse(buf_view(&in), "!1009"); /* too large in sum */
     buf_clear(&in);
     frame(&in, 0x81, T("a\xff"));
     refuse(buf_view(&in), "!1007");
     buf_clear(&in);
     frame(&in, 0x81, T("a\xc3"));
-    refuse(buf_view(&in), "!1007");                                      /* cut off */
+    refuse(buf_view(&in), "!1007"); /* cut off */
     buf_fini(&in);
 }
 
@@ -177,7 +187,7 @@ close_frames_are_read_and_written(void **state)
     assert_true(bytes_equal_str(reason, "why"));
     assert_false(ws_close_parse(T("\x03"), &code, &reason));
     assert_int_equal(code, 1002);
-    assert_false(ws_close_parse(T("\x03\xed"), &code, &reason));         /* 1005 on the wire */
+    assert_false(ws_close_parse(T("\x03\xed"), &code, &reason)); /* 1005 on the wire */
     assert_int_equal(code, 1002);
     assert_false(ws_close_parse(T("\x03\xe8\xff"), &code, &reason));
     assert_int_equal(code, 1007);
@@ -192,7 +202,7 @@ close_frames_are_read_and_written(void **state)
         for (size_t i = 0; i < sizeof text; i += 2)
             memcpy(text + i, "\xc3\xa4", 2);
         ws_frame_close(&out, 1000, bytes_from(text, sizeof text));
-        assert_int_equal(out.data[1], 2 + 122);                          /* 123 would cut a character */
+        assert_int_equal(out.data[1], 2 + 122); /* 123 would cut a character */
     }
     buf_fini(&out);
     assert_false(ws_code_is_sendable(999));
@@ -209,11 +219,12 @@ static void
 utf8_is_checked_by_the_book(void **state)
 {
     assert_true(utf8_is_valid(T("plain ascii, longer than a word of eight bytes")));
-    assert_true(utf8_is_valid(T("\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf")));
+    assert_true(
+        utf8_is_valid(T("\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf")));
     assert_false(utf8_is_valid(T("\xc0\x80")));
     assert_false(utf8_is_valid(T("\xc1\xbf")));
     assert_false(utf8_is_valid(T("\xe0\x9f\xbf")));
-    assert_false(utf8_is_valid(T("\xed\xa0\x80")));                      /* a surrogate */
+    assert_false(utf8_is_valid(T("\xed\xa0\x80"))); /* a surrogate */
     assert_false(utf8_is_valid(T("\xf0\x8f\xbf\xbf")));
     assert_false(utf8_is_valid(T("\xf4\x90\x80\x80")));
     assert_false(utf8_is_valid(T("\xf5\x80\x80\x80")));
@@ -230,8 +241,11 @@ the_handshake_is_the_standards_example(void **state)
     assert_string_equal(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     assert_false(ws_accept(T("dGhlIHNhbXBsZSBub25jZQ="), accept));
     assert_false(ws_accept(T("dGhlIHNhbXBsZSBub25j Q=="), accept));
-    assert_int_equal(ws_handshake_check(T("sec-websocket-version\n13\nsec-websocket-key\ndGhlIHNhbXBsZSBub25jZQ==\n"), accept), WS_HANDSHAKE_OK);
-    assert_int_equal(ws_handshake_check(T("sec-websocket-version\n13\nsec-websocket-key\nx\n"), accept), WS_HANDSHAKE_BAD);
+    assert_int_equal(
+        ws_handshake_check(T("sec-websocket-version\n13\nsec-websocket-key\ndGhlIHNhbXBsZSBub25jZQ==\n"), accept),
+        WS_HANDSHAKE_OK);
+    assert_int_equal(ws_handshake_check(T("sec-websocket-version\n13\nsec-websocket-key\nx\n"), accept),
+                     WS_HANDSHAKE_BAD);
     assert_int_equal(ws_handshake_check(T("sec-websocket-version\n8\n"), accept), WS_HANDSHAKE_VERSION);
 }
 
