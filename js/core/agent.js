@@ -5,7 +5,7 @@
  */
 import { alarmTurn, instance as storageInstance } from "./storage.js";
 import { DurableObject, named } from "./base.js";
-import { nameAndMessage } from "./context.js";
+import { afterSections, nameAndMessage } from "./context.js";
 import { currentEnv, setUp } from "./env.js";
 import { logUncaught, messageOf, packError, flagsOf } from "./errors.js";
 import { answer, failAgent, incoming, runFetch } from "./handlers.js";
@@ -30,10 +30,14 @@ export function bootAgent(envJson, compatJson, className, hex, name, propsJson) 
     storageInstance.current = instance;
   } catch (error) {
     logUncaught(error, `constructor of ${className}`);
-    host.booted(false, nameAndMessage(error), packError(error, true));
+    failBoot(error);
     return;
   }
-  host.booted(true, "", undefined);
+  afterSections(() => host.booted(true, "", undefined), failBoot);
+}
+
+function failBoot(error) {
+  host.booted(false, nameAndMessage(error), packError(error, true));
 }
 
 export function onFetch(call, method, url, headers, mode, body, cf, upgrade) {

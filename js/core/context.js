@@ -100,7 +100,29 @@ function end(section, timer) {
 
 function reset(error) {
   logUncaught(error, "blockConcurrencyWhile");
-  host.abort(nameAndMessage(error), true);
+  if (constructing.fail !== undefined) constructing.fail(error);
+  else host.abort(nameAndMessage(error), true);
+}
+
+/* While an object is constructed, a section that fails is a constructor that fails. */
+const constructing = { fail: undefined };
+
+/* Settles once with DONE() or FAIL(error) when all sections that the constructor opened have ended. */
+export function afterSections(done, fail) {
+  constructing.fail = (error) => {
+    constructing.fail = undefined;
+    fail(error);
+  };
+  const wait = () => {
+    if (constructing.fail === undefined) return;
+    if (OUTSIDE.last !== undefined) {
+      OUTSIDE.last.then(wait);
+      return;
+    }
+    constructing.fail = undefined;
+    done();
+  };
+  wait();
 }
 
 /* "TypeError: text": reviveError() at the caller reads the class back. */

@@ -11,7 +11,7 @@ import { host, needAwake } from "./host.js";
 import { fromOuter } from "./websocket.js";
 
 const REDIRECTS_MAX = 20;                  /* Fetch standard, "HTTP-redirect fetch" */
-const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type", "content-length"];
+const BODY_HEADERS = ["content-length"];    /* workerd keeps the others, content-type too */
 const CREDENTIALS = ["authorization", "cookie", "proxy-authorization"];
 
 /* Flat headers without NAMES. A value may equal a name: names stand on even lines only. */

@@ -50,6 +50,10 @@ test("the constructor and the code behind it run before its critical section", (
   assert.deepEqual(world.blocked, []);
 });
 
+test("the object is there when the constructor's sections have ended", () => {
+  assert.deepEqual(world.events.slice(0, 3), ["block", "unblock", "booted"]);
+});
+
 test("the id has the name it was called by", () => {
   assert.equal(room.ctx.id.name, "lobby");
   assert.equal(String(room.ctx.id), "ab".repeat(32));

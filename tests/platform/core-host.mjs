@@ -75,6 +75,7 @@ class World {
     this.timers = new Map();
     this.section = 0;
     this.blocked = [];
+    this.events = [];                      /* block, unblock, booted in their order, until the first test looks */
     this.held = 0;
     this.lastSocket = 500;
     this.lastCall = 1000;
@@ -217,8 +218,14 @@ function processNatives(world) {
       world.section = number;
       return before;
     },
-    block: (number) => void world.blocked.push(number),
-    unblock: (number) => void world.blocked.splice(world.blocked.indexOf(number), 1),
+    block(number) {
+      world.events.push("block");
+      world.blocked.push(number);
+    },
+    unblock(number) {
+      world.events.push("unblock");
+      world.blocked.splice(world.blocked.indexOf(number), 1);
+    },
     microtask: (fn) => void Promise.resolve().then(fn),
     promiseState: () => 0,
     promiseResult: () => undefined,
@@ -228,6 +235,7 @@ function processNatives(world) {
       world.held += delta;
     },
     booted(ok, message) {
+      world.events.push("booted");
       world.booted = { ok, message };
     },
     serialize: packOrThrow,
