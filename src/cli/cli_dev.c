@@ -355,6 +355,7 @@ command_dev(int argc, char **argv)
     struct text_list operands;
     struct err err = { 0 };
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct loop_hook *hooks[ARRAY_LEN(signals)];
     bool ok;
 
     if (!command_begin(&dev_command, argc, argv, &dev.options, &operands, &dev.status))
@@ -367,7 +368,7 @@ command_dev(int argc, char **argv)
     dev.status_timer = loop_timer_create(dev.loop, status_ask, &dev);
     dev.stop_timer = loop_timer_create(dev.loop, on_patience_over, &dev);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        (void)loop_signal(dev.loop, signals[i], on_signal, &dev);
+        hooks[i] = loop_signal(dev.loop, signals[i], on_signal, &dev);
     ok = parts_start(&dev, &err);
     if (!ok) {
         dev.status = out_fail(&err);
@@ -381,5 +382,8 @@ command_dev(int argc, char **argv)
     (void)sys_close(dev.log_fd);
     loop_timer_destroy(&dev.status_timer);
     loop_timer_destroy(&dev.stop_timer);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        loop_hook_destroy(&hooks[i]);
+    loop_destroy(&dev.loop);
     return dev.status;
 }

@@ -396,6 +396,7 @@ command_logs(int argc, char **argv)
     struct logs_options o = { .lines = 100 };
     struct logs_reader r = { 0 };
     struct client *client = NULL;
+    struct loop_hook *hooks[2];
     struct text_list operands;
     char socket[CLI_PATH_BYTES];
     json_t *fields;
@@ -409,14 +410,16 @@ command_logs(int argc, char **argv)
         return out_fail(&r.err);
     r.is_following = o.is_following;
     r.loop = loop_create();
-    (void)loop_signal(r.loop, SIGINT, on_interrupt, &r);
-    (void)loop_signal(r.loop, SIGTERM, on_interrupt, &r);
+    hooks[0] = loop_signal(r.loop, SIGINT, on_interrupt, &r);
+    hooks[1] = loop_signal(r.loop, SIGTERM, on_interrupt, &r);
     ok = client_open(&client, r.loop, socket, &events, &r, &r.err);
     if (ok) {
         (void)client_ask(client, "logs", fields);
         loop_run(r.loop);
     }
     client_destroy(&client);
+    loop_hook_destroy(&hooks[0]);
+    loop_hook_destroy(&hooks[1]);
     loop_destroy(&r.loop);
     return ok && !r.has_failed ? 0 : out_fail(&r.err);
 }

@@ -401,6 +401,7 @@ command_serve(int argc, char **argv)
 {
     struct serve serve = { .options = { .host = "127.0.0.1", .port = -1 } };
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct loop_hook *hooks[ARRAY_LEN(signals)];
     struct text_list operands;
     struct err err = { 0 };
 
@@ -411,7 +412,7 @@ command_serve(int argc, char **argv)
     serve.loop = loop_create();
     serve.status_timer = loop_timer_create(serve.loop, status_ask, &serve);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        (void)loop_signal(serve.loop, signals[i], on_signal, &serve);
+        hooks[i] = loop_signal(serve.loop, signals[i], on_signal, &serve);
     if (serve_start(&serve, &err)) {
         jobs_go_on(&serve);
         loop_run(serve.loop);
@@ -426,5 +427,9 @@ command_serve(int argc, char **argv)
     free(serve.jobs);
     upload_destroy(&serve.upload);
     node_destroy(&serve.node);
+    loop_timer_destroy(&serve.status_timer);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        loop_hook_destroy(&hooks[i]);
+    loop_destroy(&serve.loop);
     return serve.status;
 }

@@ -211,6 +211,8 @@ deployment_files_came(struct deployment *d)
 
     if (!upload_finish(&d->upload, &d->err) || !disk_manifest_read(&c->disk, d->app->name, d->hash, &d->manifest, &d->err) ||
         !manifest_check(d->manifest, d->app->name, d->hash, &d->err)) {
+        if (strcmp(d->hash, d->app->hash) != 0)
+            disk_deploy_remove(&c->disk, d->app->name, d->hash);   /* or the right one could never come under this hash */
         deployment_fail(d);
         return;
     }

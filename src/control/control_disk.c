@@ -116,6 +116,15 @@ disk_set_built(const struct disk *disk, const char *app, const char *hash, const
     return file_replace(disk->fd, path, bytes_of(engine), err);
 }
 
+void
+disk_deploy_remove(const struct disk *disk, const char *app, const char *hash)
+{
+    char path[PATH_BYTES];
+
+    path_print(path, "apps/%s/deploys/%s", app, hash);
+    folder_remove(disk->fd, path);
+}
+
 struct found {
     char    name[HASH_BYTES_MAX + 1];
     int64_t changed_ns;

@@ -34,6 +34,9 @@ MUST_USE bool disk_set_built(const struct disk *disk, const char *app, const cha
 /* Removes all but the newest DEPLOYS_KEPT deploys, and never KEEP, and what unfinished uploads left. */
 void disk_deploys_trim(const struct disk *disk, const char *app, const char *keep);
 
+/* Removes one that is not in use. */
+void disk_deploy_remove(const struct disk *disk, const char *app, const char *hash);
+
 /* Relative, no empty, "." or ".." part, no control characters; lengths within DEPLOY_PATH_MAX_BYTES and DEPLOY_PART_MAX_BYTES. */
 bool path_is_valid(struct bytes path);
 

@@ -219,3 +219,63 @@ test("deploying what does not build: exit 1, and the old version goes on", optio
   }
   await server.stop();
 });
+
+test("hostile words on the admin socket harm no one else", options, async (t) => {
+  const dir = scratch(t, page("calm", "calm"));
+  const data = join(dir, "data");
+  const server = new Dev(t, ["serve", "--data", data, "--port", "0", "--deploy", dir]);
+  const port = Number(new URL((await server.until("ready")).url).port);
+  const talk = async (...pieces) => {
+    const socket = net.connect(join(data, "admin.sock"));
+    let said = "";
+    socket.on("data", (c) => { said += c; });
+    socket.on("error", () => {});
+    await once(socket, "connect");
+    for (const piece of pieces) socket.write(piece);
+    socket.end();
+    await new Promise((done) => socket.on("close", done));
+    return said.trim().split("\n").filter(Boolean).map((l) => JSON.parse(l));
+  };
+  const line = (value) => `${JSON.stringify(value)}\n`;
+  const hash = "0123456789abcdef0123456789abcdef";
+  const file = (path, bytes = 2) => ({ path, bytes, sha256: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" });
+  for (const words of [
+    ["\n"], ["{}\n"], ["[]\n"], ["nonsense\n"], [Buffer.from([0, 255, 254, 10])], [line({ id: "1", op: "ping" })], [line({ id: 1 })],
+    ['{"id":1,"id":2,"op":"ping"}\n'], [`${"[".repeat(100000)}\n`], ["x".repeat(9 * 1024 * 1024)],
+  ]) {
+    const answers = await talk(...words);
+    assert.equal(answers.length <= 1, true);
+    if (answers.length) assert.equal(answers[0].ok, false);
+  }
+  for (const request of [
+    { op: "nope" }, { op: "deploy" }, { op: "deploy", app: "../x", deploy: hash, files: [] }, { op: "deploy", app: "x", deploy: "../../etc", files: [] },
+    { op: "deploy", app: "x", deploy: hash, files: {} }, { op: "deploy", app: "x", deploy: hash, files: [file("../../../x"), file("manifest.json")] },
+    { op: "deploy", app: "x", deploy: hash, files: [file("bundle.js")] }, { op: "deploy", app: "x", deploy: hash, files: [file("manifest.json", -1)] },
+    { op: "deploy", app: "x", deploy: hash, files: [file("manifest.json")], options: { workers: 0 } },
+    { op: "deploy", app: "x", deploy: hash, files: [file("manifest.json")], options: { listen: "x".repeat(1000) } },
+    { op: "agents", app: "../calm" }, { op: "agents", app: "calm", after: "../../x" }, { op: "agent", app: "calm", do: "drop", class: "C" }, { op: "agent", app: "calm", do: "show", class: "../C", name: "x" },
+    { op: "logs", agent: "zz" }, { op: "stats", app: "calm", slot: 99 }, { op: "remove" }, { op: "remove", app: "gone" },
+  ]) {
+    const [answer] = await talk(line({ id: 7, ...request }));
+    assert.equal(answer.id, 7);
+    assert.equal(answer.ok, false, JSON.stringify(request));
+    assert.match(answer.error.code, /^ERR_/);
+    assert.ok(answer.error.message.length > 5);
+  }
+  // A manifest that is not one, and one that is another deploy's.
+  for (const text of ["{}", "[]", "no"]) {
+    const sum = { "{}": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", "[]": "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", no: "9390298f3fb0c5b160498935d79cb139aef28e1c47358b4bbba61862b9c26e59" }[text];
+    const answers = await talk(line({ id: 1, op: "deploy", app: "x", deploy: hash, files: [{ path: "manifest.json", bytes: text.length, sha256: sum }] }), text);
+    assert.equal(answers.at(-1).ok, false);
+  }
+  const half = await talk(line({ id: 1, op: "deploy", app: "x", deploy: hash, files: [file("manifest.json")] }), "{"); // and gone
+  assert.equal(half[0].event, "need");
+  const crowd = await Promise.all(Array.from({ length: 100 }, () => talk(line({ id: 1, op: "ping" }))));
+  assert.ok(crowd.filter((a) => a[0]?.ok).length >= 60, "as many as are allowed are answered");
+  assert.equal((await talk(line({ id: 1, op: "ping" }) + line({ id: 2, op: "ping" }), line({ id: 3, op: "ping" }))).length, 3);
+  assert.equal((await get(port, "localhost")).body, "calm");
+  assert.deepEqual((await talk(line({ id: 1, op: "apps" })))[0].apps.map((a) => a.app), ["calm"]);
+  const rooms = JSON.parse((await run(["doctor", "--json", "--data", data])).out).supervisor.rooms;
+  assert.equal(rooms.find((r) => r.role === "control").restarts, 0);
+  await server.stop();
+});
