@@ -18,6 +18,7 @@
 
 #define BINDINGS_MAX 32768             /* SQLite's own limit is far lower; this bounds the scratch memory */
 #define COLUMNS_MAX 2048
+#define ENGINE_THROW_TEXT_MAX 255      /* JS_ThrowPlainError formats into 256 bytes */
 
 struct cursor {
     struct store_cursor *store_cursor;
@@ -51,13 +52,38 @@ to_value(jsval v, struct store_value *out)
     return js_to_utf8(v, &out->bytes);
 }
 
+/* Text as workerd reads it: a lone surrogate, three bytes in the database, is no UTF-8 and becomes three U+FFFD. */
+static jsval
+new_text(struct bytes text)
+{
+    uint8_t *copy;
+    size_t n = 0;
+
+    for (size_t i = 0; i + 1 < text.len; i++)
+        n += text.data[i] == 0xed && text.data[i + 1] >= 0xa0;
+    if (n == 0)
+        return js_new_string(text);
+    copy = guest_scratch(text.len + 6 * n + 6);
+    n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == 0xed && i + 2 < text.len && text.data[i + 1] >= 0xa0) {
+            memcpy(copy + n, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 9);
+            n += 9;
+            i += 2;
+        } else {
+            copy[n++] = text.data[i];
+        }
+    }
+    return js_new_string(bytes_from(copy, n));
+}
+
 static jsval
 from_value(const struct store_value *v)
 {
     switch (v->type) {
     case STORE_INTEGER: return js_new_number((double)v->integer);
     case STORE_REAL: return js_new_number(v->real);
-    case STORE_TEXT: return js_new_string(v->bytes);
+    case STORE_TEXT: return new_text(v->bytes);
     case STORE_BLOB: return js_new_array_buffer(v->bytes);
     default: return JSV_NULL;
     }
@@ -67,9 +93,17 @@ from_value(const struct store_value *v)
 static jsval
 throw_store(const struct err *err)
 {
+    jsval error;
+
     if (err->code == ERR_TIMEOUT && engine_cpu_is_over())
         engine_trap(TRAP_CPU);
-    return js_throw_error("%s", err->message);
+    (void)js_throw_error("%s", err->message);
+    if (strlen(err->message) < ENGINE_THROW_TEXT_MAX)
+        return JSV_EXCEPTION;
+    error = js_take_exception();           /* the engine cut it: put the whole text in */
+    if (!js_set(error, A(message), js_new_string(bytes_of(err->message))))
+        return JSV_EXCEPTION;
+    return js_throw(error);
 }
 
 /* ---- cursors ---- */
