@@ -322,6 +322,8 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
 
     assert(!a->is_running);
     gate_drop(a);
+    if (a->store != NULL)
+        store_rollback(a->store);      /* else the answers below would wait for a commit that never comes */
     drop_calls(a, code, flags, message);
     drop_events(a, false);
     if (boot_failed) {
