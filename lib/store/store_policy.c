@@ -5,6 +5,7 @@
  * The lists follow workerd (src/workerd/util/sqlite.c++ and src/workerd/api/sql.c++), with its argument shapes.
  * An authorizer runs while a statement is compiled, also when SQLite compiles it again in the middle of a step.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -211,10 +212,20 @@ policy_authorize(void *owner, int action, const char *first, const char *second,
     return action_is_allowed(store, action, first, second) ? SQLITE_OK : SQLITE_DENY;
 }
 
+/* The one allowed function that SQLite was built without: it exists on Cloudflare, to refuse. */
+static void
+load_extension_refuse(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    sqlite3_result_error(context, "not authorized", -1);
+}
+
 void
 policy_apply(struct store *store)
 {
     sqlite3 *db = store->db;
+    int rc = sqlite3_create_function(db, "load_extension", -1, SQLITE_UTF8, NULL, load_extension_refuse, NULL, NULL);
+
+    assert(rc == SQLITE_OK);               /* it only fails without memory */
 
     (void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, STORE_VALUE_MAX_BYTES);      /* sqlite3_limit returns the old value */
     (void)sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, STORE_SQL_MAX_BYTES);
