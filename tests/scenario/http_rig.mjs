@@ -43,6 +43,7 @@ export async function rig(t, { conf = {}, routes = {}, workers = 1 } = {}) {
   };
   const tell = async (line) => (child.stdin.write(line + "\n"), void (await event("done")));
   t.after(async () => {
+    for (const c of open.splice(0)) c.destroy(); // else the gateway lingers for them
     if (child.exitCode === null) {
       child.stdin.write("stop 0\n");
       const end = await event("exit");
@@ -56,10 +57,13 @@ export async function rig(t, { conf = {}, routes = {}, workers = 1 } = {}) {
   return { port, event, tell, seen, url: `http://127.0.0.1:${port}`, ended };
 }
 
+const open = [];
+
 /* One TCP connection that speaks bytes. */
 export function connect(port, options = {}) {
   const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true, ...options });
   let data = Buffer.alloc(0), isClosed = false, wake = () => {};
+  open.push(socket);
   socket.setNoDelay(true);
   socket.on("data", (b) => ((data = Buffer.concat([data, b])), wake()));
   socket.on("error", () => {});
