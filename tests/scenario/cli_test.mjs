@@ -119,6 +119,8 @@ test("one node, several apps: hosts, default, own port; agents through the comma
   const first = JSON.parse((await get(port, "localhost", "/ada")).body);
   assert.equal(first.n, 1);
   assert.equal(JSON.parse((await get(port, "one.localhost", "/ada")).body).n, 2);
+  const own = Number(ready.apps[1].listen.split(":")[1]);
+  assert.equal((await get(own, "whatever.example")).body, "second", "its own port is its own, whatever the host");
   assert.equal((await get(port, "two.localhost")).body, "second");
   assert.equal((await get(port, `two.example.com:${port}`)).body, "second");
   for (let i = 0; i < 5; i++) await get(port, "localhost", `/agent-${i}`);
@@ -176,6 +178,9 @@ test("one node, several apps: hosts, default, own port; agents through the comma
   assert.equal((await get(port, "two.localhost")).body, "second");
   assert.equal(JSON.parse((await get(port, "localhost", "/ada")).body).n, 3);
 
+  const busy = await run(["deploy", two, "--listen", `127.0.0.1:${port}`, "--data", data]);
+  assert.equal(busy.status, 1);
+  assert.match(busy.out + busy.err, /'two' is deployed, but cannot listen at 127\.0\.0\.1:\d+: .*in use/);
   const deployed = await run(["deploy", scratch(t, page("three", "third")), "--data", data]);
   assert.equal(deployed.status, 0, deployed.out + deployed.err);
   assert.match(deployed.out, /Deployed three/);
