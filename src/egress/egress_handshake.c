@@ -113,7 +113,7 @@ on_status(llhttp_t *parser, const char *at, size_t len)
 {
     struct handshake *h = parser->data;
 
-    if (h->status_text.len + len > TOKEN_MAX_BYTES)
+    if (h->status_text.len + 2 * len > TOKEN_MAX_BYTES) /* Latin-1 may double */
         return HPE_USER;
     latin1_to_utf8(&h->status_text, bytes_from(at, len));
     return 0;

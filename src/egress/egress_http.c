@@ -458,6 +458,8 @@ send_reply(struct http_call *c)
 
     c->is_replied = true;
     c->more_promised = !is_whole;
+    if (!c->is_done)
+        (void)curl_easy_setopt(c->exchange.easy, CURLOPT_LOW_SPEED_TIME, (long)EGRESS_STREAM_IDLE_MS / 1000);
     msg_REPLY_pack(link_out(c->client->link), &(struct msg_REPLY){
         .call = c->id,
         .status = (uint16_t)c->status,

@@ -9,7 +9,8 @@
 #define EGRESS_IDLE_CONNECTIONS_MAX 256                /* kept for reuse: saves a handshake of some 100 ms */
 #define EGRESS_REDIRECTS_MAX        20                 /* Fetch standard, "HTTP-redirect fetch" */
 #define EGRESS_CONNECT_MS           15000              /* names, TCP and TLS; beyond it nobody is there */
-#define EGRESS_IDLE_MS              300000             /* no byte either way: models think for minutes, not for more than five */
+#define EGRESS_IDLE_MS              300000             /* no byte either way before the response: models think for minutes, not for more than five */
+#define EGRESS_STREAM_IDLE_MS       3600000            /* the same for a response that has begun: event streams may be silent for long */
 #define EGRESS_HANDSHAKE_MS         30000              /* a WebSocket's, after it is connected */
 #define EGRESS_CLOSE_MS             10000              /* how long a server may take to answer a Close frame */
 #define EGRESS_JOIN_MS              1000               /* frames wait this long for WS_JOIN: workers that do not say it lose none */

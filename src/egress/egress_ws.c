@@ -21,7 +21,9 @@
 #define CLOSE_GOING_AWAY 1001
 #define CLOSE_TOO_BIG    1009
 #define CLOSE_NO_CODE    1005
-#define READ_BYTES       (16 * 1024) /* one TLS record */
+#define READ_BYTES       (16 * 1024)  /* one TLS record */
+#define PUMP_READ_BYTES  (256 * 1024) /* read at most, so that other sockets get their turn */
+#define BACKED_UP_MS     20           /* look again at a link that was full */
 
 enum ws_state { WS_CONNECTING, WS_SHAKING, WS_WAITING /* for WS_JOIN */, WS_OPENED };
 
@@ -38,6 +40,8 @@ struct ws_client {
     size_t handshake_sent;
     struct loop_poll *poll;
     struct loop_timer *timer;          /* the handshake's, the join's or the close's deadline */
+    struct loop_timer *again;          /* goes on reading what a poll might not report: TLS keeps bytes of its own */
+    size_t budget;                     /* what may still be read in this turn */
     wslay_event_context_ptr wslay;
     struct buf in;                     /* came behind the handshake; read before the connection is */
     size_t in_at;
@@ -47,6 +51,7 @@ struct ws_client {
     uint64_t message_bytes;            /* of the message from the server that is under way */
     struct buf leaving;                /* fragments of a message of the worker */
     uint64_t unhandled;                /* whole messages given to the worker, not credited yet: it credits no parts */
+    bool is_too_big;                   /* the message under way */
     bool is_lost;
     bool is_close_told;                /* the worker knows that it is over */
 };
@@ -63,6 +68,7 @@ ws_free(struct ws_client *ws)
     ws->egress->calls -= ws->state == WS_CONNECTING || ws->state == WS_SHAKING;
     loop_poll_destroy(&ws->poll);
     loop_timer_destroy(&ws->timer);
+    loop_timer_destroy(&ws->again);
     if (ws->wslay != NULL)
         wslay_event_context_free(ws->wslay);
     outlet_release(&ws->exchange);
@@ -166,10 +172,16 @@ static ssize_t
 on_recv(wslay_event_context_ptr ctx, uint8_t *to, size_t cap, int flags, void *owner)
 {
     struct ws_client *ws = owner;
-    ssize_t got = may_read(ws) ? read_some(ws, to, cap) : -1;
+    ssize_t got = -1;
 
-    if (got > 0)
+    if (ws->budget == 0 || link_is_backed_up(ws->client->link))
+        loop_timer_arm(ws->again, ws->budget == 0 ? 0 : BACKED_UP_MS);
+    else if (may_read(ws) && !ws->is_too_big)
+        got = read_some(ws, to, cap);
+    if (got > 0) {
+        ws->budget -= (size_t)got < ws->budget ? (size_t)got : ws->budget;
         return got;
+    }
     wslay_event_set_error(ctx, got < 0 ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return -1;
 }
@@ -221,7 +233,8 @@ on_frame_start(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_re
         ws->is_text = arg->opcode == WSLAY_TEXT_FRAME;
         ws->message_bytes = 0;
     }
-    ws->message_bytes += arg->payload_length;
+    ws->message_bytes += arg->payload_length; /* wslay refuses frames that are too large themselves: no overflow */
+    ws->is_too_big = ws->message_bytes > EGRESS_WS_MESSAGE_MAX_BYTES;
 }
 
 /* Comes for control frames too, whose payload wslay keeps for on_whole. */
@@ -229,7 +242,7 @@ static void
 on_frame_chunk(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_chunk_arg *arg, void *owner)
 {
     struct ws_client *ws = owner;
-    size_t at = ws->in_control ? arg->data_length : 0;
+    size_t at = ws->in_control || ws->is_too_big ? arg->data_length : 0;
 
     while (at < arg->data_length) {
         size_t room = CHUNK_MAX_BYTES - ws->arriving.len;
@@ -291,18 +304,25 @@ pump(struct ws_client *ws)
 {
     int rc = 0;
 
+    ws->budget = PUMP_READ_BYTES;
     if (wslay_event_want_read(ws->wslay))
         rc = wslay_event_recv(ws->wslay);
-    if (rc == 0 && ws->message_bytes > EGRESS_WS_MESSAGE_MAX_BYTES)
+    if (rc == 0 && ws->is_too_big)
         queue_close(ws, CLOSE_TOO_BIG, BYTES_NONE);
     if (rc == 0 && wslay_event_want_write(ws->wslay))
         rc = wslay_event_send(ws->wslay);
-    if (rc != 0 || ws->is_lost || (!wslay_event_want_read(ws->wslay) && !wslay_event_want_write(ws->wslay))) {
+    if (rc != 0 || ws->is_lost || ws->is_too_big || (!wslay_event_want_read(ws->wslay) && !wslay_event_want_write(ws->wslay))) {
         ws_end(ws);
         return;
     }
     loop_poll_set(ws->poll, (may_read(ws) && wslay_event_want_read(ws->wslay) ? LOOP_READABLE : 0) |
                                 (wslay_event_want_write(ws->wslay) ? LOOP_WRITABLE : 0));
+}
+
+static void
+on_again(void *owner)
+{
+    pump(owner);
 }
 
 static void
@@ -321,8 +341,6 @@ static void
 reply(struct ws_client *ws)
 {
     const struct handshake *h = ws->handshake;
-    struct bytes text = handshake_status_text(h);
-    struct bytes body = handshake_body(h);
 
     msg_REPLY_pack(link_out(ws->client->link), &(struct msg_REPLY){
         .call = ws->call,
@@ -330,9 +348,9 @@ reply(struct ws_client *ws)
         .flags = handshake_status(h) == 101 ? 0 : CALL_HAS_BODY,
         .slot = SLOT_NONE,
         .socket = ws->socket,
-        .status_text = text,
+        .status_text = handshake_status_text(h),
         .headers = handshake_headers(h),
-        .body = body,
+        .body = handshake_body(h),
     });
 }
 
@@ -495,6 +513,7 @@ ws_open(struct client *client, const struct msg_CALL *m)
         return;
     }
     ws->timer = loop_timer_create(egress->loop, on_deadline, ws);
+    ws->again = loop_timer_create(egress->loop, on_again, ws);
     loop_timer_arm(ws->timer, EGRESS_HANDSHAKE_MS);
     outlet_prepare(egress->outlet, &ws->exchange, buf_cstr(&ws->url.href));
     ws->exchange.hostname = url_hostname(&ws->url);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "lib/ipc/message.h"
 #include "src/egress/egress_handshake.h"
 #include "src/egress/egress_headers.h"
 #include "src/egress/egress_limits.h"
@@ -27,6 +28,22 @@ check_blob(struct bytes blob)
         buf_fini(&line);
     }
     assert(!bad);
+}
+
+/* What the room makes of it: packing asserts the message's maxima. */
+static void
+check_reply(const struct handshake *h)
+{
+    struct buf out = { 0 };
+
+    check_blob(handshake_headers(h));
+    msg_REPLY_pack(&out, &(struct msg_REPLY){
+        .status = (uint16_t)handshake_status(h),
+        .status_text = handshake_status_text(h),
+        .headers = handshake_headers(h),
+        .body = handshake_body(h),
+    });
+    buf_fini(&out);
 }
 
 static void
@@ -52,7 +69,7 @@ try_handshake(struct bytes in, size_t piece)
     assert(state != HANDSHAKE_MORE);
     assert(handshake_body(h).len <= EGRESS_WS_REFUSAL_MAX_BYTES);
     if (state != HANDSHAKE_BROKEN)
-        check_blob(handshake_headers(h));
+        check_reply(h);
     handshake_destroy(&h);
     url_fini(&url);
 }

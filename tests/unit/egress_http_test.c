@@ -217,6 +217,17 @@ lost_connections_say_so(void **state)
 }
 
 static void
+a_server_that_says_nothing_is_given_up(void **state)
+{
+    struct seen *s = FETCH(1, .path = "/silent");
+
+    assert_true(s->is_failed);
+    assert_int_equal(s->code, ERR_TIMEOUT);
+    assert_int_equal(s->flags, FAIL_RETRYABLE);
+    assert_string_equal(text_of(&s->message), "Network connection lost.");
+}
+
+static void
 a_cancelled_call_ends_the_connection(void **state)
 {
     open_call(1, (struct request){ .path = "/hang" });
@@ -337,6 +348,7 @@ main(void)
         TEST(a_body_that_breaks_off_breaks_the_request),
         TEST(an_early_answer_drains_the_rest_of_the_request),
         TEST(lost_connections_say_so),
+        TEST_WITH(a_server_that_says_nothing_is_given_up, "{\"allow_private\":true,\"limits\":{\"egress_idle_ms\":1}}"),
         TEST(a_cancelled_call_ends_the_connection),
         TEST(redirects_are_the_callers_choice),
         TEST(requests_that_are_none_are_refused),

@@ -54,6 +54,7 @@ const routes = {
   "/redirect307": (req, res) => res.writeHead(307, { location: "/echo?from=307" }).end(),
   "/loop": (req, res) => res.writeHead(302, { location: "/loop" }).end(),
   "/private": (req, res) => res.writeHead(302, { location: "http://127.0.0.2:1/" }).end(),
+  "/silent": (req) => req.resume(),
   "/hang": (req) => { req.on("close", () => { hung++; waiting.splice(0).forEach((f) => f()); }); req.resume(); },
   "/hung": (req, res) => { const done = () => res.end(String(hung)); if (hung > 0) done(); else waiting.push(done); },
   "/broken": (req, res) => { req.resume(); req.on("error", () => {}); req.on("close", () => { if (!req.complete) { broken++; waiting.splice(0).forEach((f) => f()); } }); },
@@ -99,6 +100,12 @@ function onFrame(socket, opcode, fin, body) {
   if (text === "ping me") return socket.write(frame(9, "are you there"));
   if (text === "pieces") return socket.write(Buffer.concat([frame(1, "one ", false), frame(9, "between"), frame(0, "two ", false), frame(0, "three")]));
   if (text === "large") return socket.write(frame(2, Buffer.alloc(200000, 7)));
+  if (text === "endless") { // fragments of one message, as fast as they are taken
+    const part = Buffer.alloc(1 << 20, 65);
+    const more = () => { while (!socket.destroyed && socket.write(frame(0, part, false))); socket.once("drain", more); };
+    socket.write(frame(1, "start", false));
+    return more();
+  }
   if (text === "flood") { for (let i = 0; i < 100; i++) socket.write(frame(2, Buffer.alloc(60000, i))); return undefined; }
   return socket.write(frame(opcode, body));
 }

@@ -174,6 +174,19 @@ unhandled_messages_stop_the_reading(void **state)
 }
 
 static void
+a_message_without_an_end_ends_the_socket(void **state)
+{
+    uint64_t socket = open_socket(1, "/ws", "");
+
+    send_piece(socket, BYTES_LIT("endless"), WS_TEXT | WS_FIN);
+    RUN_UNTIL(ws.is_closed);
+    assert_int_equal(ws.code, 1006);
+    assert_int_equal(ws.messages, 0);
+    assert_true(ws.bytes <= EGRESS_WS_MESSAGE_MAX_BYTES);
+    FETCH(2, .path = "/hello"); /* the link has survived it */
+}
+
+static void
 anothers_socket_is_out_of_reach(void **state)
 {
     uint64_t socket = open_socket(1, "/ws", "");
@@ -196,6 +209,7 @@ main(void)
         TEST(broken_servers_end_the_socket),
         TEST(a_refused_handshake_is_a_response),
         TEST(unhandled_messages_stop_the_reading),
+        TEST(a_message_without_an_end_ends_the_socket),
         TEST(anothers_socket_is_out_of_reach),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -3,8 +3,13 @@
 #include <stdarg.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -150,6 +155,74 @@ a_path_cannot_leave_its_folder(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* From here on openat2 does not exist for this process, as on kernels before 5.6 and in some sandboxes. */
+static void
+forget_openat2(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { ARRAY_LEN(code), code };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(2);
+}
+
+/* The same checks without openat2, in a child; its exit status says what went wrong. */
+static int
+walk_checks(const char *folder)
+{
+    int dir = sys_open(folder, O_DIRECTORY | O_RDONLY, 0);
+    int fd;
+
+    forget_openat2();
+    fd = sys_open_beneath(dir, "sub//deep/file", O_CREAT | O_RDWR, 0600);
+    if (fd < 0 || (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+        return 3;
+    if (sys_open_beneath(dir, "sub/deep/", O_RDONLY | O_DIRECTORY, 0) < 0)
+        return 4;
+    if (sys_open_beneath(dir, "..", O_RDONLY, 0) >= 0 || sys_open_beneath(dir, "sub/../../x", O_RDONLY, 0) >= 0)
+        return 5;
+    if (sys_open_beneath(dir, "/etc/passwd", O_RDONLY, 0) >= 0 || sys_open_beneath(dir, "", O_RDONLY, 0) >= 0)
+        return 6;
+    if (sys_open_beneath(dir, "out/passwd", O_RDONLY, 0) >= 0 || sys_open_beneath(dir, "out", O_RDONLY, 0) >= 0)
+        return 7;
+    if (sys_open_beneath(dir, "sub/deep/file/x", O_RDONLY, 0) >= 0 || errno != ENOTDIR)
+        return 8;
+    return 0;
+}
+
+static void
+a_path_cannot_leave_its_folder_on_old_kernels(void **state)
+{
+    char folder[] = "/tmp/sys_door_test.XXXXXX";
+    int status = -1;
+    pid_t child;
+    int dir;
+
+    assert_non_null(mkdtemp(folder));
+    dir = sys_open(folder, O_DIRECTORY | O_RDONLY, 0);
+    assert_int_equal(sys_mkdirat(dir, "sub", 0700), 0);
+    assert_int_equal(sys_mkdirat(dir, "sub/deep", 0700), 0);
+    assert_int_equal(symlinkat("/etc", dir, "out"), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(walk_checks(folder));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(sys_unlinkat(dir, "out", 0), 0);
+    assert_int_equal(sys_unlinkat(dir, "sub/deep/file", 0), 0);
+    assert_int_equal(sys_unlinkat(dir, "sub/deep", AT_REMOVEDIR), 0);
+    assert_int_equal(sys_unlinkat(dir, "sub", AT_REMOVEDIR), 0);
+    sys_close(dir);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int
 main(void)
 {
@@ -160,6 +233,7 @@ main(void)
         cmocka_unit_test(real_clocks_and_randomness_work),
         cmocka_unit_test(opened_descriptors_close_on_exec),
         cmocka_unit_test(a_path_cannot_leave_its_folder),
+        cmocka_unit_test(a_path_cannot_leave_its_folder_on_old_kernels),
     };
 
     kernel = sys_table;
