@@ -10,7 +10,7 @@ import { host } from "../core/host.js";
 import { blobBytes, blobFromBytes, isBlob } from "./blob.js";
 import { encodeMultipart, isFormData, parseFormBody } from "./formdata.js";
 import { flatOf, headersFromFlat } from "./headers.js";
-import { isDisturbed, ReadableStream, streamFromBytes, streamFromSource } from "./streams.js";
+import { isDisturbed, ReadableStream, readerOf, streamFromBytes, streamFromSource } from "./streams.js";
 import { isSearchParams } from "./urlsearchparams.js";
 import { bytesOf, concatBytes, copyBytes, exactBuffer, finish } from "./util.js";
 
@@ -87,7 +87,7 @@ async function drain(source) {
 class StreamSource {
   #reader;
   constructor(stream) {
-    this.#reader = stream.getReader();
+    this.#reader = readerOf(stream);
   }
   async read() {
     for (;;) {

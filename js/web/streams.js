@@ -6,15 +6,22 @@
  */
 import {
   ByteLengthQueuingStrategy, CountQueuingStrategy, ReadableByteStreamController, ReadableStream, ReadableStreamBYOBReader,
-  ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, TransformStream,
-  TransformStreamDefaultController, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
+  ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, WritableStream,
+  WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "web-streams-polyfill";
 import { host } from "../core/host.js";
+import { chainReader, takeChain, TransformStream, TransformStreamDefaultController } from "./transform.js";
 import { bytesOf, copyBytes, hidden } from "./util.js";
 
 /* Whether STREAM was ever read from or cancelled. The library keeps the standard's [[disturbed]] under this name. */
 export function isDisturbed(stream) {
   return stream._disturbed === true;
+}
+
+/* A reader of STREAM: of the chain behind it when there is one, without a stream in between. */
+export function readerOf(stream) {
+  const chain = takeChain(stream);
+  return chain === undefined ? stream.getReader() : chainReader(chain);
 }
 
 /* A byte stream over BYTES, which it takes over (a reader may detach the buffer). */
