@@ -184,6 +184,7 @@ outlet_prepare(struct outlet *outlet, struct exchange *exchange, const char *url
     (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancelled call must not make the room wait for a name server */
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, outlet->limits.connect_ms);
     if (outlet->limits.certificates != NULL)

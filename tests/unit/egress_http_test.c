@@ -1,6 +1,21 @@
 /* egress_http_test — requests through the room: bodies both ways, credit, failures, redirects, the policy. */
 #include "tests/unit/egress_rig.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
+
+/* Stands before the C library's for curl's resolver threads: a name server that never answers for one name. */
+int
+getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        (__typeof__(real))dlsym(RTLD_NEXT, "getaddrinfo");
+
+    while (name != NULL && strcmp(name, "silent.example") == 0)
+        pause();
+    return real(name, service, hints, out);
+}
+
 static void
 a_small_response_is_one_message(void **state)
 {
@@ -228,6 +243,18 @@ a_server_that_says_nothing_is_given_up(void **state)
 }
 
 static void
+a_silent_name_server_holds_up_nobody_else(void **state)
+{
+    open_call(1, (struct request){ .url = "http://silent.example/" });
+    open_call(2, (struct request){ .url = "ws://silent.example/", .flags = CALL_UPGRADE });
+    FETCH(3, .path = "/hello");
+    msg_CANCEL_pack(link_out(worker), &(struct msg_CANCEL){ .call = 1, .from_opener = 1 });
+    msg_CANCEL_pack(link_out(worker), &(struct msg_CANCEL){ .call = 2, .from_opener = 1 });
+    FETCH(4, .path = "/hello");
+    assert_string_equal(text_of(&calls[4].body), "hello");
+}
+
+static void
 a_cancelled_call_ends_the_connection(void **state)
 {
     open_call(1, (struct request){ .path = "/hang" });
@@ -349,6 +376,7 @@ main(void)
         TEST(an_early_answer_drains_the_rest_of_the_request),
         TEST(lost_connections_say_so),
         TEST_WITH(a_server_that_says_nothing_is_given_up, "{\"allow_private\":true,\"limits\":{\"egress_idle_ms\":1}}"),
+        TEST(a_silent_name_server_holds_up_nobody_else),
         TEST(a_cancelled_call_ends_the_connection),
         TEST(redirects_are_the_callers_choice),
         TEST(requests_that_are_none_are_refused),
