@@ -18,9 +18,16 @@
 #define ENGINE_JOB_PROMISE_REACTION 24            /* table index of promise_reaction_job: its context is captured by then */
 #define ENGINE_JOB_MICROTASK 93                   /* table index of the job behind queueMicrotask(fn): calls its argument */
 #define ENGINE_OFF_GC_OBJ_LIST 596                /* JSRuntime.gc_obj_list: nodes lie at the start of each object */
-#define ENGINE_OFF_ATOM_SIZE 556                  /* JSRuntime.atom_size: slots of the atom array */
-#define ENGINE_OFF_ATOM_ARRAY 568                 /* JSRuntime.atom_array: pointers; an odd one is a free slot */
 #define ENGINE_OFF_COUNT (-4)                     /* from any object, string or atom to its reference count */
+
+/* The engine's allocator of small blocks (js_malloc_rt): per size class a list of all slabs, nodes at +8 of each slab. A slab: u16 used
+ * at 18, u16 blocks at 20, the blocks from 24 on. A block begins with 8 bytes of which the last 4 are the reference count, whoever uses it. */
+#define ENGINE_OFF_SLABS 40                       /* from the runtime: list heads, 8 bytes each */
+#define ENGINE_SLAB_CLASSES 31
+#define ENGINE_SLAB_SIZES 1085936                 /* address of u16 block sizes by class */
+#define ENGINE_SLAB_NODE 8
+#define ENGINE_SLAB_BLOCKS 20
+#define ENGINE_SLAB_FIRST 24
 
 /* A reference count that the build never writes back (tools/engine-build). */
 #define ENGINE_IMMORTAL 0x5a000000u

@@ -11,5 +11,5 @@ $(ENGINE)/quickjs.c: tools/engine-build src/worker/engine_version.h node_modules
 $(ENGINE)/quickjs.h: $(ENGINE)/quickjs.c
 $(ENGINE)/quickjs.o: $(ENGINE)/quickjs.c
 	@echo "  ENGINE gcc (takes about 40 s, once per engine version)"
-	@gcc -O2 -w -fno-strict-aliasing -fPIE -DWASM_RT_MEMCHECK_SIGNAL_HANDLER=1 -isystem /usr/share/wabt/wasm2c -c $< -o $@
+	@gcc -O2 -w -fno-strict-aliasing -fPIE -DWASM_RT_MEMCHECK_SIGNAL_HANDLER=1 -isystem /usr/share/wabt/wasm2c -c $< -o $@.$$$$ && mv $@.$$$$ $@
 $(OUT)/src/worker/%.o: $(ENGINE)/quickjs.c

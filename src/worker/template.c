@@ -253,6 +253,22 @@ evaluate(struct bytes source, const char *name, int flags)
     return v;
 }
 
+/* The engine makes the properties of its built-in objects at their first use. Used here, they are made once, in the template, and
+ * not once per heap. Reading a descriptor runs no code of anybody. */
+static const char materialize_js[] =
+    "{ const seen = new Set(), todo = [globalThis];"
+    "  const note = (v) => { if ((typeof v === 'object' || typeof v === 'function') && v !== null && !seen.has(v)) { seen.add(v); todo.push(v); } };"
+    "  while (todo.length > 0) {"
+    "    const o = todo.pop();"
+    "    for (const k of Reflect.ownKeys(o)) {"
+    "      const d = Reflect.getOwnPropertyDescriptor(o, k);"
+    "      if (d === undefined) continue;"
+    "      note(d.value); note(d.get); note(d.set);"
+    "    }"
+    "    note(Reflect.getPrototypeOf(o));"
+    "  }"
+    "  note((async () => {}).constructor); note((function* () {}).prototype); note((async function* () {}).prototype); }";
+
 static bool
 load_runtime(struct build *b)
 {
@@ -266,6 +282,10 @@ load_runtime(struct build *b)
         return false;
     js_free(v);
     engine_run_jobs();
+    v = evaluate(BYTES_LIT(materialize_js), "dormouse:materialize", ENGINE_EVAL_GLOBAL);
+    if (js_is_exception(v))
+        return false;
+    js_free(v);
     if (!js_is_object(b->heap->dispatch)) {
         js_throw_error("the runtime library did not install itself");
         return false;
@@ -316,39 +336,72 @@ set_word(uint32_t at, uint32_t v)
     memcpy(guest_mem(at, 4), &v, 4);
 }
 
+static uint32_t spare_heads;           /* room for the new heads, taken before nothing is left */
+
+static void
+freeze_heads_reserve(void)
+{
+    spare_heads = guest_alloc(8 * (ENGINE_SLAB_CLASSES + 1));
+    if (spare_heads == 0)
+        engine_trap(TRAP_MEMORY);
+}
+
+/* Moves a circular list to a new head in the guest: whatever is unlinked from it later finds neighbours to mend, and the old head is
+ * empty. */
+static void
+list_move_away(uint32_t head)
+{
+    uint32_t to = spare_heads, next = word(head), prev = word(head + 4);
+
+    if (next == head)
+        return;
+    spare_heads += 8;
+    set_word(to, next);
+    set_word(to + 4, prev);
+    set_word(next + 4, to);            /* next->prev */
+    set_word(prev, to);                /* prev->next */
+    set_word(head, head);
+    set_word(head + 4, head);
+}
+
+static uint16_t
+half(uint32_t at)
+{
+    uint16_t v;
+
+    memcpy(&v, guest_mem(at, 2), 2);
+    return v;
+}
+
 /* What a template holds is there for ever: its reference counts are made immortal, so that a heap that uses a function or a name
  * does not get a private copy of the page for the sake of a counter. */
 static void
 make_immortal(void)
 {
-    uint32_t head = engine_rt + ENGINE_OFF_GC_OBJ_LIST;
-    uint32_t atoms = word(engine_rt + ENGINE_OFF_ATOM_ARRAY), count = word(engine_rt + ENGINE_OFF_ATOM_SIZE);
+    uint32_t objects = engine_rt + ENGINE_OFF_GC_OBJ_LIST;
 
-    for (uint32_t node = word(head); node != head; node = word(node))
+    for (uint32_t node = word(objects); node != objects; node = word(node))
         set_word(node + (uint32_t)ENGINE_OFF_COUNT, ENGINE_IMMORTAL);
-    for (uint32_t i = 1; i < count; i++) {
-        uint32_t atom = word(atoms + 4 * i);
+    for (uint32_t class = 0; class < ENGINE_SLAB_CLASSES; class++) {
+        uint32_t head = engine_rt + ENGINE_OFF_SLABS + 8 * class, size = half(ENGINE_SLAB_SIZES + 2 * class);
 
-        if (atom != 0 && (atom & 1) == 0)
-            set_word(atom + (uint32_t)ENGINE_OFF_COUNT, ENGINE_IMMORTAL);
+        for (uint32_t node = word(head); node != head; node = word(node)) {
+            uint32_t slab = node - ENGINE_SLAB_NODE;
+
+            for (uint32_t i = 0; i < half(slab + ENGINE_SLAB_BLOCKS); i++)
+                set_word(slab + ENGINE_SLAB_FIRST + i * size + 4, ENGINE_IMMORTAL);
+        }
     }
 }
 
 /* Hides all objects from the cycle collector, like CPython's gc.freeze(): they keep their reference counts and act as roots. The
- * chain gets a head of its own in the guest, so that unlinking still works. */
+ * slabs leave their lists too: a new slab would write to the one before it. */
 static void
 freeze(void)
 {
-    uint32_t head = engine_rt + ENGINE_OFF_GC_OBJ_LIST, frozen = guest_alloc(8), next = word(head), prev = word(head + 4);
-
-    if (frozen == 0 || next == head)
-        return;
-    set_word(frozen, next);
-    set_word(frozen + 4, prev);
-    set_word(next + 4, frozen);        /* next->prev */
-    set_word(prev, frozen);            /* prev->next */
-    set_word(head, head);
-    set_word(head + 4, head);
+    list_move_away(engine_rt + ENGINE_OFF_GC_OBJ_LIST);
+    for (uint32_t class = 0; class < ENGINE_SLAB_CLASSES; class++)
+        list_move_away(engine_rt + ENGINE_OFF_SLABS + 8 * class);
 }
 
 #define SLAB_BYTES_MAX 1024            /* above the largest block of the engine's own small-block allocator */
@@ -371,21 +424,21 @@ seal_holes(void)
 #define MEMORY_USAGE_BYTES 512     /* above sizeof(JSMemoryUsage); its first field is int64_t malloc_size */
 
 static void
-settle_collector(void)
+settle(void)
 {
     uint32_t usage = guest_alloc(MEMORY_USAGE_BYTES);  /* before nothing is left */
     int64_t malloc_size = 0;
 
     Z_qjsZ_JS_RunGC(&engine_q, engine_rt);
+    freeze_heads_reserve();
+    seal_holes();
     make_immortal();
     freeze();
-    seal_holes();
     if (usage != 0) {
         Z_qjsZ_JS_ComputeMemoryUsage(&engine_q, engine_rt, usage);
         memcpy(&malloc_size, guest_mem(usage, 8), 8);
     }
     Z_qjsZ_JS_SetGCThreshold(&engine_q, engine_rt, (u32)malloc_size + GC_SLACK_BYTES);
- seal_holes();
 }
 
 static void
@@ -398,7 +451,7 @@ build_inside(void *arg)
         describe(js_take_exception(), b->error);
         return;
     }
-    settle_collector();
+    settle();
     b->ok = true;
 }
 
