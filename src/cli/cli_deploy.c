@@ -154,6 +154,8 @@ answer_say(const json_t *answer)
             (long long)json_integer_value(json_object_get(answer, "ms")), out_off());
     json_array_foreach (json_object_get(answer, "hosts"), i, host)
         out_say("  %s", json_string_value(host));
+    if (json_is_string(json_object_get(answer, "listen")))
+        out_say("  http://%s", json_string_value(json_object_get(answer, "listen")));
     if (out_is_json())
         out_json(answer);
 }

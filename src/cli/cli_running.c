@@ -416,6 +416,8 @@ command_logs(int argc, char **argv)
     if (ok) {
         (void)client_ask(client, "logs", fields);
         loop_run(r.loop);
+    } else {
+        json_decref(fields);
     }
     client_destroy(&client);
     loop_hook_destroy(&hooks[0]);

@@ -39,6 +39,7 @@ struct deployment {                    /* one deploy on its way; app->deployment
     uint16_t           workers;
     bool               was_built;      /* the build was skipped: should the workers refuse the template, it is built anew */
     bool               wants_default;
+    bool               is_opening;     /* done but for the app's own address */
     char               listen[128];
     json_t            *manifest;       /* owned; NULL while receiving */
     struct upload     *upload;         /* owned; while receiving */
@@ -62,6 +63,7 @@ void deploy_bytes(struct control *c, uint64_t connection, struct bytes data);
 void deploy_connection_closed(struct control *c, uint64_t connection);
 /* BUILDER: the build's own link, or NULL when the supervisor says it. */
 void deploy_build_done(struct control *c, const struct link *builder, const struct msg_BUILD_DONE *msg);
+void deploy_listened(struct control *c, const struct msg_LISTEN_DONE *msg);
 void deploy_taken(struct control *c, struct link *worker, const struct msg_DEPLOYED *msg);
 /* A start: brings an app that was deployed before up again. */
 void deploy_resume(struct control *c, struct app *app);

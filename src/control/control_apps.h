@@ -24,7 +24,8 @@ struct app {
     json_t            *manifest;                       /* of that deploy; owned, NULL before the first */
     uint16_t           workers;                        /* 0: assets only */
     bool               is_default_wanted;              /* the operator named it */
-    char               listen[128];                    /* its own address "127.0.0.1:9000", or "" */
+    char               listen[128];                    /* its own address as asked for, "127.0.0.1:9000", or "" */
+    char               listening[128];                 /* what that became (port 0); "" while it is not open */
     bool               is_down;                        /* it could not be brought up again after a restart */
     struct deployment *deployment;                     /* one at a time; owned by control_deploy.c */
     struct waiting    *waiting;                        /* the deploy that comes next; owned by control_deploy.c */

@@ -16,6 +16,7 @@ struct waiting {                   /* a deploy that came while another was under
 };
 
 static void deployment_event(struct deployment *d, enum deploy_event event);
+static void deployment_cannot_listen(struct deployment *d, struct bytes why);
 static bool deployment_builds_again(struct deployment *d);
 
 static void
@@ -63,6 +64,10 @@ on_timeout(void *owner)
 
     if (deployment_builds_again(d))
         return;
+    if (d->is_opening) {
+        deployment_cannot_listen(d, BYTES_LIT("the supervisor does not answer"));
+        return;
+    }
     if (d->state == DEPLOY_BUILDING)
         (void)err_set(&d->err, ERR_TIMEOUT, 0, "the app '%s' took longer than %d s to evaluate", d->app->name, BUILD_MS_MAX / 1000);
     else
@@ -122,19 +127,32 @@ warnings_of(const json_t *manifest)
 }
 
 static void
+deployment_answer(struct deployment *d)
+{
+    struct control *c = d->control;
+    struct app *app = d->app;
+
+    admin_ok(c->admin, d->asker,
+             json_pack("{s:s, s:s, s:I, s:o, s:o, s:b, s:s*}", "app", app->name, "deploy", app->hash, "ms",
+                       (json_int_t)(clock_mono_ms() - d->started_ms), "hosts", app_hosts(app), "warnings", warnings_of(d->manifest),
+                       "default", (int)(apps_default(&c->apps) == app), "listen", app->listening[0] != '\0' ? app->listening : NULL));
+    deployment_end(d);
+}
+
+static void
 deployment_commit(struct deployment *d)
 {
     struct control *c = d->control;
     struct app *app = d->app, *other, *default_before = apps_default(&c->apps);
     uint16_t workers_before = app->workers;
-    bool was_listening_there = strcmp(app->listen, d->listen) == 0;
 
     if (d->wants_default)
         list_each(other, &c->apps.list, struct app, in_apps)
             other->is_default_wanted = other == app;
+    if (strcmp(app->listen, d->listen) != 0)
+        app->listening[0] = '\0';
+    (void)snprintf(app->listen, sizeof app->listen, "%s", d->listen);
     app_take(app, d->hash, d->workers, json_incref(d->manifest));
-    if (d->listen[0] != '\0' && !was_listening_there)
-        (void)snprintf(app->listen, sizeof app->listen, "%s", d->listen);
     if (workers_before > 0 && app->workers == 0)
         msg_APP_STOP_pack(link_out(room_supervisor(c->room)), &(struct msg_APP_STOP){ .app = bytes_of(app->name) });
     if (d->asker.connection != 0)
@@ -143,14 +161,50 @@ deployment_commit(struct deployment *d)
         tell_all_routes(c);
     else
         tell_routes(c, app);
-    if (!was_listening_there || d->asker.connection == 0)
-        tell_listen(c, app);
     disk_deploys_trim(&c->disk, app->name, app->hash);
-    admin_ok(c->admin, d->asker,
-             json_pack("{s:s, s:s, s:I, s:o, s:o, s:b}", "app", app->name, "deploy", app->hash, "ms",
-                       (json_int_t)(clock_mono_ms() - d->started_ms), "hosts", app_hosts(app), "warnings", warnings_of(d->manifest),
-                       "default", (int)(apps_default(&c->apps) == app)));
+    if (app->listen[0] == '\0' || app->listening[0] != '\0') {
+        deployment_answer(d);
+        return;
+    }
+    d->is_opening = true;
+    tell_listen(c, app);
+    loop_timer_arm(d->timer, LISTEN_MS_MAX);
+}
+
+/* The deploy stays; only its own address is not to be had. */
+static void
+deployment_cannot_listen(struct deployment *d, struct bytes why)
+{
+    struct control *c = d->control;
+    struct err err = { 0 };
+
+    (void)err_set(&err, ERR_NETWORK, 0, "'%s' is deployed, but cannot listen at %s: %.*s", d->app->name, d->app->listen, (int)why.len,
+                  (const char *)why.data);
+    if (d->asker.connection == 0)
+        room_log(c->room, 3, "%s", err.message);
+    admin_fail(c->admin, d->asker, &err, NULL);
     deployment_end(d);
+}
+
+void
+deploy_listened(struct control *c, const struct msg_LISTEN_DONE *msg)
+{
+    const struct bytes prefix = BYTES_LIT("app:");
+    struct app *app = bytes_has_prefix(msg->name, prefix)
+                          ? apps_find(&c->apps, bytes_from(msg->name.data + prefix.len, msg->name.len - prefix.len))
+                          : NULL;
+    struct deployment *d = app != NULL ? app->deployment : NULL;
+
+    if (app == NULL)
+        return;                    /* removed meanwhile */
+    if (msg->ok)
+        (void)snprintf(app->listening, sizeof app->listening, "%.*s", (int)msg->message.len, (const char *)msg->message.data);
+    if (d == NULL || !d->is_opening)
+        return;
+    if (msg->ok)
+        deployment_answer(d);
+    else
+        deployment_cannot_listen(d, msg->message);
 }
 
 static void

@@ -25,6 +25,7 @@
 #define TAKE_MS_MAX            30000                /* workers start and map the template */
 
 #define TAKE_BUILT_MS_MAX      5000                 /* a template of an older engine cannot be taken at all: then it is built again */
+#define LISTEN_MS_MAX          5000                 /* the supervisor opens a socket in microseconds, or is ill */
 
 #define LOG_LINES_MAX          20000                /* the ring for `logs` without a file behind it */
 #define LOG_BYTES_MAX          (8u * 1024 * 1024)

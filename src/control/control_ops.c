@@ -61,8 +61,8 @@ app_json(struct control *c, struct app *app)
     json_t *classes = json_object_get(app->manifest, "classes");
 
     assert(out != NULL);
-    if (app->listen[0] != '\0')
-        (void)json_object_set_new(out, "listen", json_string(app->listen));
+    if (app->listening[0] != '\0')
+        (void)json_object_set_new(out, "listen", json_string(app->listening));
     if (classes != NULL)
         (void)json_object_set(out, "classes", classes);
     return out;

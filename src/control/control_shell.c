@@ -208,9 +208,7 @@ supervisor_message(struct control *c, uint16_t type, struct bytes payload, struc
     case MSG_LISTEN_DONE:
         if (!msg_LISTEN_DONE_unpack(&listened, payload, err))
             return false;
-        if (!listened.ok)
-            room_log(c->room, 3, "cannot listen for '%.*s': %.*s", (int)listened.name.len, (const char *)listened.name.data,
-                     (int)listened.message.len, (const char *)listened.message.data);
+        deploy_listened(c, &listened);
         return true;
     default:
         return err_set(err, ERR_MALFORMED, 0, "control does not take message %u from the supervisor", (unsigned)type);

@@ -86,8 +86,6 @@ tell_listen(struct control *c, const struct app *app)
 {
     struct buf name = { 0 };
 
-    if (app->listen[0] == '\0')
-        return;
     buf_printf(&name, "app:%s", app->name);
     msg_LISTEN_OPEN_pack(link_out(room_supervisor(c->room)),
                          &(struct msg_LISTEN_OPEN){ .name = buf_view(&name), .address = bytes_of(app->listen) });
