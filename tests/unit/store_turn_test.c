@@ -1,8 +1,8 @@
 /* store_turn_test — turns, transactions, pairs, alarm and name, emptying, and what is on disk afterwards. */
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 
+#include "lib/store/store_internal.h"
 #include "tests/unit/store_helper.h"
 
 static bool
@@ -80,6 +80,30 @@ transactions_nest(void **state)
     store = store_must_open("nest");
     assert_int_equal(number(store, "select sum(a) from t"), 5);
     assert_false(run(store, "select * from gone"));
+    store_close(&store);
+}
+
+/* More than fits the page cache and SQLite's own threshold: what a rollback needs must not go to a file that is not ours. */
+static void
+a_large_transaction_can_be_undone(void **state)
+{
+    struct store *store = store_must_open("large");
+    struct err err;
+
+    assert_true(run(store, "create table t(a integer primary key, b); create index i on t(b)"));
+    assert_true(run(store, "with recursive c(x) as (select 1 union all select x + 1 from c where x < 3000)"
+                           " insert into t select x, hex(randomblob(200)) from c"));
+    (void)commit(store);
+    assert_true(store_txn_begin(store, &err));
+    assert_true(run(store, "update t set b = hex(randomblob(250))"));
+    assert_false(run(store, "insert into t select a + 2900, b from t"));   /* a statement that fails in the middle */
+    assert_int_equal(number(store, "select count(*) from t"), 3000);
+    assert_true(run(store, "delete from t where a % 2"));
+    assert_int_equal(number(store, "select count(*) from (select distinct b from t order by b desc)"), 1500);
+    assert_true(store_txn_rollback(store, &err));
+    assert_int_equal(number(store, "select count(*) from t where length(b) = 400"), 3000);
+    (void)commit(store);
+    assert_non_null(strstr(answer(store, "pragma quick_check"), "| ok"));
     store_close(&store);
 }
 
@@ -334,6 +358,45 @@ a_long_wal_is_moved_into_the_database(void **state)
 }
 
 static void
+wal_copy(void *owner, int64_t at, struct bytes data)
+{
+    struct buf *copy = owner;
+
+    while (copy->len < (size_t)at + data.len)
+        buf_append_byte(copy, 0);
+    memcpy(copy->data + at, data.data, data.len);
+}
+
+static void
+every_frame_can_be_observed(void **state)
+{
+    struct store *store = store_must_open("observe");
+    struct buf seen = { 0 };
+    uint8_t *file = malloc(1 << 20);
+    char path[224];
+    ssize_t len;
+    int fd;
+
+    vfs_observe(store->db, wal_copy, &seen);
+    assert_true(run(store, "create table t(a)"));
+    (void)commit(store);
+    for (int i = 0; i < 8; i++) {
+        assert_true(run(store, "insert into t values(zeroblob(5000))"));
+        (void)commit(store);
+    }
+    store_close(&store);
+    (void)snprintf(path, sizeof path, "%s/db.sqlite-wal", agent_folder("observe"));
+    fd = open(path, O_RDONLY);
+    len = read(fd, file, 1 << 20);
+    (void)close(fd);
+    assert_true(len > 8 * 4096);
+    assert_int_equal(seen.len, len);
+    assert_memory_equal(seen.data, file, (size_t)len);
+    buf_fini(&seen);
+    free(file);
+}
+
+static void
 two_cannot_have_it(void **state)
 {
     struct store *store = store_must_open("lock");
@@ -499,6 +562,7 @@ main(void)
         cmocka_unit_test(nothing_written_leaves_nothing),
         cmocka_unit_test(a_commit_survives_and_its_successor_without_commit_does_not),
         cmocka_unit_test(transactions_nest),
+        cmocka_unit_test(a_large_transaction_can_be_undone),
         cmocka_unit_test(a_rollback_takes_our_tables_along),
         cmocka_unit_test(deferred_constraints_undo_the_turn),
         cmocka_unit_test(pairs_are_found_in_order),
@@ -506,6 +570,7 @@ main(void)
         cmocka_unit_test(alarm_and_name_are_kept),
         cmocka_unit_test(delete_all_leaves_the_name),
         cmocka_unit_test(a_long_wal_is_moved_into_the_database),
+        cmocka_unit_test(every_frame_can_be_observed),
         cmocka_unit_test(two_cannot_have_it),
         cmocka_unit_test(damage_is_refused_and_kept),
         cmocka_unit_test(a_lost_database_is_told),
