@@ -70,12 +70,12 @@ function extractObject(init) {
   return `${init}`;
 }
 
-/* Drains SOURCE (BodySource or a stream's reader adapter) into one Uint8Array. */
+/* Drains SOURCE (BodySource or a stream's reader adapter) into one Uint8Array. What is there already (take) needs no promise. */
 async function drain(source) {
   const chunks = [];
   let total = 0;
   for (;;) {
-    const chunk = await source.read();
+    const chunk = source.take?.() ?? await source.read();
     if (chunk === undefined) break;
     chunks.push(chunk);
     total += chunk.byteLength;

@@ -103,7 +103,7 @@ export { errorTitle, format, inspect } from "./inspect.js";
 export { defineHandler, listenerCount } from "./event.js";
 export { cfTextOf, isRequest, lazySignal, setSignalSource, signalIfAny } from "./request.js";
 export { encodeBodyOf, isResponse } from "./response.js";
-export { ReadableStream, streamFromBytes, streamFromSource, TransformStream, WritableStream } from "./streams.js";
+export { ReadableStream, readerOf, streamFromBytes, streamFromSource, TransformStream, WritableStream } from "./streams.js";
 export { onTimer, startTimer } from "./timers.js";
 export { isURL, hrefOf } from "./url.js";
 export { scope as globalTarget };

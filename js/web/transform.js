@@ -12,6 +12,7 @@
 import {
   ReadableStream, TransformStream as LibraryTransform, WritableStream,
 } from "web-streams-polyfill";
+import { host } from "../core/host.js";
 import { finish } from "./util.js";
 
 const MADE = Symbol("made");
@@ -31,6 +32,7 @@ class Stage {
     this.library = null;
     this.chain = null;
     this.place = 0;              /* in the chain */
+    this.context = undefined;    /* the async context in which it joined the chain */
     this.isTerminated = false;
     this.failure = undefined;    /* {error} when error() came before anything was attached */
     this.started = undefined;    /* a promise while start() runs */
@@ -62,6 +64,24 @@ class Stage {
 
   finish() {
     return this.flush === undefined ? undefined : this.flush.call(this.transformer, this.controller);
+  }
+
+  /* The same two in the async context of pipeThrough(), whoever reads: as if a pipe had been started there. */
+  runHere(chunk) {
+    const before = host.alsSet(this.context);
+    try {
+      return this.run(chunk);
+    } finally {
+      host.alsSet(before);
+    }
+  }
+  finishHere() {
+    const before = host.alsSet(this.context);
+    try {
+      return this.finish();
+    } finally {
+      host.alsSet(before);
+    }
   }
 
   enqueue(chunk) {
@@ -155,7 +175,7 @@ class Chain {
     this.working++;
     let result;
     try {
-      result = this.stages[i].run(chunk);
+      result = this.stages[i].runHere(chunk);
     } finally {
       this.working--;
     }
@@ -184,6 +204,14 @@ class Chain {
     }
   }
 
+  /* The source pulls in the context of the first pipe. */
+  readHere() {
+    const before = host.alsSet(this.stages[0].context);
+    const promise = this.reader.read();
+    host.alsSet(before);
+    return promise;
+  }
+
   /* Runs until a chunk came out, or the end. */
   async pump() {
     const { stages } = this;
@@ -202,7 +230,7 @@ class Chain {
         await this.end(terminated);
         return;
       }
-      const { value, done } = await this.reader.read();
+      const { value, done } = await this.readHere();
       if (this.isOver) return;
       if (this.pending !== undefined) await this.pending;
       const waiting = done ? this.end(-1) : this.feed(0, value);
@@ -220,7 +248,7 @@ class Chain {
         this.working++;
         let result;
         try {
-          result = this.stages[i].finish();
+          result = this.stages[i].finishHere();
         } finally {
           this.working--;
         }
@@ -366,6 +394,7 @@ Object.defineProperty(ReadableStream.prototype, "pipeThrough", {
       !options.preventClose && !options.preventAbort && !options.preventCancel);
     const stage = isPlain && isTransform(transform) && this instanceof ReadableStream && !this.locked ? stageOf(transform) : undefined;
     if (stage === undefined) return libraryPipe.call(this, transform, options);
+    stage.context = host.als();
     const before = takeChain(this);
     const chain = before === undefined
       ? new Chain(this.getReader(), [stage])

@@ -122,6 +122,20 @@ for (const way of ["short", "library"]) {
     eq(await collect(eager), [1, 2, 3]);
   });
 }
+if (__worldKind !== "engine")
+  test("sources and transformers run in the async context of pipeThrough(), as in workerd", async () => {
+    const als = new (__world.modules["node:async_hooks"].AsyncLocalStorage)();
+    const seen = [];
+    const note = () => new TransformStream({
+      async transform(x, c) { seen.push(als.getStore()); await tick(); seen.push(als.getStore()); c.enqueue(x); },
+      flush() { seen.push(als.getStore()); },
+    });
+    const source = new ReadableStream({ pull(c) { seen.push(`pull ${als.getStore()}`); if (this.done) c.close(); else c.enqueue(1); this.done = true; } }, { highWaterMark: 0 });
+    const one = als.run("one", () => source.pipeThrough(note()));
+    const two = als.run("two", () => one.pipeThrough(note()));
+    await als.run("reader", () => collect(two));
+    eq(seen, ["pull one", "one", "one", "two", "two", "pull one", "one", "two"]);
+  });
 test("subclasses, instanceof, pairs, writable side", async () => {
   class Upper extends TransformStream { constructor() { super({ transform(x, c) { c.enqueue(x.toUpperCase()); } }); } }
   const u = new Upper();
