@@ -44,6 +44,10 @@ to_value(jsval v, struct store_value *out)
         js_throw_type("Cannot convert a BigInt value to a number");
         return false;
     }
+    if (js_is_symbol(v)) {
+        js_throw_type("Cannot convert a Symbol value to a string");
+        return false;
+    }
     if (js_is_object(v) && js_view_bytes(v, &out->bytes)) {
         out->type = STORE_BLOB;
         return true;
