@@ -240,8 +240,26 @@ test("a request body without credit is not read", { skip }, async (t) => {
   c.destroy();
 });
 
-test("a lost worker: 503 before the head, a cut after it, and the next one serves", { skip }, async (t) => {
+test("requests that nobody has seen wait for the next worker", { skip }, async (t) => {
   const g = await rig(t);
+  await g.tell("kill 0");
+  const waiting = Array.from({ length: 5 }, () => connect(g.port));
+  waiting[0].send(get("/"));
+  waiting[1].send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + "x".repeat(200000));
+  waiting[2].send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  waiting[3].send(upgrade("/ws"));
+  waiting[4].send(get("/"));
+  waiting[4].destroy();
+  await g.tell("link 0");
+  waiting[2].send("0\r\n\r\n");
+  assert.equal((await waiting[0].response()).body.toString(), "hello");
+  assert.equal((await waiting[1].response()).body.length, 200000);
+  assert.equal((await waiting[2].response()).body.toString(), "abc");
+  assert.equal((await waiting[3].response()).status, 101);
+});
+
+test("a lost worker: 503 before the head, a cut after it, and the next one serves", { skip }, async (t) => {
+  const g = await rig(t, { conf: { limits: { worker_wait_ms: 100 } } });
   const waiting = connect(g.port), streaming = connect(g.port);
   waiting.send(get("/never"));
   await g.event("call");
@@ -284,7 +302,7 @@ test("requests go to the process where their agent lives", { skip }, async (t) =
 });
 
 test("hosts and unknown hosts", { skip }, async (t) => {
-  const g = await rig(t, { routes: { hosts: ["demo.localhost", "*.example.com"], default: false } });
+  const g = await rig(t, { conf: { limits: { worker_wait_ms: 0 } }, routes: { hosts: ["demo.localhost", "*.example.com"], default: false } });
   const at = async (host) => (await ask(g.port, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).status;
   assert.equal(await at("demo.localhost:1234"), 200);
   assert.equal(await at("x.example.com"), 200);

@@ -5,6 +5,7 @@
 //   SERVER=workerd     ask workerd instead, where a scenario allows it: proves that the scenario itself is right
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { webcrypto } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,6 +13,8 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 import { eachLine, readProject, startWorkerd } from "../oracle/workerd.mjs";
+
+globalThis.crypto ??= webcrypto; // partysocket expects it, as browsers and Node.js 20 have it
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 export const DORMOUSE = resolve(process.env.DORMOUSE ?? join(ROOT, "build/dormouse"));
