@@ -40,6 +40,7 @@ struct gateway_conf {
     int64_t deadline_ms[DEADLINES];
     int64_t stall_ms;
     int64_t ws_pending_ms;
+    int64_t wait_ms; /* for a worker that is away, or for routes just after our start */
 };
 
 struct listener {
@@ -91,6 +92,8 @@ struct gateway {
     uint32_t app_count;
     uint8_t *slots; /* SLOT_TABLE_SIZE; 0: no advice, else slot + 1 (255 slots) */
 
+    struct list_node parked; /* requests that wait for a worker, oldest first */
+    int64_t started_ms;
     struct call_table calls;
     struct buf scratch_headers, scratch_url, scratch_body;
 

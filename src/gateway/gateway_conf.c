@@ -18,6 +18,7 @@ static const struct gateway_conf defaults = {
     },
     .stall_ms = STALL_TIMEOUT_MS,
     .ws_pending_ms = WS_PENDING_TIMEOUT_MS,
+    .wait_ms = WAIT_MS,
 };
 
 /* FIELD as a whole number from LOW to HIGH; absent: *value stays. */
@@ -42,7 +43,7 @@ limits_read(struct gateway_conf *c, const json_t *o, struct err *err)
     json_int_t out = (json_int_t)c->ws_out_total_bytes_max, stall = c->stall_ms;
     json_int_t head = c->deadline_ms[DEADLINE_HEAD], idle = c->deadline_ms[DEADLINE_IDLE],
                part = c->deadline_ms[DEADLINE_BODY];
-    json_int_t close = c->deadline_ms[DEADLINE_CLOSE], pending = c->ws_pending_ms;
+    json_int_t close = c->deadline_ms[DEADLINE_CLOSE], pending = c->ws_pending_ms, wait = c->wait_ms;
     const json_int_t day = 24 * 3600 * 1000;
 
     if (!number(o, "body_bytes_max", 0, (json_int_t)1 << 40, &body, err) ||
@@ -52,7 +53,7 @@ limits_read(struct gateway_conf *c, const json_t *o, struct err *err)
         !number(o, "head_timeout_ms", 10, day, &head, err) || !number(o, "idle_timeout_ms", 10, day, &idle, err) ||
         !number(o, "body_timeout_ms", 10, day, &part, err) || !number(o, "stall_timeout_ms", 10, day, &stall, err) ||
         !number(o, "ws_close_timeout_ms", 10, day, &close, err) ||
-        !number(o, "ws_pending_timeout_ms", 10, day, &pending, err))
+        !number(o, "ws_pending_timeout_ms", 10, day, &pending, err) || !number(o, "worker_wait_ms", 0, day, &wait, err))
         return false;
     c->body_bytes_max = (uint64_t)body;
     c->connections_max = (uint32_t)conns;
@@ -64,6 +65,7 @@ limits_read(struct gateway_conf *c, const json_t *o, struct err *err)
     c->stall_ms = stall;
     c->deadline_ms[DEADLINE_CLOSE] = close;
     c->ws_pending_ms = pending;
+    c->wait_ms = wait;
     return true;
 }
 

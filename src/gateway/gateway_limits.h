@@ -21,6 +21,7 @@
 #define LINGER_TIMEOUT_MS   2000        /* after our last byte, so that a reset does not overtake it */
 #define LINGER_BYTES_MAX    (64u << 20) /* thrown away meanwhile: the rest of a message that was too large */
 #define STOP_POLL_MS        50          /* how often a stopping gateway looks whether it is done */
+#define WAIT_MS             2000        /* (conf) a request for a worker that is away; a restart takes a tenth of it */
 #define WS_CLOSE_TIMEOUT_MS (10 * 1000) /* (conf) for the client's answer to our Close frame */
 #define WS_PENDING_TIMEOUT_MS                                                                                          \
     (30 * 1000) /* (conf) a socket whose other half (WS_OPEN, REPLY.socket, WS_JOIN) does not come */

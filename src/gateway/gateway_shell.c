@@ -61,6 +61,7 @@ on_tick(void *owner)
 
     gw->now_ms = clock_mono_ms();
     conn_tick(gw);
+    http_tick(gw);
     sockets_tick(gw);
     memory_review(gw);
     loop_timer_arm(gw->tick, TICK_MS);
@@ -88,6 +89,8 @@ on_start(struct room *room, struct bytes conf_json, struct err *err)
     list_init(&gw->dirty);
     list_init(&gw->stalled);
     list_init(&gw->apps);
+    list_init(&gw->parked);
+    gw->started_ms = gw->now_ms;
     list_init(&gw->asset_calls);
     for (size_t i = 0; i < DEADLINES; i++)
         list_init(&gw->deadlines[i]);
@@ -167,6 +170,7 @@ on_link_up(struct room *room, struct link *link)
     gateway->now_ms = clock_mono_ms();
     worker->link = link;
     sockets_link_up(gateway, worker);
+    http_unpark(gateway);
 }
 
 static void
@@ -201,6 +205,7 @@ on_routes(struct gateway *gw, struct room *room, struct bytes payload, struct er
         sockets_rehome(gw, app);
     else if (app != NULL)
         sockets_unroute(app);
+    http_unpark(gw);
     return true;
 }
 

@@ -59,37 +59,106 @@ try_assets(struct request *r, const struct http_head *head, struct bytes path)
     return asset_serve(r, config, head, path, with_not_found);
 }
 
+/* Its worker (or, just after our start, its app) is away: the request waits a moment, since nobody has seen it yet. */
+static void
+park(struct http *h, struct bytes body)
+{
+    struct request *r = &h->request;
+    struct gateway *gw = h->gw;
+
+    if (r->park_due_ms == 0)
+        r->park_due_ms = gw->now_ms + gw->conf.wait_ms;
+    buf_append_bytes(&r->unsent, body);
+    list_push_back(&gw->parked, &r->in_worker);
+    if (r->is_received)
+        return;
+    conn_read(h->conn, false);
+    conn_deadline(h->conn, DEADLINE_NONE);
+}
+
+static void
+unavailable(struct request *r)
+{
+    if (r->app == NULL)
+        answer_error(r, 404, "ERR_NOT_FOUND", BYTES_LIT("No app answers to this host name."), 0);
+    else
+        answer_error(r, 503, "ERR_UNAVAILABLE", BYTES_LIT("The app is starting or restarting. Try again soon."),
+                     RETRY_AFTER_S);
+}
+
 static void
 dispatch(struct http *h, struct bytes body)
 {
     struct request *r = &h->request;
+    struct gateway *gw = h->gw;
     const struct http_head *head = http_reader_head(h->reader);
     struct bytes path = path_of(head);
     struct worker *worker;
 
     assert(r->state == REQUEST_READING);
-    if (try_assets(r, head, path))
+    if (r->app == NULL)
+        r->app = app_route(gw, h->conn->listener->name, head->host);
+    if (r->app != NULL && try_assets(r, head, path))
         return;
-    if (r->app->worker_count == 0) {
+    if (r->app != NULL && r->app->worker_count == 0) {
         answer_error(r, 404, "ERR_NOT_FOUND", BYTES_LIT("There is nothing at this address."), 0);
         return;
     }
-    if (h->gw->calls.open >= h->gw->conf.requests_max) {
+    if (gw->calls.open >= gw->conf.requests_max) {
         refuse(h, 503, "Too many requests are in progress. Try again soon.");
         return;
     }
-    r->slot_key = app_slot_key(h->gw, r->app, head->host, path);
-    worker = app_pick(h->gw, r->app, r->slot_key);
-    if (worker == NULL) {
-        answer_error(r, 503, "ERR_UNAVAILABLE", BYTES_LIT("The app is starting or restarting. Try again soon."),
-                     RETRY_AFTER_S);
-        return;
-    }
-    if (link_is_backed_up(worker->link)) {
+    if (r->app != NULL)
+        r->slot_key = app_slot_key(gw, r->app, head->host, path);
+    worker = r->app != NULL ? app_pick(gw, r->app, r->slot_key) : NULL;
+    if (worker == NULL)
+        park(h, body);
+    else if (link_is_backed_up(worker->link))
         refuse(h, 503, "The app's worker does not keep up. Try again soon.");
+    else
+        call_send(r, worker, body);
+}
+
+void
+http_unpark(struct gateway *gw)
+{
+    struct list_node batch;
+
+    if (list_is_empty(&gw->parked))
         return;
+    batch = gw->parked;
+    batch.next->prev = &batch;
+    batch.prev->next = &batch;
+    list_init(&gw->parked);
+    while (!list_is_empty(&batch)) {
+        struct request *r = list_entry(batch.next, struct request, in_worker);
+        struct http *h = r->http;
+        struct conn *conn = h->conn;
+        struct buf body = r->unsent;
+        list_remove(&r->in_worker);
+        memset(&r->unsent, 0, sizeof r->unsent);
+        dispatch(h, buf_view(&body));
+        buf_fini(&body);
+        if (!conn_is_open(conn) || conn->owner != h || r->state != REQUEST_WAITING || r->is_received ||
+            r->unsent.len > 0)
+            continue;
+        conn_read(conn, true);
+        conn_deadline(conn, DEADLINE_BODY);
     }
-    call_send(r, worker, body);
+}
+
+void
+http_tick(struct gateway *gw)
+{
+    for (;;) {
+        struct request *r = list_first(&gw->parked, struct request, in_worker);
+        if (r == NULL || r->park_due_ms > gw->now_ms)
+            return;
+        list_remove(&r->in_worker);
+        buf_fini(&r->unsent);
+        r->keeps_alive = r->keeps_alive && r->is_received;
+        unavailable(r);
+    }
 }
 
 /* The WebSocket handshake is checked before the app is asked. False: answered. */
@@ -134,9 +203,9 @@ on_head(struct http *h)
     r->is_body_dropped = head->is_head;
     r->app = app_route(h->gw, h->conn->listener->name, head->host);
     conn_deadline(h->conn, DEADLINE_BODY);
-    if (r->app == NULL) {
+    if (r->app == NULL && h->gw->now_ms - h->gw->started_ms >= h->gw->conf.wait_ms) {
         r->keeps_alive = false;
-        answer_error(r, 404, "ERR_NOT_FOUND", BYTES_LIT("No app answers to this host name."), 0);
+        unavailable(r);
         return false;
     }
     if (head->content_length > h->gw->conf.body_bytes_max) {
@@ -368,6 +437,8 @@ request_cancel(struct request *r)
 {
     if (r->worker != NULL)
         call_cancel(r, "The client disconnected.");
+    else
+        list_remove(&r->in_worker); /* parked */
     if (r->file != NULL)
         asset_stream_close(&r->file);
 }

@@ -28,8 +28,9 @@ struct request {
     enum request_state state;
     struct http *http; /* borrowed: contains us */
     struct app *app;
-    struct worker *worker; /* whose link carries the call; NULL: none does */
-    struct list_node in_worker;
+    struct worker *worker;      /* whose link carries the call; NULL: none does */
+    struct list_node in_worker; /* worker.requests, or gw.parked */
+    int64_t park_due_ms;        /* 0: was never parked */
     uint32_t call;
     uint32_t slot_key;
     bool is_received;       /* the whole request was read */
@@ -85,6 +86,10 @@ void answer_cut(struct request *r);
 void answer_error(struct request *r, int status, const char *code, struct bytes message, int retry_after_s);
 /* The answer is out; goes on with the next request when this one was read too. */
 void request_finish(struct request *r);
+/* Routes or a worker came: requests that waited for them go on. */
+void http_unpark(struct gateway *gw);
+/* Those that waited long enough are answered 503. */
+void http_tick(struct gateway *gw);
 /* The client is gone, or we cut it off: whoever works on it is told. */
 void request_cancel(struct request *r);
 
