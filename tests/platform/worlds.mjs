@@ -5,6 +5,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
 import { build } from "esbuild";
@@ -75,7 +76,7 @@ async function vmWorld() {
 
 export async function engineWorld() {
   /* Node's own stack is small: the engine must give up before it does. */
-  const engine = await QuickJS.create({ maxStackSize: 128 * 1024, wasm: readFileSync(fileURLToPath(import.meta.resolve("quickjs-wasi/quickjs.wasm"))) });
+  const engine = await QuickJS.create({ maxStackSize: 128 * 1024, wasm: readFileSync(createRequire(import.meta.url).resolve("quickjs-wasi/quickjs.wasm")) });
   const bridge = engine.newFunction("__bridge", (name, args) => engine.hostToHandle(callNative(engine.dump(name), engine.dump(args))));
   engine.setProp(engine.global, "__bridge", bridge);
   const run = (code, filename) => engine.dump(engine.evalCode(code, filename));
