@@ -36,7 +36,8 @@ struct deployment {                    /* one deploy on its way; app->deployment
     struct app        *app;
     enum deploy_state  state;
     char               hash[HASH_BYTES_MAX + 1];
-    uint16_t           workers;
+    uint16_t           workers;        /* known with the manifest */
+    uint16_t           workers_wanted; /* as in struct app */
     bool               was_built;      /* the build was skipped: should the workers refuse the template, it is built anew */
     bool               wants_default;
     bool               is_opening;     /* done but for the app's own address */

@@ -157,7 +157,7 @@ apps_save(const struct apps *apps)
         if (app->hash[0] == '\0')
             continue;              /* its first deploy is not done: nothing to come back to */
         (void)json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:b, s:s}", "app", app->name, "deploy", app->hash, "workers",
-                                                    (int)app->workers, "default", (int)app->is_default_wanted, "listen", app->listen));
+                                                    (int)app->workers_wanted, "default", (int)app->is_default_wanted, "listen", app->listen));
     }
     text = json_dumps(root, JSON_INDENT(1));
     assert(text != NULL);
@@ -182,7 +182,8 @@ load_one(struct apps *apps, json_t *row, struct err *err)
     app = apps_add(apps, name);
     if (app == NULL)
         return err_set(err, ERR_LIMIT, 0, "more than %d apps", APPS_MAX);
-    app_take(app, hash, (uint16_t)workers, NULL);
+    app_take(app, hash, 0, NULL);
+    app->workers_wanted = (uint16_t)workers;
     app->is_default_wanted = is_default != 0;
     (void)snprintf(app->listen, sizeof app->listen, "%s", listen);
     return true;

@@ -22,7 +22,8 @@ struct app {
     char               name[APP_NAME_MAX_BYTES + 1];
     char               hash[HASH_BYTES_MAX + 1];       /* the deploy in force; "" before the first */
     json_t            *manifest;                       /* of that deploy; owned, NULL before the first */
-    uint16_t           workers;                        /* 0: assets only */
+    uint16_t           workers;                        /* that run it; 0: assets only */
+    uint16_t           workers_wanted;                 /* by the operator for this app; 0: as many as the node gives */
     bool               is_default_wanted;              /* the operator named it */
     char               listen[128];                    /* its own address as asked for, "127.0.0.1:9000", or "" */
     char               listening[128];                 /* what that became (port 0); "" while it is not open */

@@ -102,7 +102,11 @@ deployment_offer(struct deployment *d)
     struct control *c = d->control;
 
     tell_app_start(c, d->app, d->hash, d->workers, d->manifest);
-    tell_workers(c, d->app, d->workers, d->hash, d->manifest);
+    /* Another number of workers means other processes: those that run now are stopping and are not asked. */
+    if (d->app->workers == d->workers)
+        tell_workers(c, d->app, d->workers, d->hash, d->manifest);
+    else
+        memset(d->app->taken, 0, sizeof d->app->taken);
     loop_timer_arm(d->timer, d->was_built ? TAKE_BUILT_MS_MAX : TAKE_MS_MAX);
     deployment_check_taken(d);
 }
@@ -153,6 +157,7 @@ deployment_commit(struct deployment *d)
         app->listening[0] = '\0';
     (void)snprintf(app->listen, sizeof app->listen, "%s", d->listen);
     app_take(app, d->hash, d->workers, json_incref(d->manifest));
+    app->workers_wanted = d->workers_wanted;
     if (workers_before > 0 && app->workers == 0)
         msg_APP_STOP_pack(link_out(room_supervisor(c->room)), &(struct msg_APP_STOP){ .app = bytes_of(app->name) });
     if (d->asker.connection != 0)
@@ -258,6 +263,14 @@ deployment_event(struct deployment *d, enum deploy_event event)
 
 /* ---- the files come --------------------------------------------------------------------------------------------- */
 
+static uint16_t
+deployment_workers(const struct deployment *d)
+{
+    if (!manifest_has_code(d->manifest))
+        return 0;
+    return d->workers_wanted > 0 ? d->workers_wanted : d->control->workers_default;
+}
+
 static void
 deployment_files_came(struct deployment *d)
 {
@@ -270,8 +283,7 @@ deployment_files_came(struct deployment *d)
         deployment_fail(d);
         return;
     }
-    if (!manifest_has_code(d->manifest))
-        d->workers = 0;
+    d->workers = deployment_workers(d);
     d->was_built = d->workers > 0 && disk_is_built(&c->disk, d->app->name, d->hash, DORMOUSE_VERSION);
     deployment_event(d, d->workers == 0 || d->was_built ? DEPLOY_FILES_CAME_BUILT : DEPLOY_FILES_CAME);
 }
@@ -289,7 +301,7 @@ deployment_create(struct control *c, struct app *app, const char *hash, struct a
     d->asker = asker;
     d->started_ms = clock_mono_ms();
     d->timer = loop_timer_create(room_loop(c->room), on_timeout, d);
-    d->workers = app->hash[0] != '\0' && app->workers > 0 ? app->workers : c->workers_default;
+    d->workers_wanted = app->workers_wanted;
     (void)snprintf(d->hash, sizeof d->hash, "%s", hash);
     (void)snprintf(d->listen, sizeof d->listen, "%s", app->listen);
     app->deployment = d;
@@ -306,7 +318,7 @@ options_read(struct deployment *d, const json_t *options, struct err *err)
 
         if (!json_is_integer(workers) || count < 1 || count > APP_WORKERS_MAX)
             return err_set(err, ERR_USAGE, 0, "'workers' must be a number from 1 to %d", APP_WORKERS_MAX);
-        d->workers = (uint16_t)count;
+        d->workers_wanted = (uint16_t)count;
     }
     if (listen != NULL) {
         if (!json_is_string(listen) || json_string_length(listen) >= sizeof d->listen)
@@ -564,8 +576,8 @@ deploy_resume(struct control *c, struct app *app)
         deployment_fail(d);
         return;
     }
-    d->workers = manifest_has_code(d->manifest) ? d->workers : 0;
-    app_take(app, app->hash, d->workers, json_incref(d->manifest));
+    d->workers = deployment_workers(d);
+    app_take(app, d->hash, d->workers, json_incref(d->manifest));
     tell_routes(c, app);           /* requests wait or get 503 instead of "no such app" while the workers start */
     d->was_built = d->workers > 0 && disk_is_built(&c->disk, app->name, app->hash, DORMOUSE_VERSION);
     deployment_event(d, d->workers == 0 || d->was_built ? DEPLOY_FILES_CAME_BUILT : DEPLOY_FILES_CAME);

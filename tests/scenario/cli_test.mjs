@@ -284,3 +284,24 @@ test("hostile words on the admin socket harm no one else", options, async (t) =>
   assert.equal(rooms.find((r) => r.role === "control").restarts, 0);
   await server.stop();
 });
+
+test("another number of workers moves agents and loses nothing", options, async (t) => {
+  const dir = scratch(t, counter("wide"));
+  const data = join(dir, "data");
+  let server = new Dev(t, ["serve", "--data", data, "--port", "0", "--workers", "1", "--deploy", dir]);
+  let port = Number(new URL((await server.until("ready")).url).port);
+  const names = Array.from({ length: 12 }, (_, i) => `a${i}`);
+  const hit = async () => Promise.all(names.map(async (n) => JSON.parse((await get(port, "localhost", `/${n}`)).body).n));
+  assert.ok((await hit()).every((n) => n === 1));
+  const wider = await run(["deploy", dir, "--workers", "3", "--data", data]);
+  assert.equal(wider.status, 0, wider.out + wider.err);
+  assert.equal(JSON.parse((await run(["apps", "--json", "--data", data])).out).workers, 3);
+  assert.ok((await hit()).every((n) => n === 2));
+  await server.stop();
+  server = new Dev(t, ["serve", "--data", data, "--port", "0", "--workers", "1"]);
+  const ready = await server.until("ready");
+  port = Number(new URL(ready.url).port);
+  assert.equal(ready.apps[0].workers, 3, "what the deploy asked for holds");
+  assert.ok((await hit()).every((n) => n === 3));
+  await server.stop();
+});

@@ -49,7 +49,9 @@ the_state_survives_saving_and_loading(void **state)
     char *text;
 
     apps_init(&before);
-    app_take(apps_add(&before, "one"), HASH_A, 2, NULL);
+    app = apps_add(&before, "one");
+    app_take(app, HASH_A, 8, NULL);
+    app->workers_wanted = 2;
     app = apps_add(&before, "two");
     app_take(app, HASH_B, 0, NULL);
     app->is_default_wanted = true;
@@ -62,8 +64,9 @@ the_state_survives_saving_and_loading(void **state)
     app = apps_find(&after, BYTES_LIT("one"));
     assert_non_null(app);
     assert_string_equal(app->hash, HASH_A);
-    assert_int_equal(app->workers, 2);
+    assert_int_equal(app->workers_wanted, 2);
     app = apps_find(&after, BYTES_LIT("two"));
+    assert_int_equal(app->workers_wanted, 0);    /* the node's number, whatever it will be */
     assert_string_equal(app->listen, "127.0.0.1:9000");
     assert_ptr_equal(apps_default(&after), app);
     assert_null(apps_find(&after, BYTES_LIT("unborn")));
