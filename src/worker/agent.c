@@ -2,6 +2,7 @@
 #include "src/worker/agent.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -509,8 +510,50 @@ agents_on_deploy(void)
 {
     struct agent *a;
 
+    list_each(a, &worker.rested, struct agent, in_idle)
+        (void)agent_evict(a);
     list_each(a, &worker.idle, struct agent, in_idle)
         (void)agent_evict(a);
+}
+
+static void
+rest(struct agent *a)
+{
+    list_remove(&a->in_idle);
+    list_push_back(&worker.rested, &a->in_idle);
+    sql_drop_cursors(a);
+    if (a->store != NULL)
+        store_trim(a->store);
+}
+
+/* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */
+#define RESTS_PER_TRIM 16
+
+int64_t
+agents_rest(void)
+{
+    static unsigned gone;
+    int64_t now = clock_mono_ms(), next = worker.idle_ms;
+    struct agent *a;
+
+    while ((a = list_first(&worker.idle, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= AGENT_REST_MS) {
+        rest(a);
+        gone++;
+    }
+    if (a != NULL)
+        next = AGENT_REST_MS - (now - a->idle_since_ms);
+    while ((a = list_first(&worker.rested, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= worker.idle_ms) {
+        if (!agent_evict(a))
+            list_remove(&a->in_idle);
+        gone++;
+    }
+    if (a != NULL && worker.idle_ms - (now - a->idle_since_ms) < next)
+        next = worker.idle_ms - (now - a->idle_since_ms);
+    if (gone >= RESTS_PER_TRIM || (gone > 0 && list_is_empty(&worker.idle))) {
+        gone = 0;
+        (void)malloc_trim(0);
+    }
+    return next > 0 ? next : 1;
 }
 
 /* ---- natives' doors ---- */

@@ -112,6 +112,8 @@ void agent_reset(struct agent *agent, enum err_code code, unsigned flags, const 
 /* Puts an idle agent away: database closed, heap unmapped, structure freed. False when it is not idle. */
 bool agent_evict(struct agent *agent);
 bool agent_is_idle(const struct agent *agent);
+/* Agents that are idle give back caches, then their heap. Returns in how many ms to call again. */
+int64_t agents_rest(void);
 /* Why it is not idle, for people: "2 calls, 1 timer". */
 void agent_why_awake(const struct agent *agent, struct buf *out);
 /* The library's word that the constructor is done; failure NULL: it returned. */

@@ -25,6 +25,7 @@ struct worker {
     struct agent   *entry;             /* the app's entry; NULL before its first event */
     struct bmap    *agents;            /* key: agent_key; those in memory only */
     struct list_node idle;             /* agents with nothing to do, longest idle first */
+    struct list_node rested;           /* the same, after REST_MS: caches given back */
     struct umap    *socket_owners;     /* live and joined sockets → struct ws_end */
     struct bmap    *with_sockets;      /* ids of agents with hibernatable sockets at the gateway → non-NULL */
     struct loop_timer *idle_timer;

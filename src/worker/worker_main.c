@@ -107,14 +107,9 @@ on_idle(void *owner)
 static void
 on_idle_timer(void *owner)
 {
-    int64_t now = clock_mono_ms();
-    struct agent *a;
+    int64_t next = agents_rest();
 
-    while ((a = list_first(&worker.idle, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= worker.idle_ms) {
-        if (!agent_evict(a))
-            list_remove(&a->in_idle);
-    }
-    loop_timer_arm(worker.idle_timer, a == NULL ? worker.idle_ms : worker.idle_ms - (uint64_t)(now - a->idle_since_ms));
+    loop_timer_arm(worker.idle_timer, (uint64_t)(next < AGENT_REST_MS ? next : AGENT_REST_MS));
 }
 
 /* ---- start ---- */
@@ -206,6 +201,7 @@ set_up(void)
     worker.socket_owners = umap_create();
     worker.with_sockets = bmap_create();
     list_init(&worker.idle);
+    list_init(&worker.rested);
     worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
     idle = loop_idle(worker.loop, on_idle, NULL);
 }
@@ -228,7 +224,7 @@ start_serving(const json_t *conf, const char *dir, struct err *err)
     set_up();
     if (!open_deploy(dir, hash, manifest, err))
         return false;
-    loop_timer_arm(worker.idle_timer, worker.idle_ms);
+    loop_timer_arm(worker.idle_timer, AGENT_REST_MS);
     return true;
 }
 
