@@ -1,9 +1,10 @@
 // What was acknowledged stays, whatever dies: writes, alarms, sockets, deploys. Each rig has a control that must fail.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { connect, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
+import { allGone, connect, descendants, DORMOUSE, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
 
 const probe = fixture("probe");
 const skip = missing();
@@ -158,6 +159,74 @@ describe("a worker that dies", { skip: onlyHere }, () => {
     await eventually(async () => (await server.fetch("/p/a/alarm?in=1")).status === 200);
     assert.deepEqual(JSON.parse(await client.next()), { alarm: 0 });
     client.drop();
+  });
+});
+
+describe("kill -9 of one room under writers", { skip: onlyHere }, () => {
+  for (const room of ["gateway", "worker", "scheduler", "control", "egress"]) {
+    it(`${room}: the others go on, it comes back, nothing acknowledged is lost`, async (t) => {
+      const server = await serve(t, probe);
+      const agents = ["a", "b", "c"];
+      const writing = writers(server, agents, 6);
+      await eventually(() => writing.acknowledged() >= 50 || `only ${writing.acknowledged()} writes`);
+      for (let round = 0; round < 3; round++) {
+        const killed = server.rooms(room);
+        assert.ok(killed.length > 0, `there is no ${room}`);
+        for (const { pid } of killed) process.kill(pid, "SIGKILL");
+        await eventually(() => server.rooms(room).length >= killed.length && server.rooms(room).every((now) => killed.every((was) => was.pid !== now.pid)) || `no new ${room}`);
+        const before = writing.acknowledged();
+        await eventually(() => writing.acknowledged() >= before + 50 || `only ${writing.acknowledged() - before} writes after round ${round}`, 30_000);
+      }
+      await writing.stop();
+      for (const [i, name] of agents.entries()) {
+        const there = await server.json(`/p/${name}/all`);
+        assert.equal(new Set(there).size, there.length, `a write of ${name} is there twice`);
+        for (const v of writing.ok[i]) assert.ok(there.includes(v), `"${v}" of ${name} was acknowledged`);
+      }
+    });
+  }
+
+  it("supervisor: all the others end with it", async (t) => {
+    const house = await restartable(t);
+    const family = descendants(house.now.pid);
+    const [supervisor] = house.now.rooms("supervisor");
+    process.kill(supervisor.pid, "SIGKILL");
+    await house.now.ended;
+    await allGone(family);
+    await house.up();
+    assert.deepEqual(await house.now.json("/p/a/all"), []);
+  });
+});
+
+describe("sleep", { skip: onlyHere }, () => {
+  const dormouse = (server, ...words) => {
+    const done = spawnSync(DORMOUSE, [...words, "--data", server.data, "--json"], { encoding: "utf8" });
+    assert.equal(done.status, 0, done.stderr + done.stdout);
+    return done.stdout;
+  };
+
+  it("keeps database, sockets, attachments and the alarm", async (t) => {
+    const server = await serve(t, probe);
+    const client = await connect(server.ws("/p/a/ws?v=ada"));
+    client.send("put before");
+    await client.next();
+    await server.fetch("/p/a/alarm?in=400");
+    dormouse(server, "agents", "evict", "Probe/a");
+    assert.deepEqual(JSON.parse(await client.next()), { alarm: 0 });
+    client.send("after");
+    const { who, seen, tags } = JSON.parse(await client.next());
+    assert.deepEqual([who, seen, tags], ["ada", 2, ["ada"]]);
+    assert.deepEqual(await server.json("/p/a/all"), ["before", "alarm 0"]);
+    client.drop();
+  });
+
+  it("shows what exists, and its tables", async (t) => {
+    const server = await serve(t, probe);
+    await server.json("/p/a/put?v=x");
+    await server.json("/p/b/put?v=y");
+    const list = dormouse(server, "agents", "list");
+    for (const name of ["a", "b"]) assert.match(list, new RegExp(`"name":\\s*"${name}"`));
+    assert.match(dormouse(server, "agents", "sql", "Probe/b", "SELECT v FROM t"), /"y"/);
   });
 });
 
