@@ -60,7 +60,7 @@ static const int calls_write_files[] = {
     SCMP_SYS(sync_file_range), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(copy_file_range), SCMP_SYS(flock),
     SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename),
     SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(fchmod), SCMP_SYS(umask),
-    SCMP_SYS(utimensat), SCMP_SYS(memfd_create), SCMP_SYS(syncfs), LIST_END,
+    SCMP_SYS(utimensat), SCMP_SYS(memfd_create), LIST_END,
 };
 
 /* Listening sockets come from the supervisor; accepting is all there is to do with them. */

@@ -2,7 +2,7 @@
  * jail_run — every attack, three times: without a jail (it must work, or the test proves nothing), with the outer layers only,
  * and as a room runs: jail_prepare(), exec, jail_enter().
  *
- * usage: jail_run            all; prints one line per attack, ends with "N passed, N failed"
+ * usage: jail_run [LIST]     all, and with LIST the sweep of all syscalls (jail_sweep.h); prints one line per attack, ends with "N passed, N failed"
  *        jail_run ATTACK …   inside: this program executes itself in the jail
  */
 #include <arpa/inet.h>
@@ -21,6 +21,7 @@
 
 #include "lib/jail/jail.h"
 #include "tests/jail/jail_attacks.h"
+#include "tests/jail/jail_sweep.h"
 
 enum depth { DEPTH_NONE, DEPTH_OUTER, DEPTH_FULL };
 enum outcome { REFUSED, SUCCEEDED, BROKEN };
@@ -261,7 +262,7 @@ report_print(void)
 }
 
 static int
-outside(void)
+outside(const char *syscalls_list)
 {
     char base[] = "/tmp/dormouse-jail-XXXXXX";
     struct jail_spec spec;
@@ -297,6 +298,12 @@ outside(void)
         printf("FAIL  %u attacks fail without a jail too: this machine cannot prove the jail\n", tally.unproven);
         tally.failed++;
     }
+    if (syscalls_list != NULL) {
+        bool ok = jail_sweep(syscalls_list);
+
+        tally.passed += ok ? 1 : 0;
+        tally.failed += ok ? 0 : 1;
+    }
     printf("%u passed, %u failed\n", tally.passed, tally.failed);
     return tally.failed == 0 ? 0 : 1;
 }
@@ -304,5 +311,7 @@ outside(void)
 int
 main(int argc, char **argv)
 {
-    return argc == 9 ? inside(argv) : outside();
+    if (argc == 9)
+        return inside(argv);
+    return outside(argc == 2 ? argv[1] : NULL);
 }
