@@ -21,13 +21,15 @@
 #define ENGINE_OFF_COUNT (-4)                     /* from any object, string or atom to its reference count */
 
 /* The engine's allocator of small blocks (js_malloc_rt): per size class a list of all slabs, nodes at +8 of each slab. A slab: u16 used
- * at 18, u16 blocks at 20, the blocks from 24 on. A block begins with 8 bytes of which the last 4 are the reference count, whoever uses it. */
+ * at 18, u16 blocks at 20, the blocks from 24 on. A block begins with 8 bytes: u16 next free, u8 class, u8 type, u32 reference count. */
 #define ENGINE_OFF_SLABS 40                       /* from the runtime: list heads, 8 bytes each */
 #define ENGINE_SLAB_CLASSES 31
 #define ENGINE_SLAB_SIZES 1085936                 /* address of u16 block sizes by class */
 #define ENGINE_SLAB_NODE 8
 #define ENGINE_SLAB_BLOCKS 20
 #define ENGINE_SLAB_FIRST 24
+#define ENGINE_BLOCK_HEADER 8
+#define ENGINE_TYPE_SHAPE 2                       /* low four bits of the type byte */
 
 /* A reference count that the build never writes back (tools/engine-build). */
 #define ENGINE_IMMORTAL 0x5a000000u

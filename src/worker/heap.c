@@ -292,7 +292,7 @@ heap_private_bytes(const struct heap *heap)
     while (fgets(line, sizeof line, f) != NULL) {
         if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
             is_inside = start >= (uintptr_t)heap->base && end <= (uintptr_t)heap->base + RESERVE_BYTES;
-        else if (is_inside && sscanf(line, "Private_Dirty: %lu kB", &kb) == 1)
+        else if (is_inside && sscanf(line, "Anonymous: %lu kB", &kb) == 1)
             total += kb * 1024;
     }
     (void)fclose(f);

@@ -373,6 +373,18 @@ half(uint32_t at)
     return v;
 }
 
+/* Sets the count of the object, string or other block at PTR. A shape that nobody shares keeps its 1: the engine adds properties to
+ * it in place then, and insists on that for the shapes it does not share by design (the global object's). */
+static void
+immortalize(uint32_t ptr)
+{
+    uint32_t at = ptr + (uint32_t)ENGINE_OFF_COUNT;
+    uint8_t type = *guest_mem(at - 1, 1) & 0x0f;
+
+    if (type != ENGINE_TYPE_SHAPE || word(at) != 1)
+        set_word(at, ENGINE_IMMORTAL);
+}
+
 /* What a template holds is there for ever: its reference counts are made immortal, so that a heap that uses a function or a name
  * does not get a private copy of the page for the sake of a counter. */
 static void
@@ -381,7 +393,7 @@ make_immortal(void)
     uint32_t objects = engine_rt + ENGINE_OFF_GC_OBJ_LIST;
 
     for (uint32_t node = word(objects); node != objects; node = word(node))
-        set_word(node + (uint32_t)ENGINE_OFF_COUNT, ENGINE_IMMORTAL);
+        immortalize(node);
     for (uint32_t class = 0; class < ENGINE_SLAB_CLASSES; class++) {
         uint32_t head = engine_rt + ENGINE_OFF_SLABS + 8 * class, size = half(ENGINE_SLAB_SIZES + 2 * class);
 
@@ -389,7 +401,7 @@ make_immortal(void)
             uint32_t slab = node - ENGINE_SLAB_NODE;
 
             for (uint32_t i = 0; i < half(slab + ENGINE_SLAB_BLOCKS); i++)
-                set_word(slab + ENGINE_SLAB_FIRST + i * size + 4, ENGINE_IMMORTAL);
+                immortalize(slab + ENGINE_SLAB_FIRST + i * size + ENGINE_BLOCK_HEADER);
         }
     }
 }

@@ -36,4 +36,7 @@ struct worker {
 
 extern struct worker worker;
 
+struct link *worker_control(void);     /* NULL while control is away */
+void worker_start_loopback(void);      /* once the loop is there */
+
 #endif

@@ -22,87 +22,8 @@
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
 
-struct worker worker;
-
 static bool              is_build;
 static bool              waits_for_stop;
-
-/* ---- log.h ---- */
-
-static struct link *
-control_link(void)
-{
-    return room_link(worker.room, ROLE_CONTROL, 0, NULL);
-}
-
-static void
-pack_log(struct agent *a, int level, struct bytes text)
-{
-    struct link *control = control_link();
-    struct msg_LOG m = { .level = (uint8_t)level, .time_ms = clock_wall_ms(), .text = text };
-
-    if (control == NULL || link_is_backed_up(control))
-        return;
-    if (m.text.len > LOG_TEXT_MAX_BYTES)
-        m.text.len = LOG_TEXT_MAX_BYTES;
-    if (a != NULL && !a->is_entry) {
-        m.agent = a->id;
-        m.class_name = bytes_of(a->class_name);
-        m.name = bytes_of(a->name);
-    }
-    m.turn = a != NULL ? a->turn : 0;
-    msg_LOG_pack(link_out(control), &m);
-}
-
-void
-worker_log_agent(struct agent *a, int level, const char *fmt, ...)
-{
-    char text[1024];
-    va_list va;
-
-    va_start(va, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, va);
-    va_end(va);
-    pack_log(a, level, bytes_of(text));
-}
-
-void
-worker_log_console(struct agent *a, int level, struct bytes text)
-{
-    pack_log(a, level, text);
-}
-
-void
-worker_tell_born(struct agent *a, bool is_deleted)
-{
-    struct link *control = control_link();
-    struct msg_AGENT_BORN m = { .agent = a->id, .deleted = is_deleted, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
-
-    if (control != NULL && !link_is_backed_up(control))
-        msg_AGENT_BORN_pack(link_out(control), &m);
-}
-
-/* ---- turning ---- */
-
-#define LOOPBACK_ROUNDS_MAX 64         /* per iteration: then the outside gets its turn */
-
-static struct loop_hook *idle;         /* set while rounds are left over */
-
-void
-worker_run_loopback(void)
-{
-    int rounds = 0;
-
-    while (rounds < LOOPBACK_ROUNDS_MAX && peer_loopback_run())
-        rounds++;
-    loop_idle_set(idle, rounds == LOOPBACK_ROUNDS_MAX);
-}
-
-static void
-on_idle(void *owner)
-{
-    worker_run_loopback();
-}
 
 static void
 on_idle_timer(void *owner)
@@ -169,7 +90,7 @@ build_and_tell(const json_t *conf, const char *dir, struct err *err)
         m.ok = 0;
         m.json = buf_view(&json);
     }
-    control = control_link();
+    control = worker_control();
     if (control == NULL)
         return err_set(err, ERR_UNAVAILABLE, 0, "control is away");
     msg_BUILD_DONE_pack(link_out(control), &m);
@@ -203,7 +124,7 @@ set_up(void)
     list_init(&worker.idle);
     list_init(&worker.rested);
     worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
-    idle = loop_idle(worker.loop, on_idle, NULL);
+    worker_start_loopback();
 }
 
 static bool
@@ -256,7 +177,7 @@ start(struct room *room, struct bytes conf_json, struct err *err)
     json_decref(conf);
     if (ok)
         room_ready(room);
-    if (ok && is_build && control_link() != NULL)
+    if (ok && is_build && worker_control() != NULL)
         build_when_linked();
     return ok;
 }

@@ -327,6 +327,44 @@ test_collector_is_frozen(void **state)
 }
 
 static void
+test_template_objects_can_change(void **state)
+{
+    struct template *t = make_template(BUNDLE_HEAD
+        "class A { m() { return 1; } } const frozen = { a: 1 }; const list = [1, 2, 3]; const map = new Map([['k', 1]]);\n"
+        "export default (e, a) => {\n"
+        "  globalThis.fresh = a; for (let i = 0; i < 300; i++) globalThis['g' + i] = i; put(globalThis.g299 + fresh);\n"
+        "  for (let i = 0; i < 100; i++) { frozen['p' + i] = i; list.push(i); map.set(i, i); A.prototype['x' + i] = () => i; }\n"
+        "  delete frozen.a; A.prototype.m = function () { return 2; }; map.delete('k');\n"
+        "  put([Object.keys(frozen).length, list.length, map.size, new A().m(), new A().x99()].join());\n"
+        "  for (let i = 0; i < 300; i++) delete globalThis['g' + i]; put(typeof g5 + typeof fresh); };");
+
+    for (int i = 0; i < 3; i++) {
+        struct heap *heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+
+        assert_int_equal(deliver_event(heap, 1, "!"), TRAP_NONE);
+        assert_string_equal(output(heap), "299! 100,103,100,2,99 undefinedstring ");
+        heap_destroy(&heap);
+    }
+    template_unref(&t);
+}
+
+static void
+test_template_pages_are_shared(void **state)
+{
+    struct template *t = make_template(BUNDLE_HEAD
+        "const fns = []; for (let i = 0; i < 5000; i++) fns.push(new Object({ i, s: 'text' + i, f() { return this.i; } }));\n"
+        "export default (e, a) => { let n = 0; for (const o of fns) n += o.f() + o.s.length; put(n); };");
+    struct heap *heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+
+    /* 5,000 objects are used; their pages hold about 1 MB. */
+    assert_int_equal(deliver_event(heap, 1, ""), TRAP_NONE);
+    assert_string_equal(output(heap), "12536390 ");
+    assert_true(heap_private_bytes(heap) < 256 * 1024);
+    heap_destroy(&heap);
+    template_unref(&t);
+}
+
+static void
 test_random_differs(void **state)
 {
     struct template *t = make_template(BUNDLE_HEAD "export default () => put(Math.random());");
@@ -370,7 +408,7 @@ main(void)
         cmocka_unit_test(test_values), cmocka_unit_test(test_value_interface), cmocka_unit_test(test_modules),
         cmocka_unit_test(test_isolation_and_memory_return), cmocka_unit_test(test_traps), cmocka_unit_test(test_faults_end_one_heap),
         cmocka_unit_test(test_async_context), cmocka_unit_test(test_rejections), cmocka_unit_test(test_collector_is_frozen),
-        cmocka_unit_test(test_random_differs), cmocka_unit_test(test_damaged_template_is_refused),
+        cmocka_unit_test(test_template_objects_can_change), cmocka_unit_test(test_template_pages_are_shared), cmocka_unit_test(test_random_differs), cmocka_unit_test(test_damaged_template_is_refused),
     };
 
     engine_init();
