@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,7 +46,10 @@ struct room {
     bool is_started;
     bool is_exiting;
     int status;
+    int log_level; /* lines below it are dropped */
 };
+
+static const char *const level_names[] = { "debug", "info", "warning", "error" };
 
 /* ---- peers ------------------------------------------------------------------------------------------------------ */
 
@@ -137,6 +141,26 @@ peer_add(struct room *room, const struct msg_LINK *msg, int fd)
 
 /* ---- the supervisor's messages ---------------------------------------------------------------------------------- */
 
+/* "log_level" of CONF, which every room has. CONF itself is each room's to judge: what is not JSON is not our failure. */
+static bool
+read_log_level(struct room *room, struct bytes conf_json, struct err *err)
+{
+    json_t *conf = json_loadb((const char *)conf_json.data, conf_json.len, 0, NULL);
+    const char *name = json_string_value(json_object_get(conf, "log_level"));
+    bool ok = name == NULL;
+
+    for (int level = 0; name != NULL && level < (int)ARRAY_LEN(level_names); level++) {
+        if (strcmp(name, level_names[level]) != 0)
+            continue;
+        room->log_level = level;
+        ok = true;
+    }
+    if (!ok)
+        (void)err_set(err, ERR_CONFIG, 0, "log_level is '%s'; it can be debug, info, warning or error", name);
+    json_decref(conf);
+    return ok;
+}
+
 static bool
 handle_conf(struct room *room, struct bytes payload, struct err *err)
 {
@@ -147,7 +171,7 @@ handle_conf(struct room *room, struct bytes payload, struct err *err)
     if (room->is_started)
         return err_set(err, ERR_MALFORMED, 0, "second CONF");
     room->is_started = true;
-    if (!room->spec->start(room, msg.json, err)) {
+    if (!read_log_level(room, msg.json, err) || !room->spec->start(room, msg.json, err)) {
         room_log(room, 3, "cannot start: %s", err->message);
         room_exit(room, 1);
     }
@@ -285,7 +309,7 @@ int
 room_main(int argc, char **argv, const struct room_spec *spec)
 {
     static const struct link_events events = { supervisor_message, supervisor_closed, NULL };
-    struct room room = { .spec = spec };
+    struct room room = { .spec = spec, .log_level = 1 };
     struct stat st;
     struct msg_HELLO hello;
 
@@ -360,13 +384,12 @@ room_app(const struct room *room)
 static void
 log_to_stderr(const struct room *room, int level, const char *text)
 {
-    static const char *const levels[] = { "debug: ", "", "warning: ", "error: " };
     struct buf line = { 0 };
 
     buf_printf(&line, "%s", room->spec->name);
     if (room->app[0] != '\0')
         buf_printf(&line, " %s/%u", room->app, room->index);
-    buf_printf(&line, ": %s%s\n", levels[level], text);
+    buf_printf(&line, level == 1 ? ": %.0s%s\n" : ": %s: %s\n", level_names[level], text);
     (void)sys_write(STDERR_FILENO, line.data, line.len); /* one write per line keeps lines whole; a full disk must not stop a room */
     buf_fini(&line);
 }
@@ -380,6 +403,8 @@ room_log(struct room *room, int level, const char *fmt, ...)
 
     assert(level >= 0);
     assert(level <= 3);
+    if (level < room->log_level)
+        return;
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args); /* a longer line is cut */
     va_end(args);

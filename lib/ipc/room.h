@@ -33,7 +33,8 @@ struct link *room_supervisor(struct room *room);
 struct link *room_link(struct room *room, enum role role, uint16_t index, const char *app);
 uint16_t room_index(const struct room *room);      /* ours, from argv: worker slot */
 const char *room_app(const struct room *room);     /* ours, from argv: the worker's app; "" for other rooms */
-/* A line on stderr ("gateway: …") and, when control is linked, a LOG message. level as in LOG. */
+/* A line on stderr ("gateway: …") and, when control is linked, a LOG message. level as in LOG; those below CONF's "log_level"
+ * ("debug", "info", "warning", "error"; info when it is absent) are dropped. */
 void room_log(struct room *room, int level, const char *fmt, ...) PRINTF(3, 4);
 
 #endif

@@ -58,6 +58,8 @@ room_message(struct room *room, struct link *link, uint16_t type, struct bytes p
         return err_set(err, ERR_MALFORMED, 0, "not expected");
     if (!msg_ADMIN_unpack(&msg, payload, err))
         return false;
+    if (bytes_equal_str(msg.json, "debug"))
+        room_log(room, 0, "a detail");
     if (bytes_equal_str(msg.json, "log"))
         room_log(room, 2, "index %u app '%s'", room_index(room), room_app(room));
     if (bytes_equal_str(msg.json, "worker?"))
@@ -88,6 +90,7 @@ struct side {
     int replies;
     int ready;
     char log[256];
+    int log_level;
     bool is_closed;
 };
 
@@ -107,7 +110,8 @@ side_message(void *owner, struct link *link, uint16_t type, struct bytes payload
         side->ready++;
     if (type == MSG_LOG) {
         assert_true(msg_LOG_unpack(&log, payload, err));
-        assert_int_equal(log.level, 2);
+        side->log_level = log.level;
+        memset(side->log, 0, sizeof side->log);
         memcpy(side->log, log.text.data, log.text.len);
     }
     if (type == MSG_ADMIN_REPLY) {
@@ -293,8 +297,32 @@ log_lines_reach_control(void **state)
     introduce(&supervisor, &control, ROLE_CONTROL, 0, "");
     ask(&control, "log");
     assert_string_equal(control.log, "index 2 app 'shop'");
+    assert_int_equal(control.log_level, 2);
+    ask(&control, "debug"); /* below the level */
+    assert_string_equal(control.log, "index 2 app 'shop'");
     link_destroy(&control.link);
     link_destroy(&supervisor.link);
+}
+
+static void
+the_log_level_is_configured(void **state)
+{
+    struct side supervisor, control;
+
+    start_room(&supervisor);
+    send_conf(&supervisor, "{\"log_level\":\"debug\"}");
+    introduce(&supervisor, &control, ROLE_CONTROL, 0, "");
+    ask(&control, "debug");
+    assert_string_equal(control.log, "a detail");
+    assert_int_equal(control.log_level, 0);
+    link_destroy(&control.link);
+    link_destroy(&supervisor.link);
+    assert_int_equal(exit_status(), 3);
+
+    start_room(&supervisor);
+    send_conf(&supervisor, "{\"log_level\":\"loud\"}");
+    RUN_UNTIL(supervisor.is_closed);
+    assert_int_equal(exit_status(), 1);
 }
 
 static void
@@ -359,6 +387,7 @@ main(void)
         TEST(a_room_starts_listens_and_stops),
         TEST(peers_come_go_and_come_again),
         TEST(log_lines_reach_control),
+        TEST(the_log_level_is_configured),
         TEST(an_orphan_exits),
         TEST(a_room_that_cannot_start_exits_with_1),
         TEST(hostile_orders_end_the_room),
