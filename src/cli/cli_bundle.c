@@ -18,6 +18,7 @@ enum { WORDS_MAX = 24 + 2 * CLI_LIST_MAX, EXIT_NO_PROGRAM = 127 };
 struct bundler {
     struct child               *child;
     struct buf                  complaints;    /* the end of its stderr: a Node that is too old says so there */
+    enum bundle_mode            mode;
     bool                        has_spoken;    /* an event came */
     bool                        is_stopping;
     const struct bundle_events *events;
@@ -66,7 +67,8 @@ on_ended(void *owner, int status)
     struct bundler *b = owner;
     bool is_ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-    if (!is_ok && !b->is_stopping && !b->has_spoken) {
+    /* Once: its last word says why it failed. Watching: it was not to end at all. */
+    if (!b->is_stopping && (b->mode == BUNDLE_WATCH || (!is_ok && !b->has_spoken))) {
         if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM && b->complaints.len == 0)
             say_failure(b, "Node.js is needed to bundle the project, version 18 or newer: no program 'node' is in PATH.");
         else
@@ -117,6 +119,7 @@ bundler_start(struct bundler **out_bundler, struct loop *loop, const struct bund
     words[count] = NULL;
     b = calloc(1, sizeof *b);
     assert(b != NULL);
+    b->mode = spec->mode;
     b->events = events;
     b->owner = owner;
     ok = child_start(&b->child, loop,

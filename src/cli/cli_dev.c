@@ -109,15 +109,19 @@ status_ask(void *owner)
 static void
 on_status(struct dev *dev, const json_t *answer)
 {
-    const json_t *app = json_array_get(json_object_get(answer, "apps"), 0);
-    const char *address, *name = json_string_value(json_object_get(app, "app"));
+    const char *address, *name = NULL;
     char url[CLI_PATH_BYTES];
+    json_t *app;
+    size_t i;
 
     if (!status_is_ready(answer, &address) || address == NULL) {
         loop_timer_arm(dev->status_timer, STATUS_AGAIN_MS);
         return;
     }
     dev->is_ready = true;
+    json_array_foreach (json_object_get(answer, "apps"), i, app)
+        if (json_is_true(json_object_get(app, "default")))   /* every deploy of ours is; others are of another name's days */
+            name = json_string_value(json_object_get(app, "app"));
     address_url(address, url);
     out_event("ready", json_pack("{s:s, s:s?, s:I}", "url", url, "app", name, "ms", (json_int_t)(clock_mono_ms() - dev->started_ms)));
     out_say("%sReady on %s%s %s(%s, %.2f s)%s", out_colour(COLOUR_GREEN), url, out_off(), out_colour(COLOUR_DIM), name != NULL ? name : "",

@@ -92,6 +92,21 @@ test("killed with -9, it leaves no process", options, async (t) => {
   assert.deepEqual(await dev.stop("SIGKILL"), [null, "SIGKILL"]);
 });
 
+test("without its supervisor or its bundler it says so and ends", options, async (t) => {
+  for (const victim of ["dormouse-supervisor", "node"]) {
+    const dev = await start(t, project(t));
+    const tree = descendants(dev.child.pid);
+    const pid = tree.find((p) => readFileSync(`/proc/${p}/cmdline`, "utf8").split("\0")[0].endsWith(victim));
+    process.kill(pid, "SIGKILL");
+    const [status] = await dev.closed;
+    assert.equal(status, 1);
+    const rest = [];
+    for await (const line of { [Symbol.asyncIterator]: () => dev.events }) rest.push(line);
+    assert.match(rest.join("\n"), victim === "node" ? /bundler ended/ : /Dormouse ended/);
+    for (const p of tree) for (let i = 0; existsSync(`/proc/${p}`); i++) { assert.ok(i < 400, `process ${p} is left`); await new Promise((done) => setTimeout(done, 25)); }
+  }
+});
+
 test("a killed room comes back and the address keeps answering", options, async (t) => {
   const dir = project(t);
   const dev = await start(t, dir);
