@@ -29,6 +29,7 @@
 #define ENGINE_SLAB_BLOCKS 20
 #define ENGINE_SLAB_FIRST 24
 #define ENGINE_BLOCK_HEADER 8
+#define ENGINE_OFF_SHAPE_HASHED 8                 /* u8: 1 when the shape is in the table of shared shapes */
 #define ENGINE_TYPE_SHAPE 2                       /* low four bits of the type byte */
 
 /* A reference count that the build never writes back (tools/engine-build). */

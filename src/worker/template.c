@@ -373,15 +373,15 @@ half(uint32_t at)
     return v;
 }
 
-/* Sets the count of the object, string or other block at PTR. A shape that nobody shares keeps its 1: the engine adds properties to
- * it in place then, and insists on that for the shapes it does not share by design (the global object's). */
+/* Sets the count of the object, string or other block at PTR. A shape outside of the table of shared shapes (the global object's)
+ * keeps its 1: the engine adds properties to it in place, and insists that nobody else has it. */
 static void
 immortalize(uint32_t ptr)
 {
     uint32_t at = ptr + (uint32_t)ENGINE_OFF_COUNT;
     uint8_t type = *guest_mem(at - 1, 1) & 0x0f;
 
-    if (type != ENGINE_TYPE_SHAPE || word(at) != 1)
+    if (type != ENGINE_TYPE_SHAPE || word(at) != 1 || *guest_mem(ptr + ENGINE_OFF_SHAPE_HASHED, 1) == 1)
         set_word(at, ENGINE_IMMORTAL);
 }
 
