@@ -2,21 +2,14 @@
  * The module "cloudflare:workers".
  */
 import { DurableObject, RpcTarget, ServiceStub, WorkerEntrypoint, WorkflowEntrypoint } from "../core/base.js";
+import { RpcStub } from "../core/capabilities.js";
 import { waitUntil } from "../core/context.js";
 import { currentEnv, currentExportsOverride, withEnv, withEnvAndExports, withExports } from "../core/env.js";
-import { badConstructor, messageOf, notSupported } from "../core/errors.js";
+import { messageOf, notSupported } from "../core/errors.js";
 import { appExports } from "../core/exports.js";
 import { host, needAwake } from "../core/host.js";
 import { RpcPromise, RpcProperty } from "../core/rpc.js";
 import { tracing } from "./tracing.js";
-
-/* A stub of an object of this heap. What it needs on the wire comes later; the class is there for `instanceof`. */
-class RpcStub {
-  constructor(value) {
-    if ((typeof value !== "object" || value === null) && typeof value !== "function") throw badConstructor("JsRpcStub", 1, "Object");
-    throw notSupported("new RpcStub()");
-  }
-}
 
 /* An object that stands for another one, which depends on the async context. */
 function standIn(current, isWritable) {

@@ -10,7 +10,8 @@ import { currentEnv, setUp } from "./env.js";
 import { logUncaught, messageOf, packError, flagsOf } from "./errors.js";
 import { answer, failAgent, incoming, runFetch } from "./handlers.js";
 import { host } from "./host.js";
-import { invoke, transfer } from "./rpc.js";
+import { callReference, isReference, received, setSelf, transfer } from "./capabilities.js";
+import { invoke } from "./rpc.js";
 import { onAgentClose, onAgentError, onAgentMessage } from "./sockets.js";
 import { makeState } from "./state.js";
 
@@ -23,6 +24,7 @@ let instance;
 
 export function bootAgent(envJson, compatJson, className, hex, name, propsJson) {
   setUp(envJson, compatJson);
+  setSelf(className, hex, name);
   try {
     const klass = host.exports()[className];
     if (typeof klass !== "function") throw new TypeError(`The app does not export a class named "${className}".`);
@@ -57,8 +59,9 @@ export function onRpc(call, method, bytes) {
   let result;
   try {
     if (!(instance instanceof DurableObject)) throw new TypeError(NO_BASE_TEXT);
-    const args = host.deserialize(bytes);
-    result = invoke(instance, method, Array.isArray(args) ? args : undefined);
+    const args = received(bytes);
+    const given = Array.isArray(args) ? args : undefined;
+    result = isReference(method) ? callReference(method, given) : invoke(instance, method, given);
   } catch (error) {
     failRpc(call, error);
     return;
@@ -81,7 +84,8 @@ function answerRpc(call, value) {
     failRpc(call, error);
     return;
   }
-  host.replyRpc(call, bytes);
+  if (bytes instanceof Promise) bytes.then((ready) => host.replyRpc(call, ready), (error) => failRpc(call, error));
+  else host.replyRpc(call, bytes);
 }
 
 /* Errors of methods belong to the caller: they are not logged here unless nobody there catches them. */

@@ -243,6 +243,13 @@ function watch(signal, call) {
   });
 }
 
+/* An outgoing call that could not be handed to the host after all. */
+export function failOpen(call, error) {
+  const out = open.get(call);
+  open.delete(call);
+  out?.reject(error);
+}
+
 export function onReply(call, status, statusText, headers, bodyMode, body, socket) {
   const out = open.get(call);
   if (out === undefined) return;

@@ -5,7 +5,8 @@
  */
 import { onTimer, setSignalSource } from "../web/index.js";
 import { bootAgent, onAlarm, onClose, onError, onFetch, onMessage, onRpc } from "./agent.js";
-import { onBody, onBodyCancelled, onBodyEnd, onCancelled, onDrain, onFail, onReply, onReplyRpc, signalFor } from "./calls.js";
+import { setFailCall } from "./capabilities.js";
+import { failOpen, onBody, onBodyCancelled, onBodyEnd, onCancelled, onDrain, onFail, onReply, onReplyRpc, signalFor } from "./calls.js";
 import { onCoreTimer } from "./context.js";
 import { bootEntry, onEmail, onEntry, onScheduled } from "./entry.js";
 import { setUp } from "./env.js";
@@ -23,6 +24,7 @@ const BOOT_ENTRY = 1, BOOT_AGENT = 2, ENTRY = 3, FETCH = 4, RPC = 5, ALARM = 6, 
 let isAgent = false;
 
 setSignalSource(signalFor);
+setFailCall(failOpen);
 
 /* Live sockets first: they exist in every heap. Hibernatable ones belong to agents. */
 function webSocketMessage(call, socket, data) {

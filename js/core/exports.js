@@ -11,7 +11,8 @@ import { runFetch } from "./handlers.js";
 import { messageOf, notSupported, packError, REMOTE, reviveError } from "./errors.js";
 import { host } from "./host.js";
 import { DurableObjectNamespace } from "./namespace.js";
-import { invoke, received, SEND, transfer } from "./rpc.js";
+import { received, SEND, transfer } from "./capabilities.js";
+import { invoke } from "./rpc.js";
 import { Fetcher, FETCH, MADE, requestOf } from "./stub.js";
 
 let cached;
@@ -83,12 +84,12 @@ class LocalService {
   }
 
   async call(path, args) {
-    const bytes = args === undefined ? undefined : transfer(args);
+    const bytes = args === undefined ? undefined : await transfer(args, true);
     let result;
     try {
       const { target, isClass: hasClass } = this.instance();
       if (!hasClass) throw new TypeError(`The RPC receiver does not implement the method "${path}".`);
-      result = transfer(await invoke(target, path, bytes === undefined ? undefined : host.deserialize(bytes)));
+      result = await transfer(await invoke(target, path, bytes === undefined ? undefined : received(bytes)), true);
     } catch (error) {
       throw reviveError(messageOf(error), packError(error), REMOTE, undefined);
     }

@@ -2,6 +2,7 @@
  * namespace: DurableObjectNamespace and DurableObjectId: names of agents.
  */
 import { named } from "./base.js";
+import { links } from "./capabilities.js";
 import { badArgument, illegalConstructor } from "./errors.js";
 import { host } from "./host.js";
 import { DurableObjectStub, MADE } from "./stub.js";
@@ -115,3 +116,5 @@ function checkOptions(options) {
   const routing = options?.routingMode;
   if (routing !== undefined && routing !== "primary-only") throw new RangeError(`unknown routingMode: ${routing}`);
 }
+
+links.agentStub = (ns, hex, name) => new DurableObjectStub(MADE, ns, new DurableObjectId(MADE, hex, name, undefined), hex);

@@ -1,17 +1,13 @@
 /*
  * rpc: methods of objects in other heaps: the calling side's properties and promises, the receiving side's rules.
  *
- * Promise: `stub.anything` is callable for any name and fetches a property when awaited; values are copied by structured clone; what
- * the receiver does not declare on its class is not reachable. Stubs of functions and targets come later: see transfer().
+ * Promise: `stub.anything` is callable for any name and fetches a property when awaited; what the receiver does not declare on its
+ * class is not reachable. How values travel is in capabilities.js.
  */
-import { host } from "./host.js";
-import { illegalConstructor, notSupported } from "./errors.js";
+import { links, RpcStub, SEND } from "./capabilities.js";
+import { illegalConstructor } from "./errors.js";
 import { DurableObject, named, RpcTarget, WorkerEntrypoint } from "./base.js";
 
-/* The calling side of anything with methods: object[SEND](path, args or undefined for a read) → promise of the result. */
-export const SEND = Symbol("send");
-
-const SCAN_DEPTH_MAX = 6;                  /* how deep we look for the part of a value that could not be copied */
 const RESERVED = new Set(["constructor", "dup"]);
 const RESERVED_ENTRY = new Set(["constructor", "dup", "fetch", "connect", "alarm", "scheduled", "email", "queue", "tail", "tailStream",
   "trace", "test", "webSocketMessage", "webSocketClose", "webSocketError"]);
@@ -111,51 +107,29 @@ Object.setPrototypeOf(RpcPromise.prototype, wildcard);
 named(RpcPromise, "RpcPromise", "JsRpcPromise");
 named(RpcProperty, "RpcProperty", "JsRpcProperty");
 
-/* PATH within a value that has arrived; as if the receiver had followed it. */
-async function follow(value, path, args) {
-  const found = lookUp(value, path, undefined);
-  if (args === undefined) return found.value;
-  if (typeof found.value !== "function") throw new TypeError(`"${path}" is not a function.`);
-  return found.value.apply(found.owner, args);
-}
-
-/* ---- values on the way --------------------------------------------------------------------------------------------- */
-
-/* Bytes of VALUE for another heap. Functions, targets and streams will become stubs here. */
-export function transfer(value) {
-  try {
-    return host.serialize(value, true);
-  } catch (error) {
-    const part = uncopied(value, 0);
-    throw part === undefined ? error : notSupported(`Passing ${part} over RPC`);
+/* PATH within a value that has arrived: the rest of it goes on to the first stub that is met. */
+function follow(value, path, args) {
+  let owner = value;
+  const steps = path.split(".");
+  for (let i = 0; i < steps.length - 1 && !isStub(owner); i++) {
+    owner = memberOfAny(owner, steps[i]);
+    if (isStub(owner)) return owner[SEND](steps.slice(i + 1).join("."), args);
   }
+  if (isStub(owner)) return owner[SEND](path, args);
+  const last = steps[steps.length - 1];
+  const found = memberOfAny(owner, last);
+  if (args === undefined) return found;
+  if (typeof found !== "function") throw new TypeError(`"${path}" is not a function.`);
+  return Reflect.apply(found, owner, args);
 }
 
-function uncopied(value, depth) {
-  if (typeof value === "function") return "a function";
-  if (typeof value !== "object" || value === null || depth > SCAN_DEPTH_MAX) return undefined;
-  if (value instanceof RpcTarget) return "an RpcTarget";
-  const kind = ObjectPrototype.toString.call(value).slice(8, -1);
-  if (/^(ReadableStream|WritableStream|Request|Response|Headers|AbortSignal|DurableObject|Fetcher|JsRpc.*)$/.test(kind)) return `a ${kind}`;
-  const members = value instanceof Map ? [...value.keys(), ...value.values()] : value instanceof Set ? [...value] : Object.values(value);
-  for (const member of members) {
-    const part = uncopied(member, depth + 1);
-    if (part !== undefined) return part;
-  }
-  return undefined;
+function isStub(value) {
+  return (typeof value === "object" || typeof value === "function") && value !== null && typeof value[SEND] === "function";
 }
 
-function dispose() {}
-
-/* A result as the caller gets it: its own copy, with a disposer. */
-export function received(bytes) {
-  return withDisposer(host.deserialize(bytes));
-}
-
-function withDisposer(value) {
-  if (typeof value === "object" && value !== null && Object.isExtensible(value) && !Object.hasOwn(value, Symbol.dispose))
-    Object.defineProperty(value, Symbol.dispose, { value: dispose, writable: true, configurable: true });
-  return value;
+function memberOfAny(owner, name) {
+  if ((typeof owner !== "object" && typeof owner !== "function") || owner === null) throw missing(name);
+  return memberOf(owner, name, RESERVED);
 }
 
 /* ---- the receiving side -------------------------------------------------------------------------------------------- */
@@ -183,7 +157,7 @@ function memberOf(object, name, reserved) {
 /* Follows the dotted PATH from ROOT. Returns the value and the object it was found on. */
 function lookUp(root, path, reserved) {
   let owner = root;
-  let names = reserved ?? RESERVED;
+  let names = reserved;
   if (!path.includes(".")) {
     if ((typeof owner !== "object" && typeof owner !== "function") || owner === null) throw missing(path);
     return { value: memberOf(owner, path, names), owner };
@@ -203,8 +177,15 @@ function lookUp(root, path, reserved) {
 
 /* Runs the method (or reads the property, ARGS undefined) PATH of the entry object ROOT. May return a promise. */
 export function invoke(root, path, args) {
-  const { value, owner } = lookUp(root, path, RESERVED_ENTRY);
+  return run(lookUp(root, path, RESERVED_ENTRY), path, args);
+}
+
+function run({ value, owner }, path, args) {
   if (args === undefined) return value;
   if (typeof value !== "function") throw new TypeError(`"${path}" is not a function.`);
   return Reflect.apply(value, owner, args);
 }
+
+links.invoke = (root, path, args) => run(lookUp(root, path, RESERVED), path, args);
+links.makePromise = (promise) => new RpcPromise(promise);
+Object.setPrototypeOf(RpcStub.prototype, wildcard);

@@ -9,7 +9,8 @@ import { BODY_STREAM, firstOf, openCall, OPENED, sendBody } from "./calls.js";
 import { badArgument, illegalConstructor, notSupported } from "./errors.js";
 import { followAll, replyFields, stateOf, toResponse, withoutFragment } from "./fetch.js";
 import { host } from "./host.js";
-import { received, SEND, transfer, wildcard } from "./rpc.js";
+import { later, links, received, SEND, transfer, WIRE } from "./capabilities.js";
+import { wildcard } from "./rpc.js";
 import { fromOuter } from "./websocket.js";
 
 /* object[FETCH](request) → promise of a Response. Symbols, since every name may be a method of an agent. */
@@ -89,8 +90,14 @@ export class DurableObjectStub {
 
   [SEND](path, args) {
     return openCall((call) => {
-      host.rpcAgent(call, this.#ns, this.#hex, this.name, path, transfer(args));
+      const bytes = transfer(args);
+      if (!(bytes instanceof Promise)) host.rpcAgent(call, this.#ns, this.#hex, this.name, path, bytes);
+      else later(bytes, call, (ready) => host.rpcAgent(call, this.#ns, this.#hex, this.name, path, ready));
     }, received, this.#hex, undefined);
+  }
+
+  [WIRE]() {
+    return ["agent", this.#ns, this.#hex, this.name];
   }
 }
 Object.setPrototypeOf(DurableObjectStub, Fetcher);

@@ -3,11 +3,18 @@
  */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { bootAgent, EVENT, makeWorld, pack, settle, unpack, until } from "./core-host.mjs";
+import { bootAgent, EVENT, later, makeWorld, pack, settle, unpack, until } from "./core-host.mjs";
 
 const APP = `
-import { DurableObject } from "cloudflare:workers";
+import { DurableObject, RpcTarget, RpcStub } from "cloudflare:workers";
+globalThis.RpcStub = RpcStub;
 class Oops extends Error { constructor(m) { super(m); this.name = "Oops"; this.code = 7; } }
+class Counter extends RpcTarget {
+  count = 0;
+  add(n) { this.count += n; return this.count; }
+  get nested() { return new Counter(); }
+  [Symbol.dispose]() { globalThis.disposed = true; }
+}
 export class Room extends DurableObject {
   constructor(ctx, env) {
     super(ctx, env);
@@ -23,7 +30,9 @@ export class Room extends DurableObject {
   get info() { return { depth: { two: 2 } }; }
   fail() { throw new Oops("no"); }
   failWithText() { throw "text"; }
-  target() { return () => 1; }
+  target() { return { add: (n) => n + 1, counter: new Counter() }; }
+  back(request, headers, stream, stub) { this.gotBack = [request, headers, stream, stub]; return stub("from the object"); }
+  answer() { return new Response("body", { status: 201, headers: { "x-a": "1" } }); }
   _hidden() { return "callable"; }
   nothing() {}
   alarm(info) { return this.onAlarm(info); }
@@ -157,7 +166,6 @@ for (const [method, text] of [
   ["alarm", "'alarm' is a reserved method and cannot be called over RPC."],
   ["constructor", "'constructor' is a reserved method and cannot be called over RPC."],
   ["webSocketMessage", "'webSocketMessage' is a reserved method and cannot be called over RPC."],
-  ["target", "Passing a function over RPC is not supported yet."],
 ]) {
   test(`calling "${method}" is refused`, async () => {
     const [native, , message] = await rpc(method);
@@ -169,6 +177,75 @@ test("a thrown text arrives as an Error", async () => {
   const [, , message, detail] = await rpc("failWithText");
   assert.equal(message, "text");
   assert.deepEqual(unpack(detail), { k: 0, n: "Error", m: "text" });
+});
+
+/* ---- values by reference --------------------------------------------------------------------------------------------- */
+
+const MARK = "\u0000rpc";
+const HOLE = "\u0000hole";
+
+test("functions and targets go out as references, which can be called and let go of", async () => {
+  const packed = unpack((await rpc("target"))[2]);
+  assert.deepEqual(packed.v, { add: { [HOLE]: 0 }, counter: { [HOLE]: 1 } });
+  const [[kind, ns, hex, name, id, epoch], [, , , , counter]] = packed.x;
+  assert.deepEqual([packed[MARK], kind, ns, hex, name], [1, "stub", "Room", "ab".repeat(32), "lobby"]);
+  assert.equal(unpack((await rpc(`#${id}:${epoch}`, 41))[2]), 42);
+  assert.equal(unpack((await rpc(`#${counter}:${epoch}.add`, 5))[2]), 5);
+  assert.equal((await read(`#${counter}:${epoch}.count`))[2], 'The RPC receiver does not implement the method "count".');
+  assert.equal((await rpc(`#${counter}:${epoch}.dup`))[2], "'dup' is a reserved method and cannot be called over RPC.");
+  await rpc(`#${counter}:${epoch}!`);
+  assert.equal(globalThis.disposed, true);
+  assert.match((await rpc(`#${counter}:${epoch}.add`, 5))[2], /^The object behind this RPC stub is gone/);
+  assert.match((await rpc(`#${id}:00000000`, 1))[2], /^The object behind this RPC stub is gone/);
+  await rpc(`#${id}:${epoch}!`);
+});
+
+test("requests, headers, streams and stubs arrive as themselves", async () => {
+  world.on.rpcAgent = (call) => later(() => world.dispatch(EVENT.REPLY_RPC, call, pack("called back").buffer));
+  const [native, , bytes] = await world.call(EVENT.RPC, "back", pack({
+    [MARK]: 1, v: [0, 1, 2, 3].map((i) => ({ [HOLE]: i })),
+    x: [["request", "POST", "http://x/", "x-b\n2\n", "in"], ["headers", "x-c\n3\n"], ["stream", new TextEncoder().encode("bytes")], ["stub", "Room", "cd".repeat(32), "other", 7, "abcd"]],
+  }));
+  assert.deepEqual([native, unpack(bytes)], ["replyRpc", "called back"]);
+  const [request, headers, stream, stub] = room.gotBack;
+  assert.deepEqual([request.method, request.headers.get("x-b"), await request.text()], ["POST", "2", "in"]);
+  assert.equal(headers.get("x-c"), "3");
+  assert.equal(await new Response(stream).text(), "bytes");
+  const [, ns, hex, name, method, args] = world.last("rpcAgent");
+  assert.deepEqual([ns, hex, name, method, unpack(args)], ["Room", "cd".repeat(32), "other", "#7:abcd", ["from the object"]]);
+  assert.ok(stub instanceof globalThis.RpcStub);
+  const copy = stub.dup();
+  stub[Symbol.dispose]();
+  await assert.rejects(stub("again"), { message: "RPC stub used after being disposed." });
+  assert.equal(await copy.method(1), "called back");
+  assert.equal(world.last("rpcAgent")[4], "#7:abcd.method");
+  copy[Symbol.dispose]();
+  await settle();
+  assert.equal(world.last("rpcAgent")[4], "#7:abcd!", "the owner hears of it when the last one is gone");
+});
+
+test("a response is a result", async () => {
+  const packed = unpack((await rpc("answer"))[2]);
+  assert.deepEqual(packed.x, [["response", 201, "", "x-a\n1\ncontent-type\ntext/plain;charset=UTF-8\n", "body"]]);
+});
+
+test("references that nobody uses for 15 minutes are let go of", async () => {
+  const [[, , , , id, epoch]] = unpack((await rpc("target"))[2]).x;
+  await world.advance(14 * 60 * 1000);
+  assert.equal(unpack((await rpc(`#${id}:${epoch}`, 1))[2]), 2);
+  await world.advance(16 * 60 * 1000);
+  assert.match((await rpc(`#${id}:${epoch}`, 1))[2], /is gone/);
+});
+
+test("a stub made here calls as if its object were elsewhere", async () => {
+  const seen = [];
+  const stub = new globalThis.RpcStub((value) => {
+    seen.push(value);
+    return value;
+  });
+  const given = { a: 1 };
+  assert.deepEqual({ ...await stub(given) }, given);
+  assert.notEqual(seen[0], given);
 });
 
 /* ---- storage --------------------------------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { bootEntry, EVENT, later, makeWorld, pack, settle } from "./core-host.mjs";
+import { bootEntry, EVENT, later, makeWorld, pack, settle, unpack } from "./core-host.mjs";
 
 const APP = `
 import { DurableObject, WorkerEntrypoint, RpcPromise, RpcProperty, env, exports, withEnv, waitUntil } from "cloudflare:workers";
@@ -111,6 +111,32 @@ test("methods of agents: arguments, results with a disposer, pipelined names", a
   assert.equal(await inside((request, env) => env.ROOMS.getByName("x").ask().a.b), 5);
   await inside((request, env) => env.ROOMS.getByName("x").deep.path);
   assert.deepEqual(world.last("rpcAgent").slice(4).map((part) => (typeof part === "string" ? part : [...part])), ["deep.path", [...pack(undefined)]]);
+});
+
+test("results by reference: called, pipelined, disposed", async () => {
+  const filler = ["stub", "Room", "cd".repeat(32), "y", 3, "ef01"];
+  const answers = { make: pack({ "\u0000rpc": 1, v: { counter: { "\u0000hole": 0 }, n: 1 }, x: [filler] }), "#3:ef01.add": pack(7), "#3:ef01!": pack(undefined) };
+  world.on.rpcAgent = (call, ns, hex, name, method) => later(() => world.dispatch(EVENT.REPLY_RPC, call, answers[method].buffer));
+  const sum = await inside(async (request, env) => {
+    const result = await env.ROOMS.getByName("x").make();
+    const value = await result.counter.add(2);
+    result[Symbol.dispose]();
+    return value;
+  });
+  assert.equal(sum, 7);
+  assert.deepEqual(world.all("rpcAgent").slice(-3).map((call) => call[4]), ["make", "#3:ef01.add", "#3:ef01!"]);
+  assert.equal(await inside((request, env) => env.ROOMS.getByName("x").make().counter.add(2)), 7);
+});
+
+test("the entry cannot be called back", async () => {
+  assert.equal((await inside((request, env) => env.ROOMS.getByName("x").take(() => 1))).message, "Passing a function of the entry to an agent is not supported yet.");
+});
+
+test("streams are read before they are passed", async () => {
+  world.on.rpcAgent = (call) => later(() => world.dispatch(EVENT.REPLY_RPC, call, pack(1).buffer));
+  await inside((request, env) => env.ROOMS.getByName("x").take(new Response("text").body, new Headers({ a: "b" }), env.ROOMS.getByName("z")));
+  const { x } = unpack(world.last("rpcAgent")[5]);
+  assert.deepEqual([Buffer.from(x[0][1]).toString(), x[1], x[2].slice(0, 2), x[2][3]], ["text", ["headers", "a\nb\n"], ["agent", "Room"], "z"]);
 });
 
 test("errors of agents arrive with name, properties and marks", async () => {

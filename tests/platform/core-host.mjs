@@ -55,7 +55,20 @@ export const EVENT = {
 export const pack = (value) => new Uint8Array(serialize(value));
 export const unpack = (bytes) => deserialize(Buffer.from(bytes.buffer ?? bytes, bytes.byteOffset ?? 0, bytes.byteLength));
 
-function packOrThrow(value) {
+/* What the host refuses for RPC: an instance of a class of the app or of the runtime library. */
+function refuseInstances(value, seen = new Set()) {
+  if (typeof value !== "object" || value === null || seen.has(value)) return;
+  seen.add(value);
+  const proto = Object.getPrototypeOf(value);
+  const isBuiltIn = proto === null || /^function \w+\(\) \{ \[native code\] \}$/.test(Function.prototype.toString.call(proto.constructor ?? Object));
+  if (!isBuiltIn)
+    throw new DOMException(`Could not serialize object of type "${proto.constructor.name}". This type does not support serialization.`, "DataCloneError");
+  for (const member of value instanceof Map ? [...value].flat() : value instanceof Set ? value : ArrayBuffer.isView(value) ? [] : Object.values(value))
+    refuseInstances(member, seen);
+}
+
+function packOrThrow(value, forRpc) {
+  if (forRpc) refuseInstances(value);
   try {
     return pack(value);
   } catch (error) {
