@@ -6,6 +6,7 @@
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
 import zlib from "node:zlib";
+import { keyNatives } from "./mock-keys.mjs";
 
 const HASH = { "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512", MD5: "md5" };
 
@@ -35,6 +36,7 @@ const deflates = new Map();
 let lastDeflate = 0;
 
 export const natives = {
+  ...keyNatives,
   now: () => Date.now(),
   mono: () => performance.now(),
   randomBytes: (n) => new Uint8Array(randomBytes(n)),

@@ -27,7 +27,8 @@
   };
   const errors = { TypeError, RangeError, Error };
   for (const name of ["now", "mono", "uuid", "mapStack", "utf8", "text", "textLabel", "textDecode", "latin1", "atob", "btoa", "hex", "urlParse",
-    "urlSet", "domainToASCII", "formEncode", "formDecode", "digest", "hmac", "pbkdf2", "equal", "deflateOpen", "deflatePush", "deflateClose"]) {
+    "urlSet", "domainToASCII", "formEncode", "formDecode", "digest", "hmac", "pbkdf2", "equal", "deflateOpen", "deflatePush", "deflateClose", "cipher", "keyImport",
+    "keyExport", "keyGenerate", "sign", "verify", "derive"]) {
     host[name] = (...args) => {
       const { value, failed, message } = bridge(name, args);
       if (failed !== undefined) throw new errors[failed](message);
