@@ -152,22 +152,16 @@ on_listen(struct room *room, struct bytes name, struct bytes address, int fd)
 }
 
 /* ---- links ------------------------------------------------------------------------------------------------------- */
-static struct worker *
-worker_of(const struct link *link)
-{
-    const struct msg_HELLO *peer = link_peer(link);
-
-    return peer->role == ROLE_WORKER ? app_worker(gateway, peer->app, peer->index) : NULL;
-}
-
 static void
 on_link_up(struct room *room, struct link *link)
 {
-    struct worker *worker = worker_of(link);
+    const struct msg_HELLO *peer = link_peer(link);
+    struct worker *worker = peer->role == ROLE_WORKER ? app_worker(gateway, peer->app, peer->index) : NULL;
 
     if (worker == NULL)
         return;
     gateway->now_ms = clock_mono_ms();
+    link_set_user(link, worker);
     worker->link = link;
     sockets_link_up(gateway, worker);
     http_unpark(gateway);
@@ -176,7 +170,7 @@ on_link_up(struct room *room, struct link *link)
 static void
 on_link_down(struct room *room, struct link *link, const struct err *err)
 {
-    struct worker *worker = worker_of(link);
+    struct worker *worker = link_user(link);
 
     if (worker == NULL || worker->link != link)
         return;
@@ -217,7 +211,7 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
     gateway->now_ms = clock_mono_ms();
     if (type == MSG_ROUTES && link_peer(link)->role == ROLE_CONTROL)
         return on_routes(gateway, room, payload, err);
-    worker = worker_of(link);
+    worker = link_user(link);
     if (worker == NULL || worker->link != link)
         return err_set(err, ERR_MALFORMED, 0, "an unexpected message from %s", role_name(link_peer(link)->role));
     if (type >= MSG_WS_OPEN && type <= MSG_WS_AGENTS)

@@ -522,8 +522,10 @@ rest(struct agent *a)
     list_remove(&a->in_idle);
     list_push_back(&worker.rested, &a->in_idle);
     sql_drop_cursors(a);
+    /* Closed, not trimmed: what is left of a trimmed one is spread thin over our own heap (210 KB held for 44 KB used), and its
+     * two descriptors stay. Opening again takes a quarter of a millisecond, at the first statement. */
     if (a->store != NULL)
-        store_trim(a->store);
+        store_close(&a->store);
 }
 
 /* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */
