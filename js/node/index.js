@@ -22,6 +22,7 @@ import * as stringDecoder from "./string_decoder.js";
 import * as timers from "./timers.js";
 import * as url from "./url.js";
 import * as util from "./util.js";
+import { zlibModule } from "./zlib.js";
 
 /* A namespace as a plain object whose keys the host turns into exports. */
 const exportsOf = (namespace) => ({ ...namespace });
@@ -63,12 +64,6 @@ const ABSENT = {
   "vm": ["createContext", "runInContext", "runInNewContext", "runInThisContext", "Script", "SourceTextModule"],
   "wasi": ["WASI"],
   "worker_threads": ["Worker", "MessageChannel", "MessagePort", "BroadcastChannel", "receiveMessageOnPort"],
-  "zlib": [
-    "createBrotliCompress", "createBrotliDecompress", "createDeflate", "createDeflateRaw", "createGunzip", "createGzip", "createInflate",
-    "createInflateRaw", "createUnzip", "brotliCompress", "brotliCompressSync", "brotliDecompress", "brotliDecompressSync", "deflate",
-    "deflateRaw", "deflateRawSync", "deflateSync", "gunzip", "gunzipSync", "gzip", "gzipSync", "inflate", "inflateRaw", "inflateRawSync",
-    "inflateSync", "unzip", "unzipSync", "crc32",
-  ],
 };
 
 /* Answers that modules without substance can still give. */
@@ -86,7 +81,6 @@ const FACTS = {
   "tls": { DEFAULT_MIN_VERSION: "TLSv1.2", DEFAULT_MAX_VERSION: "TLSv1.3", rootCertificates: [] },
   "tty": { isatty: () => false },
   "worker_threads": { isMainThread: true, parentPort: null, threadId: 0, workerData: null },
-  "zlib": { constants: Object.freeze({ Z_DEFAULT_COMPRESSION: -1, Z_BEST_SPEED: 1, Z_BEST_COMPRESSION: 9, Z_NO_COMPRESSION: 0 }) },
 };
 
 const isIPv4 = (text) => /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(`${text}`);
@@ -154,6 +148,7 @@ const MAKERS = {
   "url": () => exportsOf(url),
   "util": () => exportsOf(util),
   "util/types": () => withDefault(util.types),
+  "zlib": zlibModule,
 };
 for (const name of Object.keys(ABSENT))
   MAKERS[name] = () => {

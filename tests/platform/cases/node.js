@@ -323,3 +323,19 @@ test("stream: old ways to make one", async () => {
   await new Promise((resolve) => w.end({ a: 1 }, resolve));
   eq([w.got, Readable({ read() {} }) instanceof Readable, mod("stream").default.Readable === Readable], [[{ a: 1 }], true, true]);
 });
+test("zlib, when the host has it", async () => {
+  const z = mod("zlib");
+  eq([z.crc32("hello"), z.crc32(Buffer.from("lo"), z.crc32("hel"))], [0x3610a686, 0x3610a686]);
+  const text = "hello ".repeat(50);
+  for (const [pack, unpack] of [["gzipSync", "gunzipSync"], ["deflateSync", "inflateSync"], ["deflateRawSync", "inflateRawSync"], ["gzipSync", "unzipSync"], ["deflateSync", "unzipSync"]]) {
+    const packed = z[pack](text);
+    ok(packed.length < 60 && Buffer.isBuffer(packed));
+    eq(z[unpack](packed).toString(), text);
+  }
+  throws(() => z.gunzipSync("no gzip"), "Error");
+  eq((await mod("util").promisify(z.gzip)(text)).equals(z.gzipSync(text)), true);
+  let out = "";
+  for await (const chunk of mod("stream").Readable.from([Buffer.from(text)]).pipe(z.createGzip()).pipe(z.createGunzip())) out += chunk;
+  eq(out, text);
+  throws(() => z.brotliCompressSync("x"), "Error", /not available/);
+});
