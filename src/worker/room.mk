@@ -12,4 +12,5 @@ $(ENGINE)/quickjs.h: $(ENGINE)/quickjs.c
 $(ENGINE)/quickjs.o: $(ENGINE)/quickjs.c
 	@echo "  ENGINE gcc (takes about 40 s, once per engine version)"
 	@gcc -O2 -w -fno-strict-aliasing -fPIE -DWASM_RT_MEMCHECK_SIGNAL_HANDLER=1 -isystem /usr/share/wabt/wasm2c -c $< -o $@.$$$$ && mv $@.$$$$ $@
-$(OUT)/src/worker/%.o: $(ENGINE)/quickjs.c
+# Its header must be there before anything that includes it is compiled (a pattern rule without a recipe would say nothing).
+$(patsubst %.c,$(OUT)/%.o,$(wildcard src/worker/*.c)): | $(ENGINE)/quickjs.c
