@@ -174,7 +174,7 @@ handle_trap(struct agent *a, enum trap trap)
     a->abort_stops_alarm = false;
 }
 
-/* Enters the heap and runs FN(ARG) as one turn. False: the agent was reset. */
+/* Enters the heap and runs FN(ARG); the caller ends the turn at the gate. False: the agent was reset. */
 static bool
 run_turn(struct agent *a, void (*fn)(void *), void *arg)
 {
@@ -191,7 +191,7 @@ run_turn(struct agent *a, void (*fn)(void *), void *arg)
         handle_trap(a, trap);
         return false;
     }
-    return gate_end_turn(a);
+    return true;
 }
 
 /* After booting: a constructor that threw ends the heap. */
@@ -213,7 +213,12 @@ boot(struct agent *a)
     struct boot b = { a };
 
     a->state = AGENT_BOOTING;
-    return run_turn(a, deliver_boot, &b);
+    if (!run_turn(a, deliver_boot, &b))
+        return false;
+    /* What the constructor wrote joins the commit of the event that it was started for: one instead of two. */
+    if (a->state == AGENT_AWAKE && a->sections_count == 0 && !list_is_empty(&a->queue))
+        return true;
+    return gate_end_turn(a);
 }
 
 static bool
@@ -390,7 +395,7 @@ run_event(struct agent *a, struct event *e)
     a->queued--;
     a->turn_call = e->call != NULL && e->call->side == SIDE_INCOMING ? e->call : NULL;
     a->turn_slot = e->call != NULL && e->call->side == SIDE_OUTGOING ? e->call->slot : SLOT_NONE;
-    ok = run_turn(a, deliver_event, e);
+    ok = run_turn(a, deliver_event, e) && gate_end_turn(a);
     a->turn_call = NULL;
     event_free(e);
     return ok;
