@@ -36,32 +36,6 @@ function table(kind, title) {
   })];
 }
 
-const text = JSON.stringify(outcome); return `\`${cell(text.length > 120 ? `${text.slice(0, 117)}…` : text)}\``; };
-
-const programs = PROGRAMS.map((name) => {
-  const total = Object.keys(JSON.parse(readFileSync(goldenFile(name), "utf8"))).length;
-  return { name, total, different: differences.filter(([key]) => key.startsWith(`${name}: `)).length };
-});
-const sum = (key) => programs.reduce((all, one) => all + one[key], 0);
-
-const counted = [
-  `${sum("total")} cases, ${sum("different")} of them answered differently.`,
-  "",
-  "| program | cases | different | about |",
-  "| --- | --- | --- | --- |",
-  ...programs.map(({ name, total, different }) => `| \`${name}\` | ${total} | ${different} | ${cell(firstLine(name))} |`),
-  ...(differences.length === 0 ? [] : [
-    "",
-    "| case | workerd | Dormouse | why |",
-    "| --- | --- | --- | --- |",
-    ...differences.map(([key, { dormouse, reason }]) => {
-      const [program, ...name] = key.split(": ");
-      const golden = JSON.parse(readFileSync(goldenFile(program), "utf8"));
-      return `| ${cell(key)} | ${brief(golden[name.join(": ")])} | ${brief(dormouse)} | ${cell(reason)} |`;
-    }),
-  ]),
-];
-
 const text = readFileSync(page, "utf8");
 const [before, after] = [text.slice(0, text.indexOf(BEGIN) + BEGIN.length), text.slice(text.indexOf(END))];
 writeFileSync(page, `${before}\n${counted.join("\n")}\n${after}`);

@@ -65,6 +65,7 @@ export async function startWorkerd({ dir, main, classes, data, port = 0, evict =
   writeFileSync(join(data, "front.js"), frontModule(assets, Boolean(entry)));
   writeFileSync(join(data, "config.capnp"), config({ port, data, assets, bindings, evict, vars: { ...project.vars, ...vars } }));
 
+  const spawnedAt = performance.now();
   const child = spawn(WORKERD, ["serve", "--control-fd=3", join(data, "config.capnp")], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
   const output = [];
   for (const stream of [child.stdout, child.stderr]) eachLine(stream, (line) => { output.push(line); log(line); });
@@ -74,6 +75,7 @@ export async function startWorkerd({ dir, main, classes, data, port = 0, evict =
     port: listening,
     url: `http://127.0.0.1:${listening}`,
     process: child,
+    spawnedAt,
     output,
     async stop(signal = "SIGTERM") {
       if (child.exitCode !== null || child.signalCode !== null) return;

@@ -53,16 +53,18 @@ export function start(dir, options) {
 
 export async function startPeer(dir, { data, port = 0, evict = true }) {
   if (readProject(dir).build) await runBuild(dir);
-  return asServer(await startWorkerd({ dir, data, port, evict }), { dir, data, stopSignal: "SIGKILL" }); // it would wait for open sockets for ever
+  const peer = await startWorkerd({ dir, data, port, evict });
+  return asServer(peer, { dir, data, spawnedAt: peer.spawnedAt, stopSignal: "SIGKILL" }); // it would wait for open sockets for ever
 }
 
-/* `dormouse serve`, or `dormouse dev` when WATCH; LIMITS are those of docs/configuration.md. */
-export async function startDormouse(dir, { data, env = {}, args = [], port = 0, limits, watch = false }) {
-  const words = watch ? ["dev", dir] : ["serve", "--deploy", dir];
+/* `dormouse serve`, or `dormouse dev` when WATCH; without a deploy when the data ISDEPLOYED already; LIMITS are those of docs/configuration.md. */
+export async function startDormouse(dir, { data, env = {}, args = [], port = 0, limits, watch = false, isDeployed = false }) {
+  const words = watch ? ["dev", dir] : isDeployed ? ["serve"] : ["serve", "--deploy", dir];
   if (limits) {
     writeFileSync(join(data, "limits.json"), JSON.stringify({ limits }));
     words.push("--config", join(data, "limits.json"));
   }
+  const spawnedAt = performance.now();
   const child = spawn(DORMOUSE, [...words, "--port", String(port), "--data", data, ...args], {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: "1", ...env },
@@ -82,7 +84,7 @@ export async function startDormouse(dir, { data, env = {}, args = [], port = 0, 
   });
   try {
     const listening = await withTimeout(ready, READY_MS_MAX, () => `dormouse was not ready:\n${output.join("\n")}`);
-    return asServer({ port: listening, url: `http://127.0.0.1:${listening}`, process: child, output }, { dir, data });
+    return asServer({ port: listening, url: `http://127.0.0.1:${listening}`, process: child, output }, { dir, data, spawnedAt });
   } catch (error) {
     killTree(child.pid);
     throw error;
@@ -91,10 +93,10 @@ export async function startDormouse(dir, { data, env = {}, args = [], port = 0, 
 const READY = /^Ready on https?:\/\/[^\s/]+:(\d+)/;
 
 /* A started server, whichever it is. */
-function asServer({ port, url, process: child, output }, { dir, data, stopSignal = "SIGTERM" }) {
+function asServer({ port, url, process: child, output }, { dir, data, spawnedAt, stopSignal = "SIGTERM" }) {
   const ended = child.exitCode !== null ? Promise.resolve() : once(child, "exit");
   const server = {
-    port, url, output, data, dir, pid: child.pid, ended,
+    port, url, output, data, dir, spawnedAt, pid: child.pid, ended,
     ws: (path) => `ws://127.0.0.1:${port}${path}`,
     host: `127.0.0.1:${port}`,
     fetch: (path, init) => fetch(url + path, { signal: AbortSignal.timeout(ANSWER_MS_MAX), ...init }),
