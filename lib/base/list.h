@@ -38,9 +38,14 @@ list_remove(struct list_node *node)
 
 #define list_entry(node, type, member) container_of(node, type, member)
 #define list_first(head, type, member) (list_is_empty(head) ? NULL : list_entry((head)->next, type, member))
-/* Safe against removal of the current entry. */
+/* Safe against removal of the current entry. May be nested (on lines of their own: the names carry the line). */
+#define LIST_JOIN_(a, b) a##b
+#define LIST_NAME_(a, b) LIST_JOIN_(a, b)
+#define LIST_AT_         LIST_NAME_(list_at_, __LINE__)
+#define LIST_NEXT_       LIST_NAME_(list_next_, __LINE__)
 #define list_each(var, head, type, member)                                                                            \
-    for (struct list_node *it_ = (head)->next, *nx_ = it_->next;                                                       \
-         it_ != (head) && ((var) = list_entry(it_, type, member), true); it_ = nx_, nx_ = it_->next)
+    for (struct list_node *LIST_AT_ = (head)->next, *LIST_NEXT_ = LIST_AT_->next;                                      \
+         LIST_AT_ != (head) && ((var) = list_entry(LIST_AT_, type, member), true);                                     \
+         LIST_AT_ = LIST_NEXT_, LIST_NEXT_ = LIST_AT_->next)
 
 #endif
