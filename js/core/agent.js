@@ -3,11 +3,12 @@
  *
  * Promise: a constructor that throws leaves no half-made instance behind: the callers hear of it and the next event tries again.
  */
-import { alarmTurn, instance as storageInstance } from "./storage.js";
+import { alarmTurn, instance as storageInstance, rules as storageRules } from "./storage.js";
 import { DurableObject, named } from "./base.js";
 import { afterSections, nameAndMessage } from "./context.js";
 import { currentEnv, setUp } from "./env.js";
 import { logUncaught, messageOf, packError, flagsOf } from "./errors.js";
+import { ABORT_METHOD, DELETE_METHOD, deleteFacets, facetOf, obey, setOwner } from "./facets.js";
 import { answer, failAgent, incoming, runFetch } from "./handlers.js";
 import { host } from "./host.js";
 import { callReference, isReference, received, setSelf, transfer } from "./capabilities.js";
@@ -21,14 +22,20 @@ const NO_BASE_TEXT = "The receiving Durable Object does not support RPC, because
 export const ALARM_OK = 0, ALARM_RETRY = 1, ALARM_GIVE_UP = 2;
 
 let instance;
+let isFacet = false;
 
 export function bootAgent(envJson, compatJson, className, hex, name, propsJson) {
   setUp(envJson, compatJson);
   setSelf(className, hex, name);
+  const facet = facetOf(name);
+  setOwner(className, hex, facet);
+  isFacet = facet !== undefined;
+  storageRules.isFacet = isFacet;
+  storageRules.deleteFacets = deleteFacets;
   try {
     const klass = host.exports()[className];
     if (typeof klass !== "function") throw new TypeError(`The app does not export a class named "${className}".`);
-    instance = new klass(makeState(hex, name, propsJson ? JSON.parse(propsJson) : {}), currentEnv());
+    instance = new klass(isFacet ? makeState(facet.hex, facet.name, facet.props) : makeState(hex, name, propsJson ? JSON.parse(propsJson) : {}), currentEnv());
     storageInstance.current = instance;
   } catch (error) {
     logUncaught(error, `constructor of ${className}`);
@@ -61,7 +68,9 @@ export function onRpc(call, method, bytes) {
     if (!(instance instanceof DurableObject)) throw new TypeError(NO_BASE_TEXT);
     const args = received(bytes);
     const given = Array.isArray(args) ? args : undefined;
-    result = isReference(method) ? callReference(method, given) : invoke(instance, method, given);
+    if (isReference(method)) result = callReference(method, given);
+    else if (isFacet && (method === ABORT_METHOD || method === DELETE_METHOD)) result = obey(method, given);
+    else result = invoke(instance, method, given);
   } catch (error) {
     failRpc(call, error);
     return;

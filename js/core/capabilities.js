@@ -34,7 +34,7 @@ export const SEND = Symbol("send");
 export const WIRE = Symbol("wire");
 
 /* What needs this module and is needed by it: given by rpc.js and stub.js. */
-export const links = { invoke: undefined, makePromise: undefined, agentStub: undefined };
+export const links = { invoke: undefined, makePromise: undefined, agentStub: undefined, classByName: undefined };
 
 /* ---- the side that owns -------------------------------------------------------------------------------------------- */
 
@@ -299,6 +299,8 @@ function fillerOf(value, packing) {
     if (typeof value === "function" && value[SEND] !== undefined) throw notSupported("Passing a service stub over RPC");
     return packing.isLocal ? localHole(value) : exportValue(value);
   }
+  if (typeof value[SEND] === "function" && value[WIRE] === undefined)
+    throw new DOMException("Stubs pointing to Durable Object facets are not serializable.", "DataCloneError");
   if (typeof value[WIRE] === "function") return value[WIRE]();
   if (value instanceof Headers) return ["headers", flatOf(value)];
   if (isRequest(value)) return withBody(["request", value.method, value.url, flatOfMessage(value)], value, packing);

@@ -7,11 +7,12 @@
 import { isResponse } from "../web/index.js";
 import { DurableObject, WorkerEntrypoint, named } from "./base.js";
 import { currentEnv, isAgentClass } from "./env.js";
+import { CLASS } from "./facets.js";
 import { runFetch } from "./handlers.js";
-import { messageOf, notSupported, packError, REMOTE, reviveError } from "./errors.js";
+import { messageOf, packError, REMOTE, reviveError } from "./errors.js";
 import { host } from "./host.js";
 import { DurableObjectNamespace } from "./namespace.js";
-import { received, SEND, transfer } from "./capabilities.js";
+import { links, received, SEND, transfer } from "./capabilities.js";
 import { invoke } from "./rpc.js";
 import { Fetcher, FETCH, MADE, requestOf } from "./stub.js";
 
@@ -51,9 +52,8 @@ named(LoopbackServiceStub, "LoopbackServiceStub");
 
 function loopbackNamespace(name) {
   const namespace = new LoopbackDurableObjectNamespace(MADE, name, undefined);
-  const callable = () => {
-    throw notSupported("A Durable Object class with props");
-  };
+  const callable = (options) => ({ [CLASS]: { name, props: options?.props } });
+  Object.defineProperty(callable, CLASS, { value: { name, props: undefined } });
   for (const method of ["newUniqueId", "idFromName", "idFromString", "get", "getByName", "jurisdiction"])
     Object.defineProperty(callable, method, { value: (...args) => namespace[method](...args), configurable: true });
   delete callable.name;
@@ -113,3 +113,8 @@ function loopbackService(name, value, props) {
   delete callable.length;
   return Object.setPrototypeOf(callable, LoopbackServiceStub.prototype);
 }
+
+links.classByName = (name) => {
+  const all = appExports();
+  return Object.hasOwn(all, name) && all[name][CLASS] !== undefined ? all[name] : undefined;
+};

@@ -3,12 +3,14 @@
  */
 import { STATE, named } from "./base.js";
 import { blockConcurrencyWhile, waitUntil } from "./context.js";
-import { badArgument, illegalConstructor, notSupported } from "./errors.js";
+import { badArgument, illegalConstructor } from "./errors.js";
 import { appExports } from "./exports.js";
+import { DurableObjectFacets } from "./facets.js";
 import { host } from "./host.js";
 import { idForAgent } from "./namespace.js";
 import { acceptAgentSocket, agentSocket, agentSockets, auto } from "./sockets.js";
 import { makeStorage } from "./storage.js";
+import { MADE as FACETS } from "./stub.js";
 import { isWebSocket, WebSocketRequestResponsePair } from "./websocket.js";
 
 const MADE = Symbol("made");
@@ -16,7 +18,6 @@ const TAGS_MAX = 10;                       /* surface spec 3.3 */
 const TAG_LENGTH_MAX = 256;
 const AUTO_BYTES_MAX = 2048;
 const EVENT_TIMEOUT_MS_MAX = 604800000;
-const FACET_NAME_MAX = 256;
 const ABORT_TEXT = "Application called abort() to reset Durable Object.";
 
 function badState(method, number, type) {
@@ -43,35 +44,6 @@ function checkAuto(what, text) {
     throw new RangeError(`${what} cannot be larger than ${AUTO_BYTES_MAX} bytes. A ${what.toLowerCase()} of size ${size} was provided.`);
 }
 
-/* Facets: the names and limits are the platform's; the rooms they live in come later. */
-class DurableObjectFacets {
-  constructor(made) {
-    if (made !== MADE) throw illegalConstructor();
-  }
-
-  get(name) {
-    return unsupportedFacet(name);
-  }
-
-  abort(name) {
-    return unsupportedFacet(name);
-  }
-
-  delete(name) {
-    return unsupportedFacet(name);
-  }
-
-  clone(name) {
-    return unsupportedFacet(name);
-  }
-}
-named(DurableObjectFacets, "DurableObjectFacets");
-
-function unsupportedFacet(name) {
-  if (`${name}`.length > FACET_NAME_MAX) throw new TypeError(`Facet name is too long (max ${FACET_NAME_MAX} characters).`);
-  throw notSupported("ctx.facets (sub-agents inside an agent)");
-}
-
 export class DurableObjectState {
   #exports;
   #eventTimeoutMs = null;
@@ -82,7 +54,7 @@ export class DurableObjectState {
     this.id = id;
     this.storage = makeStorage();
     this.props = props;
-    this.facets = new DurableObjectFacets(MADE);
+    this.facets = new DurableObjectFacets(FACETS, id);
     this.container = undefined;
   }
 

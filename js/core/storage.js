@@ -22,7 +22,7 @@ const PUT_TEXT = "put() may only be called with a single key-value pair and opti
 export const BEGIN = 0, COMMIT = 1, ROLLBACK = 2;
 
 /* What the platform does differently by compatibility date; set by env.js. */
-export const rules = { doesDeleteAllDeleteAlarm: true };
+export const rules = { doesDeleteAllDeleteAlarm: true, isFacet: false, deleteFacets: undefined };
 
 /* The alarm that is being handled, if any: getAlarm() hides it, deleteAlarm() stops its retries. Set by agent.js. */
 export const alarmTurn = { isRunning: false, scheduledMs: 0, isSet: false, isDeleted: false };
@@ -154,6 +154,7 @@ class Operations {
   setAlarm(time, options) {
     return attempt(() => {
       this[CHECK]("setAlarm");
+      if (rules.isFacet) throw new Error("Facets currently cannot set alarms.");
       const due = alarmTime(time, this[IFACE]);
       if (instance.current !== undefined && typeof instance.current.alarm !== "function")
         throw new TypeError("Your Durable Object class must have an alarm() handler in order to call setAlarm()");
@@ -306,10 +307,12 @@ export class DurableObjectStorage {
   deleteAll(options) {
     return attempt(() => {
       host.deleteAll(rules.doesDeleteAllDeleteAlarm);
+      const facetsGone = rules.deleteFacets?.();
       if (rules.doesDeleteAllDeleteAlarm) {
         alarmTurn.isSet = false;
         alarmTurn.isDeleted = true;
       }
+      return facetsGone;
     });
   }
 
