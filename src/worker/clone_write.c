@@ -98,9 +98,10 @@ static void
 put_number(struct writer *w, jsval v)
 {
     double d = js_get_double(v);
+    jsval plain = js_new_number(d);    /* the engine keeps some whole numbers as doubles; V8 does not */
 
-    if (js_is_int(v)) {
-        put_int32(w, (int32_t)v);
+    if (js_is_int(plain)) {
+        put_int32(w, (int32_t)plain);
         return;
     }
     put_byte(w, TAG_DOUBLE);
