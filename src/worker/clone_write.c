@@ -324,10 +324,7 @@ put_dense(struct writer *w, jsval obj, uint32_t len)
         jsval v = js_get_index(obj, i);
         bool ok = !js_is_exception(v);
 
-        if (js_is_undefined(v) && (int)Z_qjsZ_JS_HasProperty(&engine_q, engine_ctx, obj, i | ATOM_INDEX_BIT) == 0)
-            put_byte(w, TAG_HOLE);
-        else
-            ok = ok && write_value(w, v);
+        ok = ok && write_value(w, v);
         js_free(v);
         if (!ok)
             return false;
@@ -344,7 +341,7 @@ put_array(struct writer *w, jsval obj)
 
     if (!js_get_length(obj, &len) || !count_indices(obj, &present))
         return false;
-    is_dense = len <= 32 || present >= len / 4;
+    is_dense = present == len;         /* as V8: an array with holes is written by its indices */
     put_byte(w, is_dense ? TAG_DENSE : TAG_SPARSE);
     put_varint(w, (uint64_t)len);
     if (is_dense && !put_dense(w, obj, (uint32_t)len))
