@@ -10,7 +10,7 @@ import { host } from "../core/host.js";
 import { blobBytes, blobFromBytes, isBlob } from "./blob.js";
 import { encodeMultipart, isFormData, parseFormBody } from "./formdata.js";
 import { flatOf, headersFromFlat } from "./headers.js";
-import { isDisturbed, ReadableStream, readerOf, streamFromBytes, streamFromSource } from "./streams.js";
+import { isDisturbed, ReadableStream, readerOf, streamFromBytes, streamFromSource, takeChainReader, takeSource } from "./streams.js";
 import { isSearchParams } from "./urlsearchparams.js";
 import { bytesOf, concatBytes, copyBytes, exactBuffer, finish } from "./util.js";
 
@@ -83,11 +83,15 @@ async function drain(source) {
   return concatBytes(chunks, total);
 }
 
-/* A ReadableStream as a BodySource: one shape for everything that reads a body. */
+/* A reader of a stream as a BodySource: one shape for everything that reads a body. */
 class StreamSource {
   #reader;
-  constructor(stream) {
-    this.#reader = readerOf(stream);
+  constructor(reader) {
+    this.#reader = reader;
+  }
+  /* Nothing is ever here already. */
+  take() {
+    return undefined;
   }
   async read() {
     for (;;) {
@@ -109,7 +113,7 @@ class StreamSource {
 
 /* BODY as takeBody() gave it in mode 2 (or a ReadableStream of the app), as something with read() and cancel(). */
 export function sourceOf(body) {
-  return body instanceof ReadableStream ? new StreamSource(body) : body;
+  return body instanceof ReadableStream ? takeSource(body) ?? new StreamSource(readerOf(body)) : body;
 }
 
 const isWhole = (body) => typeof body === "string" || body instanceof Uint8Array;
@@ -124,6 +128,13 @@ export const FLAT = 2; /* the flat headers; HEADERS is newer when it is there */
 export const HEADERS = 3; /* the Headers object once it was asked for, else null */
 export const IMMUTABLE = 4; /* the guard of the headers */
 export const OWN = 5; /* the first index of the subclass */
+
+/* What `.body` shows when the body went elsewhere before: the source itself must not be touched, somebody is reading it. */
+function usedStream() {
+  const stream = streamFromBytes(new Uint8Array(0));
+  stream.cancel().catch(() => {});
+  return stream;
+}
 
 let internals;
 
@@ -143,9 +154,7 @@ export class Body {
     const state = this.#state;
     const body = state[BODY];
     if (body === null || body instanceof ReadableStream) return body;
-    const stream = isWhole(body) ? streamFromBytes(asBytes(body)) : streamFromSource(body);
-    if (state[USED]) stream.cancel().catch(() => {});
-    return (state[BODY] = stream);
+    return (state[BODY] = state[USED] ? usedStream() : isWhole(body) ? streamFromBytes(asBytes(body)) : streamFromSource(body));
   }
 
   get bodyUsed() {
@@ -245,7 +254,16 @@ export function bodyMode(message) {
 /* Marks the body used and returns it: undefined (mode 0), string or Uint8Array (1), BodySource or ReadableStream (2). */
 export function takeBody(message) {
   const body = take(internals.state(message));
-  return body === null ? undefined : body;
+  if (body === null) return undefined;
+  return body instanceof ReadableStream ? plainBody(body) : body;
+}
+
+/* A stream as the source behind it, when nobody has touched it: whoever sends it need not pull it through a stream. */
+function plainBody(stream) {
+  const source = takeSource(stream);
+  if (source !== undefined) return source;
+  const reader = takeChainReader(stream);
+  return reader === undefined ? stream : new StreamSource(reader);
 }
 
 /* What the host gave (mode, body) as BODY. */

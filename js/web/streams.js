@@ -10,7 +10,8 @@ import {
   WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "web-streams-polyfill";
 import { host } from "../core/host.js";
-import { chainReader, takeChain, TransformStream, TransformStreamDefaultController } from "./transform.js";
+import { dress, isPulled, takeSource, WholeSource } from "./stream_sources.js";
+import { readerOf, takeChainReader, TransformStream, TransformStreamDefaultController } from "./transform.js";
 import { bytesOf, copyBytes, hidden } from "./util.js";
 
 /* Whether STREAM was ever read from or cancelled. The library keeps the standard's [[disturbed]] under this name. */
@@ -18,29 +19,17 @@ export function isDisturbed(stream) {
   return stream._disturbed === true;
 }
 
-/* A reader of STREAM: of the chain behind it when there is one, without a stream in between. */
-export function readerOf(stream) {
-  const chain = takeChain(stream);
-  return chain === undefined ? stream.getReader() : chainReader(chain);
-}
-
 /* A byte stream over BYTES, which it takes over (a reader may detach the buffer). */
 export function streamFromBytes(bytes) {
-  return new ReadableStream({
-    type: "bytes",
-    pull(controller) {
-      if (bytes.byteLength > 0) controller.enqueue(bytes);
-      controller.close();
-      controller.byobRequest?.respond(0);
-    },
-  }, { highWaterMark: 0 });
+  return streamFromSource(new WholeSource(bytes));
 }
 
 /* A byte stream over a BodySource: read() → Promise of Uint8Array or undefined; cancel(reason). */
 export function streamFromSource(source) {
-  return new ReadableStream({
+  const stream = new ReadableStream({
     type: "bytes",
     async pull(controller) {
+      isPulled(stream);
       let chunk = await source.read();
       while (chunk !== undefined && chunk.byteLength === 0) chunk = await source.read();
       if (chunk !== undefined) {
@@ -54,6 +43,8 @@ export function streamFromSource(source) {
       return source.cancel(reason);
     },
   }, { highWaterMark: 0 });
+  dress(stream, source);
+  return stream;
 }
 
 /* The bytes of a chunk written to a byte-only stream; strings are written as UTF-8, as workerd does. */
@@ -112,6 +103,8 @@ export {
   ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, TransformStream,
   TransformStreamDefaultController, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 };
+
+export { readerOf, takeChainReader, takeSource };
 
 /* Every stream class under its global name. */
 export function installStreams(target) {

@@ -13,6 +13,7 @@ import {
   ReadableStream, TransformStream as LibraryTransform, WritableStream,
 } from "web-streams-polyfill";
 import { host } from "../core/host.js";
+import { sourceReader, takeSource } from "./stream_sources.js";
 import { finish } from "./util.js";
 
 const MADE = Symbol("made");
@@ -297,7 +298,7 @@ class Chain {
 const chains = new WeakMap();
 
 /* The chain of STREAM, taken over: the stream is locked from now on. Undefined when it has none, or is in use. */
-export function takeChain(stream) {
+function takeChain(stream) {
   const chain = chains.get(stream);
   if (chain === undefined || stream.locked || stream._disturbed || chain.isStarted || chain.given > 0 || chain.isOver) return undefined;
   chains.delete(stream);
@@ -397,17 +398,28 @@ Object.defineProperty(ReadableStream.prototype, "pipeThrough", {
     stage.context = host.als();
     const before = takeChain(this);
     const chain = before === undefined
-      ? new Chain(this.getReader(), [stage])
+      ? new Chain(readerOf(this), [stage])
       : new Chain(before.reader, [...before.stages, stage]);
     return streamOf(chain, transform);
   },
 });
 
-/* A BodySource over CHAIN: bytes checked by the caller. */
-export const chainReader = (chain) => ({
+const chainReader = (chain) => ({
   read: async () => {
     const value = await chain.next();
     return { value, done: value === undefined && chain.isOver };
   },
   cancel: (reason) => chain.cancel(reason),
 });
+
+/* A reader of the chain behind STREAM, which is locked from now on; undefined when it has none or is in use. */
+export function takeChainReader(stream) {
+  const chain = takeChain(stream);
+  return chain === undefined ? undefined : chainReader(chain);
+}
+
+/* Like getReader() for a reader that is never released: of what is behind STREAM when nobody has touched it. */
+export function readerOf(stream) {
+  const source = takeSource(stream);
+  return source === undefined ? takeChainReader(stream) ?? stream.getReader() : sourceReader(source);
+}
