@@ -26,13 +26,15 @@ struct http_call {
     enum redirect_mode redirect;
     int hops;
 
-    struct buf up;                     /* request body; kept whole when it came whole, for redirects and retries */
+    struct buf up;                     /* request body; kept from its start for as long as it is small, for redirects and retries */
     size_t up_at;                      /* next byte that curl gets */
+    size_t up_credited;                /* up to here the client has its credit back */
+    bool up_dropped;                   /* bytes before `up` are gone: it cannot be sent again */
     uint32_t up_window;                /* how much more the client may send */
     uint32_t up_used;                  /* to be granted again */
     bool has_up;
     bool up_more;                      /* DATA may follow */
-    bool up_streams;                   /* came in pieces: cannot be sent again */
+    bool up_streams;                   /* comes in pieces */
     bool up_broken;
     bool up_paused;
 
@@ -91,9 +93,9 @@ static void
 drop_upload(struct http_call *c)
 {
     if (c->up_streams)
-        c->up_used += (uint32_t)c->up.len;
+        c->up_used += (uint32_t)(c->up.len - c->up_credited);
     c->up_streams = false;
-    c->up_at = 0;
+    c->up_at = c->up_credited = 0;
     buf_clear(&c->up);
 }
 
@@ -250,7 +252,7 @@ on_seek(void *owner, curl_off_t offset, int origin)
 {
     struct http_call *c = owner;
 
-    if (c->up_streams || origin != SEEK_SET || offset < 0 || (size_t)offset > c->up.len)
+    if (c->up_dropped || origin != SEEK_SET || offset < 0 || (size_t)offset > c->up.len)
         return CURL_SEEKFUNC_FAIL;
     c->up_at = (size_t)offset;
     return CURL_SEEKFUNC_OK;
@@ -426,10 +428,15 @@ http_cancel(struct http_call *c)
 static void
 flush_upload(struct http_call *c)
 {
-    if (c->up_streams) {
-        c->up_used += (uint32_t)c->up_at;
+    if (c->up_streams && c->up_at > c->up_credited) {
+        c->up_used += (uint32_t)(c->up_at - c->up_credited);
+        c->up_credited = c->up_at;
+    }
+    if (c->up_streams && c->up.len > EGRESS_REWIND_MAX_BYTES) {
         buf_consume(&c->up, c->up_at);
+        c->up_credited -= c->up_at;
         c->up_at = 0;
+        c->up_dropped = true;
     }
     if (c->up_used == 0 || !c->up_more)
         return;

@@ -15,6 +15,7 @@
 #define EGRESS_CLOSE_MS             10000              /* how long a server may take to answer a Close frame */
 #define EGRESS_JOIN_MS              1000               /* frames wait this long for WS_JOIN: workers that do not say it lose none */
 #define EGRESS_BUFFER_BYTES         (64 * 1024)        /* what curl reads at once: one chunk of ours */
+#define EGRESS_REWIND_MAX_BYTES     (256 * 1024)       /* of a streaming body kept, in case that a reused connection was dead */
 #define EGRESS_HEADERS_MAX          1024               /* fields of one request or response */
 #define EGRESS_ALLOW_MAX            1024               /* entries of "allow"; each is looked at for each private address */
 #define EGRESS_WS_REFUSAL_MAX_BYTES (64 * 1024)        /* body of an answer that refuses a WebSocket; the rest is cut */

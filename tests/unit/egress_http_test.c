@@ -255,6 +255,23 @@ a_silent_name_server_holds_up_nobody_else(void **state)
 }
 
 static void
+a_dead_connection_is_not_the_callers_trouble(void **state)
+{
+    static uint8_t bytes[CHUNK_MAX_BYTES];
+    struct seen *s = &calls[3];
+
+    FETCH(1, .path = "/once");
+    FETCH(2, .method = "PUT", .path = "/once", .flags = CALL_HAS_BODY, .body = BYTES_LIT("whole"));
+    assert_has(&calls[2].body, "\"length\":5");
+    open_call(3, (struct request){ .method = "POST", .path = "/once", .flags = CALL_HAS_BODY | CALL_BODY_MORE, .body = BYTES_LIT("in pieces") });
+    for (int i = 0; i < 3; i++)
+        msg_DATA_pack(link_out(worker), &(struct msg_DATA){ 3, 1, bytes_from(bytes, sizeof bytes) });
+    msg_END_pack(link_out(worker), &(struct msg_END){ .call = 3, .from_opener = 1 });
+    RUN_UNTIL(s->is_failed || (s->is_replied && s->is_ended));
+    assert_has(&s->body, "\"length\":196617");
+}
+
+static void
 a_cancelled_call_ends_the_connection(void **state)
 {
     open_call(1, (struct request){ .path = "/hang" });
@@ -377,6 +394,7 @@ main(void)
         TEST(lost_connections_say_so),
         TEST_WITH(a_server_that_says_nothing_is_given_up, "{\"allow_private\":true,\"limits\":{\"egress_idle_ms\":1}}"),
         TEST(a_silent_name_server_holds_up_nobody_else),
+        TEST(a_dead_connection_is_not_the_callers_trouble),
         TEST(a_cancelled_call_ends_the_connection),
         TEST(redirects_are_the_callers_choice),
         TEST(requests_that_are_none_are_refused),

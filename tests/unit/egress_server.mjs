@@ -50,6 +50,8 @@ const routes = {
   "/break": (req, res) => { res.writeHead(200, { "content-length": "100" }); res.write("some", () => req.socket.destroy()); },
   "/drop": (req) => req.socket.destroy(),
   "/early": (req, res) => res.writeHead(413).end("too much"),
+  // answers once per connection and then is gone, as a server that closes a connection while a request is on its way
+  "/once": (req, res) => { if (req.socket.used) { req.resume(); req.on("end", () => req.socket.destroy()); } else { req.socket.used = true; echo(req, res); } },
   "/redirect": (req, res) => res.writeHead(302, { location: "/echo?from=redirect" }).end("elsewhere"),
   "/redirect307": (req, res) => res.writeHead(307, { location: "/echo?from=307" }).end(),
   "/loop": (req, res) => res.writeHead(302, { location: "/loop" }).end(),
