@@ -11,7 +11,8 @@ import { logUncaught, messageOf, packError, flagsOf } from "./errors.js";
 import { ABORT_METHOD, DELETE_METHOD, deleteFacets, facetOf, obey, setOwner } from "./facets.js";
 import { answer, failAgent, incoming, runFetch } from "./handlers.js";
 import { host } from "./host.js";
-import { callReference, isReference, received, setSelf, transfer } from "./capabilities.js";
+import { isBack, onBack, unpackArguments } from "./callbacks.js";
+import { callReference, isReference, setSelf, transfer } from "./capabilities.js";
 import { invoke } from "./rpc.js";
 import { onAgentClose, onAgentError, onAgentMessage } from "./sockets.js";
 import { makeState } from "./state.js";
@@ -63,43 +64,56 @@ export function onFetch(call, method, url, headers, mode, body, cf, upgrade) {
 /* ---- methods --------------------------------------------------------------------------------------------------------- */
 
 export function onRpc(call, method, bytes) {
+  if (isBack(method)) {
+    onBack(call, method, bytes);
+    return;
+  }
   let result;
+  let session;
   try {
     if (!(instance instanceof DurableObject)) throw new TypeError(NO_BASE_TEXT);
-    const args = received(bytes);
-    const given = Array.isArray(args) ? args : undefined;
+    const unpacked = unpackArguments(call, bytes);
+    ({ session } = unpacked);
+    const given = Array.isArray(unpacked.args) ? unpacked.args : undefined;
     if (isReference(method)) result = callReference(method, given);
     else if (isFacet && (method === ABORT_METHOD || method === DELETE_METHOD)) result = obey(method, given);
     else result = invoke(instance, method, given);
   } catch (error) {
-    failRpc(call, error);
+    failRpc(call, error, session);
     return;
   }
   if (typeof result === "object" && result !== null && typeof result.then === "function") {
     if (result instanceof Promise && host.promiseState(result) === 1) result = host.promiseResult(result);
     else {
-      Promise.resolve(result).then((value) => answerRpc(call, value), (error) => failRpc(call, error));
+      Promise.resolve(result).then((value) => answerRpc(call, value, session), (error) => failRpc(call, error, session));
       return;
     }
   }
-  answerRpc(call, result);
+  answerRpc(call, result, session);
 }
 
-function answerRpc(call, value) {
+function answerRpc(call, value, session) {
   let bytes;
   try {
     bytes = transfer(value);
   } catch (error) {
-    failRpc(call, error);
+    failRpc(call, error, session);
     return;
   }
-  if (bytes instanceof Promise) bytes.then((ready) => host.replyRpc(call, ready), (error) => failRpc(call, error));
-  else host.replyRpc(call, bytes);
+  if (bytes instanceof Promise) bytes.then((ready) => sendResult(call, ready, session), (error) => failRpc(call, error, session));
+  else sendResult(call, bytes, session);
+}
+
+function sendResult(call, bytes, session) {
+  if (session === undefined) host.replyRpc(call, bytes);
+  else session.finish((open) => host.replyRpc(open, bytes));
 }
 
 /* Errors of methods belong to the caller: they are not logged here unless nobody there catches them. */
-function failRpc(call, error) {
-  host.replyFail(call, messageOf(error), packError(error), flagsOf(error));
+function failRpc(call, error, session) {
+  const fail = (open) => host.replyFail(open, messageOf(error), packError(error), flagsOf(error));
+  if (session === undefined) fail(call);
+  else session.finish(fail);
 }
 
 /* ---- alarms ---------------------------------------------------------------------------------------------------------- */

@@ -59,7 +59,7 @@ function armUnused() {
 }
 
 function exportValue(value) {
-  if (self === undefined) throw notSupported(`Passing ${typeof value === "function" ? "a function" : "an RpcTarget"} of the entry to an agent`);
+  if (self === undefined) return addressless.add(value);
   let id = idOf.get(value);
   if (id === undefined) {
     if (exported.size >= EXPORTS_MAX) throw new Error("Too many objects of this Durable Object are held by others over RPC.");
@@ -72,6 +72,41 @@ function exportValue(value) {
   armUnused();
   return ["stub", self.ns, self.hex, self.name, id, epoch];
 }
+
+/* Objects of a heap that cannot be called (the entry's): they can be called back while the call that passes them is open. */
+const passed = new Map();                  /* id → value */
+const passedBy = new Map();                /* packed arguments → ids */
+let adding = [];                           /* ids of the packing that is going on */
+
+export const addressless = {
+  refill: undefined,
+  add(value) {
+    if (passed.size >= EXPORTS_MAX) throw new Error("Too many objects are held by others over RPC.");
+    passed.set(++lastId, value);
+    adding.push(lastId);
+    return ["back", lastId];
+  },
+  get(id) {
+    if (!passed.has(id)) throw new Error(GONE_TEXT);
+    return passed.get(id);
+  },
+  /* Whether PACKED, just made by transfer(), holds such objects; if so they are kept until letGoAll(). */
+  note(packed) {
+    if (adding.length === 0) return false;
+    passedBy.set(packed, adding);
+    adding = [];
+    return true;
+  },
+  /* The same for what is passed later during the call that PACKED opened. */
+  noteMore(packed) {
+    passedBy.get(packed).push(...adding);
+    adding = [];
+  },
+  letGoAll(packed) {
+    for (const id of passedBy.get(packed) ?? []) passed.delete(id);
+    passedBy.delete(packed);
+  },
+};
 
 function letGo(id, entry) {
   if (--entry.count > 0) return;
@@ -101,7 +136,7 @@ export function callReference(method, args) {
   return callValue(entry.value, parsed[4] ?? "", args);
 }
 
-function callValue(value, path, args) {
+export function callValue(value, path, args) {
   if (path !== "") return links.invoke(value, path, args);
   if (args === undefined) return value;
   if (typeof value !== "function") throw new TypeError("The RPC receiver is not a function.");
@@ -172,7 +207,7 @@ class Holder {
 const holderOf = new WeakMap();            /* stub → Holder */
 const forgotten = typeof FinalizationRegistry === "function" ? new FinalizationRegistry((holder) => holder.dispose()) : undefined;
 
-function makeStub(handle) {
+export function stubOf(handle) {
   const holder = new Holder(handle);
   const stub = (...args) => links.makePromise(sendOn(holder, "", args));
   delete stub.name;
@@ -190,13 +225,13 @@ function sendOn(holder, path, args) {
 export class RpcStub {
   constructor(value) {
     if ((typeof value !== "object" || value === null) && typeof value !== "function") throw badConstructor("JsRpcStub", 1, "Object");
-    return makeStub(new LocalHandle(value));
+    return stubOf(new LocalHandle(value));
   }
 
   dup() {
     const holder = holderOf.get(this);
     if (holder.isDisposed) throw new Error(DISPOSED_TEXT);
-    return makeStub(holder.handle);
+    return stubOf(holder.handle);
   }
 
   [SEND](path, args) {
@@ -215,6 +250,7 @@ function passOn(stub, isLocal) {
   const holder = holderOf.get(stub);
   if (holder.isDisposed) throw new Error(DISPOSED_TEXT);
   const { handle } = holder;
+  if (handle.wire === undefined && !(handle instanceof LocalHandle)) throw notSupported("Passing on a stub of the entry");
   if (handle instanceof LocalHandle) return isLocal ? localHole(handle.value) : exportValue(handle.value);
   handle.send("+", []).catch(() => {});
   return handle.wire;
@@ -232,6 +268,7 @@ function localHole(value) {
 
 /* Bytes of VALUE for another heap, or a promise of them when a stream must be read first. isLocal: for an entrypoint in this heap. */
 export function transfer(value, isLocal) {
+  if (adding.length !== 0) adding = [];
   try {
     return host.serialize(value, true);
   } catch (error) {
@@ -385,16 +422,17 @@ function noop() {}
 function refill([kind, ...parts], stubs) {
   switch (kind) {
     case "stub": {
-      const stub = makeStub(new Handle(...parts));
+      const stub = stubOf(new Handle(...parts));
       stubs.push(stub);
       return stub;
     }
     case "local": {
-      const stub = makeStub(new LocalHandle(locals.get(parts[0])));
+      const stub = stubOf(new LocalHandle(locals.get(parts[0])));
       locals.delete(parts[0]);
       stubs.push(stub);
       return stub;
     }
+    case "back": return addressless.refill(parts[0]);
     case "agent": return links.agentStub(...parts);
     case "headers": return new Headers(headersFromFlat(parts[0]));
     case "request": return new Request(makeRequest(parts[0], parts[1], parts[2], parts[3] === undefined ? 0 : 1, parts[3], "", undefined));

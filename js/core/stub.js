@@ -5,11 +5,12 @@
  */
 import { named } from "./base.js";
 import { cfTextOf, isRequest, makeResponse, Request } from "../web/index.js";
+import { callWithObjects } from "./callbacks.js";
 import { BODY_STREAM, firstOf, openCall, OPENED, sendBody } from "./calls.js";
 import { badArgument, illegalConstructor, notSupported } from "./errors.js";
 import { followAll, replyFields, stateOf, toResponse, withoutFragment } from "./fetch.js";
 import { host } from "./host.js";
-import { later, links, received, SEND, transfer, WIRE } from "./capabilities.js";
+import { addressless, later, received, SEND, transfer, WIRE } from "./capabilities.js";
 import { wildcard } from "./rpc.js";
 import { fromOuter } from "./websocket.js";
 
@@ -89,8 +90,14 @@ export class DurableObjectStub {
   }
 
   [SEND](path, args) {
+    let bytes;
+    try {
+      bytes = transfer(args);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (addressless.note(bytes)) return callWithObjects({ ns: this.#ns, hex: this.#hex, name: this.name }, path, bytes, this.#hex);
     return openCall((call) => {
-      const bytes = transfer(args);
       if (!(bytes instanceof Promise)) host.rpcAgent(call, this.#ns, this.#hex, this.name, path, bytes);
       else later(bytes, call, (ready) => host.rpcAgent(call, this.#ns, this.#hex, this.name, path, ready));
     }, received, this.#hex, undefined);

@@ -32,6 +32,7 @@ export class Room extends DurableObject {
   failWithText() { throw "text"; }
   target() { return { add: (n) => n + 1, counter: new Counter() }; }
   back(request, headers, stream, stub) { this.gotBack = [request, headers, stream, stub]; return stub("from the object"); }
+  use(callback) { return this.work(callback); }
   answer() { return new Response("body", { status: 201, headers: { "x-a": "1" } }); }
   _hidden() { return "callable"; }
   nothing() {}
@@ -222,6 +223,27 @@ test("requests, headers, streams and stubs arrive as themselves", async () => {
   copy[Symbol.dispose]();
   await settle();
   assert.equal(world.last("rpcAgent")[4], "#7:abcd!", "the owner hears of it when the last one is gone");
+});
+
+test("the caller's functions are called back through the open call", async () => {
+  const WISH = "\u0000wish";
+  let handle;
+  room.work = async (callback) => {
+    handle = callback;
+    const [two, oops] = await Promise.allSettled([callback(1), callback.method("x")]);
+    return `${two.value} ${oops.reason.message}`;
+  };
+  const [native, , bytes] = await world.call(EVENT.RPC, "use", pack({ [MARK]: 1, v: [{ [HOLE]: 0 }], x: [["back", 5]] }));
+  const wish = unpack(bytes);
+  assert.deepEqual([native, wish[WISH], wish.i, wish.p, unpack(wish.a)], ["replyRpc", 1, 5, "", [1]]);
+  assert.equal(world.held, 1, "who waits for a caller stays awake");
+  const [, , next] = await world.call(EVENT.RPC, `#back:${wish.t}`, pack([1, pack(2), undefined, ""]));
+  assert.deepEqual([unpack(next)[WISH], unpack(next).p], [2, "method"]);
+  const [, , last] = await world.call(EVENT.RPC, `#back:${wish.t}`, pack([2, undefined, pack({ k: 0, n: "Error", m: "no" }), "no"]));
+  assert.equal(unpack(last), "2 no");
+  assert.equal(world.held, 0);
+  await assert.rejects(handle(1), { message: "The call that passed this stub is over." });
+  assert.match((await world.call(EVENT.RPC, `#back:${wish.t}`, pack([3, pack(1), undefined, ""])))[2], /was reset while it called back/);
 });
 
 test("a response is a result", async () => {

@@ -128,8 +128,27 @@ test("results by reference: called, pipelined, disposed", async () => {
   assert.equal(await inside((request, env) => env.ROOMS.getByName("x").make().counter.add(2)), 7);
 });
 
-test("the entry cannot be called back", async () => {
-  assert.equal((await inside((request, env) => env.ROOMS.getByName("x").take(() => 1))).message, "Passing a function of the entry to an agent is not supported yet.");
+test("an agent calls the entry's functions back while the call is open", async () => {
+  const WISH = "\u0000wish";
+  const outcomes = [];
+  world.on.rpcAgent = (call, ns, hex, name, method, bytes) => later(() => {
+    const sent = unpack(bytes);
+    if (method === "take") {
+      const [kind, id] = sent.x[0];
+      assert.equal(kind, "back");
+      world.dispatch(EVENT.REPLY_RPC, call, pack({ [WISH]: 1, t: 9, i: id, p: "", a: pack([20]) }).buffer);
+    } else if (outcomes.length === 0) {
+      outcomes.push([method, sent[0], unpack(sent[1])]);
+      world.dispatch(EVENT.REPLY_RPC, call, pack({ [WISH]: 2, t: 9, i: 999, p: "", a: pack([]) }).buffer);
+    } else {
+      outcomes.push([method, sent[0], sent[3]]);
+      world.dispatch(EVENT.REPLY_RPC, call, pack("the end").buffer);
+    }
+  });
+  assert.equal(await inside((request, env) => env.ROOMS.getByName("x").take((n) => n + 1)), "the end");
+  assert.deepEqual(outcomes[0], ["#back:9", 1, 21]);
+  assert.deepEqual(outcomes[1].slice(0, 2), ["#back:9", 2]);
+  assert.match(outcomes[1][2], /is gone/, "an object that was not passed cannot be called");
 });
 
 test("streams are read before they are passed", async () => {
