@@ -68,16 +68,24 @@ socket_create(struct gateway *gw, struct app *app, uint64_t id, enum socket_stat
 }
 
 void
+socket_unjoin(struct socket *s)
+{
+    if (s->peer == NULL)
+        return;
+    (void)umap_take(s->gw->joins, s->peer_id);
+    list_remove(&s->in_peer);
+    s->peer = NULL;
+}
+
+void
 socket_destroy(struct socket *s)
 {
     struct gateway *gw = s->gw;
 
     assert(s->conn == NULL);
     (void)umap_take(gw->sockets, s->id);
-    if (s->peer != NULL)
-        (void)umap_take(gw->joins, s->peer_id);
+    socket_unjoin(s);
     list_remove(&s->in_worker);
-    list_remove(&s->in_peer);
     list_remove(&s->in_wait);
     if (s->state == SOCKET_GHOST)
         gw->ghost_count--;

@@ -70,6 +70,7 @@ socket_deliver_close(struct socket *s, uint16_t code, struct bytes reason, bool 
         socket_destroy(s);
         return;
     }
+    socket_unjoin(s);
     s->state = SOCKET_GHOST;
     gw->ghost_count++;
     socket_wait(s, &gw->ghosts); /* sockets_tick() keeps them few */

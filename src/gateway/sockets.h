@@ -83,6 +83,8 @@ struct socket *socket_find(struct gateway *gw, uint64_t id);
 struct socket *socket_create(struct gateway *gw, struct app *app, uint64_t id, enum socket_state state);
 /* Forgets it. Neither client nor agent is told. */
 void socket_destroy(struct socket *s);
+/* A relay no more: the joined end is gone, or was told so. */
+void socket_unjoin(struct socket *s);
 /* Its agent's end: WORKER, AGENT, mode. */
 void socket_own(struct socket *s, struct worker *worker, struct socket_agent *agent, enum ws_mode mode);
 void socket_move(struct socket *s, struct worker *worker);
