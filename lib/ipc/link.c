@@ -1,12 +1,11 @@
 /*
  * link — see link.h.
  *
- * Output: frames are packed into `out`; `sent` bytes of it are gone already. It is written before the loop waits, or at once
- * when a burst has gathered OUT_BURST_BYTES. Positions in the output are absolute (bytes since the link opened), so that
- * descriptors waiting for their frame need no care when the buffer moves.
- * Input: one buffer; frames are handled where they lie.
- * A descriptor belongs to the last frame that starts within the bytes it arrived with: the sender gives such a frame a
- * sendmsg of its own, and the kernel ends a read behind the bytes that carried a descriptor.
+ * Output: frames are packed into `out`; `sent` bytes of it are gone already. It is written before the loop waits, or at
+ * once when a burst has gathered OUT_BURST_BYTES. Positions in the output are absolute (bytes since the link opened),
+ * so that descriptors waiting for their frame need no care when the buffer moves. Input: one buffer; frames are handled
+ * where they lie. A descriptor belongs to the last frame that starts within the bytes it arrived with: the sender gives
+ * such a frame a sendmsg of its own, and the kernel ends a read behind the bytes that carried a descriptor.
  */
 #include "lib/ipc/link.h"
 
@@ -18,14 +17,14 @@
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
 
-#define IN_READ_BYTES    (128 * 1024)  /* room for one read: a full socket buffer, at an L2-friendly size */
-#define IN_READS_MAX     4             /* reads per readiness, so that other descriptors get their turn */
-#define OUT_BURST_BYTES  (256 * 1024)  /* written early: keeps a large burst in cache and the peer busy */
-#define IDLE_CAP_BYTES   (1024 * 1024) /* an empty buffer larger than this is given back */
-#define FDS_PENDING_MAX  64            /* descriptors waiting in one output: a supervisor introduces this many rooms at once */
+#define IN_READ_BYTES   (128 * 1024)  /* room for one read: a full socket buffer, at an L2-friendly size */
+#define IN_READS_MAX    4             /* reads per readiness, so that other descriptors get their turn */
+#define OUT_BURST_BYTES (256 * 1024)  /* written early: keeps a large burst in cache and the peer busy */
+#define IDLE_CAP_BYTES  (1024 * 1024) /* an empty buffer larger than this is given back */
+#define FDS_PENDING_MAX 64 /* descriptors waiting in one output: a supervisor introduces this many rooms at once */
 
-#define DOOM_READS_MAX   64            /* reads of what a dead peer left behind: its socket buffer holds far less */
-#define FLUSH_WAIT_MS    1000          /* how long an exiting room waits for a peer that does not read */
+#define DOOM_READS_MAX 64   /* reads of what a dead peer left behind: its socket buffer holds far less */
+#define FLUSH_WAIT_MS  1000 /* how long an exiting room waits for a peer that does not read */
 
 struct pending_fd {
     uint64_t at; /* absolute start of its frame */
@@ -50,28 +49,28 @@ struct link {
     struct err doom_err;
 
     struct buf out;
-    size_t sent;         /* bytes of out that the kernel has */
-    uint64_t out_base;   /* absolute position of out.data[0] */
-    uint64_t boundary;   /* absolute position of some frame's start, at or behind everything sent */
+    size_t sent;       /* bytes of out that the kernel has */
+    uint64_t out_base; /* absolute position of out.data[0] */
+    uint64_t boundary; /* absolute position of some frame's start, at or behind everything sent */
     struct pending_fd fds[FDS_PENDING_MAX];
     size_t fds_len;
-    bool is_blocked;     /* waiting for writability */
+    bool is_blocked; /* waiting for writability */
 
     struct buf in;
-    size_t in_start;     /* first byte of in not handled yet */
+    size_t in_start;             /* first byte of in not handled yet */
     struct arrived_fd in_fds[2]; /* one with a frame that is not whole yet, one with the frame behind it */
     size_t in_fds_len;
-    bool may_take_fd;    /* the frame being handled is that of in_fds[0] */
+    bool may_take_fd; /* the frame being handled is that of in_fds[0] */
 
-    bool is_doomed;      /* no more output; the doom timer is armed */
-    bool is_closing;     /* no more input either: the owner is being told */
-    bool is_destroyed;   /* destroyed within one of its events: freed when that returns */
+    bool is_doomed;    /* no more output; the doom timer is armed */
+    bool is_closing;   /* no more input either: the owner is being told */
+    bool is_destroyed; /* destroyed within one of its events: freed when that returns */
     unsigned in_event;
     struct msg_HELLO peer;
-    char *peer_app;      /* what peer.app points to */
+    char *peer_app; /* what peer.app points to */
 };
 
-/* ---- the end of a link ------------------------------------------------------------------------------------------ */
+/* ---- the end of a link ---------------------------------------------------------------------------------------- */
 
 static void
 link_free(struct link *link)
@@ -129,7 +128,8 @@ link_close_now(struct link *link, const struct err *err)
         link_free(link);
 }
 
-/* The link must end, but its owner may be in the middle of sending: the loop does it, when what the peer said last was read. */
+/* The link must end, but its owner may be in the middle of sending: the loop does it, when what the peer said last was
+ * read. */
 static void
 link_doom(struct link *link, const struct err *err)
 {
@@ -141,7 +141,7 @@ link_doom(struct link *link, const struct err *err)
     loop_timer_arm(link->doom, 0);
 }
 
-/* ---- output ----------------------------------------------------------------------------------------------------- */
+/* ---- output --------------------------------------------------------------------------------------------------- */
 
 static size_t
 out_left(const struct link *link)
@@ -219,7 +219,8 @@ out_send_once(struct link *link)
     iov.iov_len = (size_t)(link->fds[0].end - at);
     msg.msg_control = control.bytes;
     msg.msg_controllen = sizeof control.bytes;
-    control.align = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+    control.align =
+        (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
     memcpy(CMSG_DATA(&control.align), &link->fds[0].fd, sizeof(int));
     done = sys_sendmsg(link->fd, &msg, MSG_DONTWAIT);
     if (done <= 0)
@@ -259,7 +260,8 @@ out_write(struct link *link)
         return;
     out_compact(link);
     if (out_left(link) > LINK_OUT_MAX_BYTES) {
-        (void)err_set(&err, ERR_OVERLOADED, 0, "%s does not read: %zu bytes wait for it", role_name(link->peer.role), out_left(link));
+        (void)err_set(&err, ERR_OVERLOADED, 0, "%s does not read: %zu bytes wait for it", role_name(link->peer.role),
+                      out_left(link));
         link_doom(link, &err);
         return;
     }
@@ -308,7 +310,8 @@ link_send_fd(struct link *link, int fd)
     }
     if (link->fds_len == FDS_PENDING_MAX) {
         (void)sys_close(fd); /* the same */
-        (void)err_set(&err, ERR_OVERLOADED, 0, "%s does not read: %d descriptors wait for it", role_name(link->peer.role), FDS_PENDING_MAX);
+        (void)err_set(&err, ERR_OVERLOADED, 0, "%s does not read: %d descriptors wait for it",
+                      role_name(link->peer.role), FDS_PENDING_MAX);
         link_doom(link, &err);
         return;
     }
@@ -333,7 +336,7 @@ link_is_backed_up(const struct link *link)
     return out_left(link) > LINK_OUT_MAX_BYTES / 2;
 }
 
-/* ---- input ------------------------------------------------------------------------------------------------------ */
+/* ---- input ---------------------------------------------------------------------------------------------------- */
 
 static bool
 handle_hello(struct link *link, struct bytes payload, struct err *err)
@@ -343,7 +346,8 @@ handle_hello(struct link *link, struct bytes payload, struct err *err)
     if (!msg_HELLO_unpack(&hello, payload, err))
         return false;
     if (hello.version != IPC_VERSION)
-        return err_set(err, ERR_VERSION, 0, "peer speaks version %u of the messages, this room %u", hello.version, IPC_VERSION);
+        return err_set(err, ERR_VERSION, 0, "peer speaks version %u of the messages, this room %u", hello.version,
+                       IPC_VERSION);
     if (hello.role == 0 || hello.role >= ROLES)
         return err_set(err, ERR_MALFORMED, 0, "HELLO names role %u", hello.role);
     if (link->peer.version != 0)
@@ -391,10 +395,12 @@ handle_frame_with_fd(struct link *link, uint16_t type, struct bytes payload, str
     in_fds_drop_first(link);
     if (!ok)
         return false;
-    return err_set(err, ERR_MALFORMED, 0, "a descriptor came with message %s, which takes none", name == NULL ? "?" : name);
+    return err_set(err, ERR_MALFORMED, 0, "a descriptor came with message %s, which takes none",
+                   name == NULL ? "?" : name);
 }
 
-/* Handles the whole frames in the buffer. False with err: the peer is broken. Stops when the owner destroys the link. */
+/* Handles the whole frames in the buffer. False with err: the peer is broken. Stops when the owner destroys the link.
+ */
 static bool
 handle_input(struct link *link, struct err *err)
 {
@@ -407,7 +413,8 @@ handle_input(struct link *link, struct err *err)
         bool has_fd = link->in_fds_len > 0 && link->in_fds[0].frame == frame;
 
         if (payload_len > FRAME_MAX_BYTES)
-            return err_set(err, ERR_MALFORMED, 0, "a frame of %zu bytes, at most %d are allowed", payload_len, FRAME_MAX_BYTES);
+            return err_set(err, ERR_MALFORMED, 0, "a frame of %zu bytes, at most %d are allowed", payload_len,
+                           FRAME_MAX_BYTES);
         if (header[6] != 0 || header[7] != 0)
             return err_set(err, ERR_MALFORMED, 0, "a frame header that does not end in zero");
         if (link->in.len - frame - FRAME_HEADER_BYTES < payload_len)
@@ -572,7 +579,7 @@ link_take_fd(struct link *link)
     return fd;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------------------------- */
 
 struct link *
 link_open(struct loop *loop, int fd, const struct msg_HELLO *hello, const struct link_events *events, void *owner)

@@ -32,7 +32,7 @@ struct peer {
     enum role role;
     uint16_t index;
     char *app;
-    bool is_up;               /* link_up was told */
+    bool is_up; /* link_up was told */
     struct list_node in_room;
 };
 
@@ -51,7 +51,7 @@ struct room {
 
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
 
-/* ---- peers ------------------------------------------------------------------------------------------------------ */
+/* ---- peers ---------------------------------------------------------------------------------------------------- */
 
 static void
 peer_drop(struct peer *peer, const struct err *err)
@@ -139,9 +139,10 @@ peer_add(struct room *room, const struct msg_LINK *msg, int fd)
     peer->link = link_open(room->loop, fd, &hello, &events, peer);
 }
 
-/* ---- the supervisor's messages ---------------------------------------------------------------------------------- */
+/* ---- the supervisor's messages -------------------------------------------------------------------------------- */
 
-/* "log_level" of CONF, which every room has. CONF itself is each room's to judge: what is not JSON is not our failure. */
+/* "log_level" of CONF, which every room has. CONF itself is each room's to judge: what is not JSON is not our failure.
+ */
 static bool
 read_log_level(struct room *room, struct bytes conf_json, struct err *err)
 {
@@ -258,7 +259,7 @@ supervisor_closed(void *owner, struct link *link, const struct err *err)
     _exit(EXIT_ORPHAN); /* at once: without its supervisor nobody would ever stop this process */
 }
 
-/* ---- the frame -------------------------------------------------------------------------------------------------- */
+/* ---- the frame ------------------------------------------------------------------------------------------------ */
 
 static bool
 parse_args(struct room *room, int argc, char **argv)
@@ -282,7 +283,8 @@ ignore_signals(void)
 {
     const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-    /* A terminal's Ctrl-C reaches the whole group; the supervisor alone decides how rooms stop. Cannot fail for these. */
+    /* A terminal's Ctrl-C reaches the whole group; the supervisor alone decides how rooms stop. Cannot fail for these.
+     */
     (void)sigaction(SIGPIPE, &ignore, NULL);
     (void)sigaction(SIGINT, &ignore, NULL);
     (void)sigaction(SIGHUP, &ignore, NULL);
@@ -316,7 +318,9 @@ room_main(int argc, char **argv, const struct room_spec *spec)
     assert(spec->start != NULL);
     assert(spec->message != NULL);
     if (!parse_args(&room, argc, argv) || sys_fstat(SUPERVISOR_FD, &st) != 0 || !S_ISSOCK(st.st_mode)) {
-        (void)fprintf(stderr, "dormouse-%s is a room of Dormouse and is started by its supervisor: run `dormouse serve`.\n", spec->name);
+        (void)fprintf(stderr,
+                      "dormouse-%s is a room of Dormouse and is started by its supervisor: run `dormouse serve`.\n",
+                      spec->name);
         return 2;
     }
     (void)prctl(PR_SET_NAME, spec->name); /* cosmetic */
@@ -379,7 +383,7 @@ room_app(const struct room *room)
     return room->app;
 }
 
-/* ---- log lines -------------------------------------------------------------------------------------------------- */
+/* ---- log lines ------------------------------------------------------------------------------------------------ */
 
 static void
 log_to_stderr(const struct room *room, int level, const char *text)
@@ -390,7 +394,8 @@ log_to_stderr(const struct room *room, int level, const char *text)
     if (room->app[0] != '\0')
         buf_printf(&line, " %s/%u", room->app, room->index);
     buf_printf(&line, level == 1 ? ": %.0s%s\n" : ": %s: %s\n", level_names[level], text);
-    (void)sys_write(STDERR_FILENO, line.data, line.len); /* one write per line keeps lines whole; a full disk must not stop a room */
+    (void)sys_write(STDERR_FILENO, line.data,
+                    line.len); /* one write per line keeps lines whole; a full disk must not stop a room */
     buf_fini(&line);
 }
 
@@ -412,8 +417,8 @@ room_log(struct room *room, int level, const char *fmt, ...)
     if (control == NULL || room->spec->role == ROLE_CONTROL)
         return;
     msg_LOG_pack(link_out(control), &(struct msg_LOG){
-        .level = (uint8_t)level,
-        .time_ms = clock_wall_ms(),
-        .text = bytes_of(text),
-    });
+                                        .level = (uint8_t)level,
+                                        .time_ms = clock_wall_ms(),
+                                        .text = bytes_of(text),
+                                    });
 }

@@ -50,7 +50,7 @@ struct loop_hook {
 
 struct loop {
     uv_loop_t uv;
-    uv_timer_t wake;       /* armed for the soonest timer */
+    uv_timer_t wake; /* armed for the soonest timer */
     uv_prepare_t prepare;
     struct list_node hooks[LOOP_HOOK_ORDERS];
     unsigned hooks_running; /* depth of run_hooks() */
@@ -58,10 +58,10 @@ struct loop {
     size_t heap_len;
     size_t heap_cap;
     uint64_t next_seq;
-    int64_t wake_due_us;   /* what `wake` is armed for; -1 when it is not */
+    int64_t wake_due_us; /* what `wake` is armed for; -1 when it is not */
 };
 
-/* ---- timers ----------------------------------------------------------------------------------------------- */
+/* ---- timers --------------------------------------------------------------------------------------------------- */
 
 static bool
 is_sooner(const struct loop_timer *a, const struct loop_timer *b)
@@ -169,7 +169,8 @@ loop_timer_destroy(struct loop_timer **timer)
     *timer = NULL;
 }
 
-/* Fires what is due now. A callback that arms with 0 ms gets its turn in the next iteration, so that descriptors do too. */
+/* Fires what is due now. A callback that arms with 0 ms gets its turn in the next iteration, so that descriptors do
+ * too. */
 static void
 fire_due(struct loop *loop)
 {
@@ -214,7 +215,7 @@ arm_wake(struct loop *loop)
     assert(rc == 0);
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------------------ */
+/* ---- hooks ---------------------------------------------------------------------------------------------------- */
 
 static void
 sweep_hooks(struct loop *loop)
@@ -362,7 +363,7 @@ loop_hook_destroy(struct loop_hook **hook)
     free(h);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------ */
+/* ---- descriptors ---------------------------------------------------------------------------------------------- */
 
 static void
 on_poll(uv_poll_t *uv, int status, int events)
@@ -420,7 +421,7 @@ loop_poll_destroy(struct loop_poll **poll)
     *poll = NULL;
 }
 
-/* ---- the loop --------------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------------------------- */
 
 struct loop *
 loop_create(void)
@@ -478,7 +479,8 @@ loop_destroy(struct loop **loop)
 void
 loop_run(struct loop *loop)
 {
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* its result tells of handles that are still open: the prepare always is */
+    (void)uv_run(&loop->uv,
+                 UV_RUN_DEFAULT); /* its result tells of handles that are still open: the prepare always is */
 }
 
 void

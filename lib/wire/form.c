@@ -33,13 +33,17 @@ form_encode_pair(struct buf *out, struct bytes name, struct bytes value)
     encode(out, value);
 }
 
-/* How many bytes the UTF-8 sequence at the start of IN has; *ok: whether it is whole and allowed. A broken one is as long as
- * its longest prefix that could have become one (the Encoding Standard's maximal subpart). */
+/* How many bytes the UTF-8 sequence at the start of IN has; *ok: whether it is whole and allowed. A broken one is as
+ * long as its longest prefix that could have become one (the Encoding Standard's maximal subpart). */
 static size_t
 utf8_sequence(struct bytes in, bool *ok)
 {
     uint8_t c = in.data[0];
-    size_t need = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : SIZE_MAX;
+    size_t need = c < 0x80                ? 0
+                  : c >= 0xC2 && c < 0xE0 ? 1
+                  : c >= 0xE0 && c < 0xF0 ? 2
+                  : c >= 0xF0 && c < 0xF5 ? 3
+                                          : SIZE_MAX;
     uint8_t low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
     uint8_t high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
 

@@ -1,6 +1,6 @@
 /*
- * url — see url.h. The basic URL parser of the standard (section 4.4), its states gathered into the functions they form.
- * A plain absolute http URL, which is nearly every one, is recognised by one pass over its bytes and copied.
+ * url — see url.h. The basic URL parser of the standard (section 4.4), its states gathered into the functions they
+ * form. A plain absolute http URL, which is nearly every one, is recognised by one pass over its bytes and copied.
  *
  * Threads: none; pure.
  */
@@ -30,7 +30,7 @@ is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-/* ---- records ---------------------------------------------------------------------------------------------------- */
+/* ---- records -------------------------------------------------------------------------------------------------- */
 
 static void
 set_text(struct buf *to, struct bytes text)
@@ -54,7 +54,10 @@ record_fini(struct url_record *r)
 enum url_scheme
 scheme_kind(struct bytes scheme)
 {
-    static const struct { const char *name; enum url_scheme kind; } kinds[] = {
+    static const struct {
+        const char *name;
+        enum url_scheme kind;
+    } kinds[] = {
         { "http", SCHEME_HTTP }, { "https", SCHEME_HTTPS }, { "ws", SCHEME_WS },
         { "wss", SCHEME_WSS },   { "ftp", SCHEME_FTP },     { "file", SCHEME_FILE },
     };
@@ -69,8 +72,8 @@ int32_t
 scheme_default_port(enum url_scheme kind)
 {
     static const int32_t ports[] = {
-        [SCHEME_OTHER] = -1, [SCHEME_HTTP] = 80, [SCHEME_HTTPS] = 443, [SCHEME_WS] = 80, [SCHEME_WSS] = 443,
-        [SCHEME_FTP] = 21,   [SCHEME_FILE] = -1,
+        [SCHEME_OTHER] = -1, [SCHEME_HTTP] = 80, [SCHEME_HTTPS] = 443, [SCHEME_WS] = 80,
+        [SCHEME_WSS] = 443,  [SCHEME_FTP] = 21,  [SCHEME_FILE] = -1,
     };
 
     return ports[kind];
@@ -131,7 +134,8 @@ record_to_url(const struct url_record *r, struct url *url)
     struct buf *out = &url->href;
 
     buf_clear(out);
-    buf_reserve(out, r->scheme.len + r->username.len + r->password.len + r->host.len + r->path.len + r->query.len + r->fragment.len + 32);
+    buf_reserve(out, r->scheme.len + r->username.len + r->password.len + r->host.len + r->path.len + r->query.len +
+                         r->fragment.len + 32);
     buf_append_bytes(out, buf_view(&r->scheme));
     buf_append_byte(out, ':');
     url->protocol_end = (uint32_t)out->len;
@@ -154,7 +158,7 @@ record_to_url(const struct url_record *r, struct url *url)
     }
 }
 
-/* ---- paths ------------------------------------------------------------------------------------------------------ */
+/* ---- paths ---------------------------------------------------------------------------------------------------- */
 
 bool
 is_windows_drive(struct bytes text)
@@ -313,7 +317,7 @@ parse_path_start(struct url_record *r, struct bytes in)
     return true;
 }
 
-/* ---- authority -------------------------------------------------------------------------------------------------- */
+/* ---- authority ------------------------------------------------------------------------------------------------ */
 
 bool
 is_host_end(const struct url_record *r, uint8_t c)
@@ -412,7 +416,7 @@ parse_authority_behind_slashes(struct url_record *r, struct bytes in)
     return parse_authority(r, in);
 }
 
-/* ---- file: ------------------------------------------------------------------------------------------------------ */
+/* ---- file: ---------------------------------------------------------------------------------------------------- */
 
 /* The file host state: IN begins behind two slashes. */
 static bool
@@ -480,7 +484,7 @@ parse_file(struct url_record *r, struct bytes in, const struct url_record *base)
     return parse_path_and_tail(r, in);
 }
 
-/* ---- relative --------------------------------------------------------------------------------------------------- */
+/* ---- relative ------------------------------------------------------------------------------------------------- */
 
 static void
 copy_authority(struct url_record *r, const struct url_record *base)
@@ -540,7 +544,7 @@ parse_without_scheme(struct url_record *r, struct bytes in, const struct url_rec
     return true;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
 
 /* The length of the scheme that IN begins with, or 0. */
 static size_t

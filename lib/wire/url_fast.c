@@ -66,7 +66,8 @@ is_canonical_ipv4(struct bytes host)
     return at == host.len;
 }
 
-/* A canonical address, or a name: no number at the end (it might be an address), nor "xn--" (to be checked), nor nothing. */
+/* A canonical address, or a name: no number at the end (it might be an address), nor "xn--" (to be checked), nor
+ * nothing. */
 static bool
 is_plain_host(struct bytes host)
 {
@@ -112,7 +113,10 @@ plain_path(struct bytes in, size_t *at)
 static bool
 scheme_prefix(struct bytes in, size_t *out_len, enum url_scheme *out_kind)
 {
-    static const struct { struct bytes text; enum url_scheme kind; } prefixes[] = {
+    static const struct {
+        struct bytes text;
+        enum url_scheme kind;
+    } prefixes[] = {
         { { (const uint8_t *)"http://", 7 }, SCHEME_HTTP },
         { { (const uint8_t *)"https://", 8 }, SCHEME_HTTPS },
         { { (const uint8_t *)"ws://", 5 }, SCHEME_WS },

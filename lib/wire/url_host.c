@@ -30,7 +30,7 @@ is_forbidden_in_domain(uint8_t c)
     return is_forbidden_in_host(c) || c <= 0x1F || c == '%' || c == 0x7F;
 }
 
-/* ---- IPv4 ------------------------------------------------------------------------------------------------------- */
+/* ---- IPv4 ----------------------------------------------------------------------------------------------------- */
 
 /* Reads one part: decimal, 0octal, 0xhex. Values that no part may have saturate. False: not a number. */
 static bool
@@ -114,7 +114,7 @@ ipv4_parse(struct buf *out, struct bytes domain)
     return true;
 }
 
-/* ---- IPv6 ------------------------------------------------------------------------------------------------------- */
+/* ---- IPv6 ----------------------------------------------------------------------------------------------------- */
 
 /* The IPv4 tail of an IPv6 address: two pieces. */
 static bool
@@ -185,7 +185,8 @@ ipv6_pieces(struct bytes in, uint16_t pieces[IPV6_PIECES])
         for (; at < in.len && at < start + 4 && hex_digit(in.data[at]) >= 0; at++)
             value = value << 4 | (unsigned)hex_digit(in.data[at]);
         if (at < in.len && in.data[at] == '.') {
-            if (at == start || count > IPV6_PIECES - 2 || !ipv6_tail(bytes_from(in.data + start, in.len - start), pieces + count))
+            if (at == start || count > IPV6_PIECES - 2 ||
+                !ipv6_tail(bytes_from(in.data + start, in.len - start), pieces + count))
                 return false;
             count += 2;
             break;
@@ -246,7 +247,7 @@ ipv6_parse(struct buf *out, struct bytes in)
     return true;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names ---------------------------------------------------------------------------------------------------- */
 
 static bool
 needs_idna(struct bytes domain)
@@ -256,7 +257,8 @@ needs_idna(struct bytes domain)
     for (size_t i = 0; i < domain.len; i++) {
         if (domain.data[i] >= 0x80)
             return true;
-        if (at_label && bytes_equal_nocase(bytes_from(domain.data + i, domain.len - i < 4 ? domain.len - i : 4), BYTES_LIT("xn--")))
+        if (at_label &&
+            bytes_equal_nocase(bytes_from(domain.data + i, domain.len - i < 4 ? domain.len - i : 4), BYTES_LIT("xn--")))
             return true;
         at_label = domain.data[i] == '.';
     }
@@ -282,7 +284,8 @@ idna_to_ascii(struct buf *out, struct bytes domain)
         buf_reserve(out, (size_t)cap);
         status = U_ZERO_ERROR;
         info = (UIDNAInfo)UIDNA_INFO_INITIALIZER;
-        len = uidna_nameToASCII_UTF8(idna, (const char *)domain.data, (int32_t)domain.len, (char *)out->data, cap, &info, &status);
+        len = uidna_nameToASCII_UTF8(idna, (const char *)domain.data, (int32_t)domain.len, (char *)out->data, cap,
+                                     &info, &status);
         if (status != U_BUFFER_OVERFLOW_ERROR)
             break;
         cap = len + 1;

@@ -1,15 +1,14 @@
 /*
  * url_set — the attributes of the URL class (section 6.1): reading parts, and the setters.
  *
- * Each setter is the basic URL parser entered at one state. They work on a record and write the text anew, which costs about
- * one parse and keeps every rule in one place.
- * Threads: none; pure.
+ * Each setter is the basic URL parser entered at one state. They work on a record and write the text anew, which costs
+ * about one parse and keeps every rule in one place. Threads: none; pure.
  */
 #include <string.h>
 
 #include "lib/wire/url_internal.h"
 
-/* ---- parts ------------------------------------------------------------------------------------------------------ */
+/* ---- parts ---------------------------------------------------------------------------------------------------- */
 
 static struct bytes
 slice(const struct url *url, size_t start, size_t end)
@@ -66,7 +65,9 @@ url_host(const struct url *url)
 struct bytes
 url_pathname(const struct url *url)
 {
-    size_t end = url->search_start >= 0 ? (size_t)url->search_start : url->hash_start >= 0 ? (size_t)url->hash_start : url->href.len;
+    size_t end = url->search_start >= 0 ? (size_t)url->search_start
+                 : url->hash_start >= 0 ? (size_t)url->hash_start
+                                        : url->href.len;
 
     return slice(url, url->pathname_start, end);
 }
@@ -93,7 +94,7 @@ url_port_or_default(const struct url *url)
     return scheme_default_port(scheme_kind(slice(url, 0, url->protocol_end - 1)));
 }
 
-/* ---- setters ---------------------------------------------------------------------------------------------------- */
+/* ---- setters -------------------------------------------------------------------------------------------------- */
 
 static bool
 cannot_have_credentials_or_port(const struct url_record *r)

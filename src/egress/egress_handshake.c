@@ -19,8 +19,8 @@
 
 struct handshake {
     struct buf request;
-    struct buf protocols;              /* what was asked for */
-    char accept[WS_ACCEPT_BYTES + 1];  /* what must come back */
+    struct buf protocols;             /* what was asked for */
+    char accept[WS_ACCEPT_BYTES + 1]; /* what must come back */
     llhttp_t parser;
     struct buf status_text;
     struct buf headers;
@@ -32,7 +32,7 @@ struct handshake {
     bool is_too_large;
 };
 
-/* ---- the request ------------------------------------------------------------------------------------------------- */
+/* ---- the request ---------------------------------------------------------------------------------------------- */
 
 static void
 base64(struct buf *out, const uint8_t *in, size_t len)
@@ -53,8 +53,10 @@ base64(struct buf *out, const uint8_t *in, size_t len)
 static bool
 is_handshake_field(struct bytes name)
 {
-    return bytes_equal_nocase(name, BYTES_LIT("sec-websocket-key")) || bytes_equal_nocase(name, BYTES_LIT("sec-websocket-version")) ||
-           bytes_equal_nocase(name, BYTES_LIT("sec-websocket-extensions")) || bytes_equal_nocase(name, BYTES_LIT("sec-websocket-accept"));
+    return bytes_equal_nocase(name, BYTES_LIT("sec-websocket-key")) ||
+           bytes_equal_nocase(name, BYTES_LIT("sec-websocket-version")) ||
+           bytes_equal_nocase(name, BYTES_LIT("sec-websocket-extensions")) ||
+           bytes_equal_nocase(name, BYTES_LIT("sec-websocket-accept"));
 }
 
 static bool
@@ -96,7 +98,8 @@ write_request(struct handshake *h, const struct url *url, struct bytes headers, 
     buf_append_bytes(&h->request, url_search(url));
     buf_append_str(&h->request, " HTTP/1.1\r\nHost: ");
     buf_append_bytes(&h->request, url_host(url));
-    buf_append_str(&h->request, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
+    buf_append_str(&h->request,
+                   "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
     buf_append_bytes(&h->request, buf_view(&text));
     buf_append_str(&h->request, "\r\n");
     buf_fini(&text);
@@ -106,7 +109,7 @@ write_request(struct handshake *h, const struct url *url, struct bytes headers, 
     return true;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------------------------- */
+/* ---- the answer ----------------------------------------------------------------------------------------------- */
 
 static int
 on_status(llhttp_t *parser, const char *at, size_t len)
@@ -204,7 +207,8 @@ static const llhttp_settings_t settings = {
 };
 
 bool
-handshake_create(struct handshake **out_handshake, const struct url *url, struct bytes headers, const uint8_t key[16], struct err *err)
+handshake_create(struct handshake **out_handshake, const struct url *url, struct bytes headers, const uint8_t key[16],
+                 struct err *err)
 {
     struct handshake *h = calloc(1, sizeof *h);
 

@@ -47,8 +47,8 @@ bool
 headers_is_transport(struct bytes name)
 {
     static const char *const names[] = {
-        "connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "trailer",
-        "transfer-encoding", "upgrade",
+        "connection", "content-length",    "expect",  "host", "http2-settings", "keep-alive", "proxy-connection", "te",
+        "trailer",    "transfer-encoding", "upgrade",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -74,17 +74,20 @@ bool
 headers_line(struct buf *out, struct bytes name, struct bytes value, struct err *err)
 {
     if (!is_token(name))
-        return err_set(err, ERR_MALFORMED, 0, "'%.*s' is not a header name", (int)(name.len > 64 ? 64 : name.len), (const char *)name.data);
+        return err_set(err, ERR_MALFORMED, 0, "'%.*s' is not a header name", (int)(name.len > 64 ? 64 : name.len),
+                       (const char *)name.data);
     buf_append_bytes(out, name);
     buf_append_str(out, ": ");
     for (size_t i = 0; i < value.len; i++) {
         uint8_t c = value.data[i];
         if (c == '\0' || c == '\r' || c == '\n')
-            return err_set(err, ERR_MALFORMED, 0, "header '%.*s' has a line end in its value", (int)name.len, (const char *)name.data);
+            return err_set(err, ERR_MALFORMED, 0, "header '%.*s' has a line end in its value", (int)name.len,
+                           (const char *)name.data);
         if (c >= 0x80) {
             /* U+0080 to U+00FF: C2 xx or C3 xx. */
             if ((c != 0xC2 && c != 0xC3) || i + 1 == value.len || (value.data[i + 1] & 0xC0) != 0x80)
-                return err_set(err, ERR_MALFORMED, 0, "header '%.*s' has characters above U+00FF in its value", (int)name.len, (const char *)name.data);
+                return err_set(err, ERR_MALFORMED, 0, "header '%.*s' has characters above U+00FF in its value",
+                               (int)name.len, (const char *)name.data);
             c = (uint8_t)((c & 3) << 6 | (value.data[++i] & 0x3F));
         }
         buf_append_byte(out, c);
@@ -119,7 +122,8 @@ headers_add_field(struct buf *blob, struct bytes name, struct bytes value)
     size_t start = blob->len;
 
     value = trim(value);
-    if (!is_token(name) || (value.len > 0 && (memchr(value.data, '\n', value.len) != NULL || memchr(value.data, '\0', value.len) != NULL)))
+    if (!is_token(name) ||
+        (value.len > 0 && (memchr(value.data, '\n', value.len) != NULL || memchr(value.data, '\0', value.len) != NULL)))
         return false;
     buf_append_bytes(blob, name);
     for (size_t i = start; i < blob->len; i++)
@@ -137,7 +141,8 @@ headers_add_wire(struct buf *blob, struct bytes line)
     const uint8_t *colon = line.len == 0 ? NULL : memchr(line.data, ':', line.len);
     size_t name_len = colon == NULL ? 0 : (size_t)(colon - line.data);
 
-    return colon != NULL && headers_add_field(blob, bytes_from(line.data, name_len), bytes_from(colon + 1, line.len - name_len - 1));
+    return colon != NULL &&
+           headers_add_field(blob, bytes_from(line.data, name_len), bytes_from(colon + 1, line.len - name_len - 1));
 }
 
 void

@@ -1,9 +1,8 @@
 /*
  * egress_http — see egress_http.h.
  *
- * curl's callbacks only gather; everything is sent from http_flush(), just before the loop waits, so that a small response
- * leaves as one REPLY.
- * Threads: none.
+ * curl's callbacks only gather; everything is sent from http_flush(), just before the loop waits, so that a small
+ * response leaves as one REPLY. Threads: none.
  */
 #include "src/egress/egress_http.h"
 
@@ -17,7 +16,7 @@
 #include "src/egress/egress_redirect.h"
 
 struct http_call {
-    struct client *client;             /* borrowed: a client ends its calls first */
+    struct client *client; /* borrowed: a client ends its calls first */
     uint32_t id;
     struct asker asker;
     struct exchange exchange;
@@ -26,35 +25,35 @@ struct http_call {
     enum redirect_mode redirect;
     int hops;
 
-    struct buf up;                     /* request body; kept from its start for as long as it is small, for redirects and retries */
-    size_t up_at;                      /* next byte that curl gets */
-    size_t up_credited;                /* up to here the client has its credit back */
-    bool up_dropped;                   /* bytes before `up` are gone: it cannot be sent again */
-    uint32_t up_window;                /* how much more the client may send */
-    uint32_t up_used;                  /* to be granted again */
+    struct buf up;      /* request body; kept from its start for as long as it is small, for redirects and retries */
+    size_t up_at;       /* next byte that curl gets */
+    size_t up_credited; /* up to here the client has its credit back */
+    bool up_dropped;    /* bytes before `up` are gone: it cannot be sent again */
+    uint32_t up_window; /* how much more the client may send */
+    uint32_t up_used;   /* to be granted again */
     bool has_up;
-    bool up_more;                      /* DATA may follow */
-    bool up_streams;                   /* comes in pieces */
+    bool up_more;    /* DATA may follow */
+    bool up_streams; /* comes in pieces */
     bool up_broken;
     bool up_paused;
 
-    int status;                        /* of the head being read; 0: none yet */
+    int status; /* of the head being read; 0: none yet */
     struct buf status_text;
     struct buf headers;
     size_t header_count;
-    bool has_head;                     /* complete */
+    bool has_head; /* complete */
     bool is_replied;
-    bool more_promised;                /* REPLY said CALL_BODY_MORE */
-    struct buf down;                   /* response body not sent yet */
+    bool more_promised; /* REPLY said CALL_BODY_MORE */
+    struct buf down;    /* response body not sent yet */
     uint32_t down_credit;
     bool down_paused;
     bool is_done;
     CURLcode result;
-    bool is_over;                      /* answered; only the rest of the request body is drained */
-    struct list_node in_touched;       /* egress.touched */
+    bool is_over;                /* answered; only the rest of the request body is drained */
+    struct list_node in_touched; /* egress.touched */
 };
 
-/* ---- the end ---------------------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------------------------- */
 
 static void
 http_free(struct http_call *c)
@@ -129,12 +128,13 @@ fail_with(struct http_call *c, enum err_code code, const char *text)
     fail(c, &failure);
 }
 
-/* ---- the response, as curl reads it ------------------------------------------------------------------------------- */
+/* ---- the response, as curl reads it --------------------------------------------------------------------------- */
 
 static bool
 is_redirected(const struct http_call *c)
 {
-    return c->redirect != REDIRECT_MANUAL && redirect_is_status(c->status) && headers_find(buf_view(&c->headers), "location").data != NULL;
+    return c->redirect != REDIRECT_MANUAL && redirect_is_status(c->status) &&
+           headers_find(buf_view(&c->headers), "location").data != NULL;
 }
 
 /* "HTTP/1.1 200 Some text" */
@@ -222,7 +222,7 @@ on_done(struct exchange *exchange, CURLcode result)
     touch(c);
 }
 
-/* ---- the request, as curl sends it -------------------------------------------------------------------------------- */
+/* ---- the request, as curl sends it ---------------------------------------------------------------------------- */
 
 static size_t
 on_upload(char *to, size_t one, size_t cap, void *owner)
@@ -308,7 +308,8 @@ set_encoding(struct http_call *c)
 {
     struct bytes wanted = headers_find(buf_view(&c->request.headers), "accept-encoding");
 
-    (void)curl_easy_setopt(c->exchange.easy, CURLOPT_ACCEPT_ENCODING, bytes_equal_nocase(wanted, BYTES_LIT("identity")) ? "identity" : "");
+    (void)curl_easy_setopt(c->exchange.easy, CURLOPT_ACCEPT_ENCODING,
+                           bytes_equal_nocase(wanted, BYTES_LIT("identity")) ? "identity" : "");
 }
 
 /* Starts one hop. False with err: the request cannot be one. */
@@ -363,11 +364,12 @@ http_open(struct client *client, const struct msg_CALL *m)
     buf_append_bytes(&c->request.headers, m->headers);
     client->egress->calls++;
     (void)umap_put(client->http, c->id, c); /* the caller made sure that the number is free */
-    if (!target_parse(&c->request.url, m->url, &err) || !redirect_mode_parse(&c->redirect, m->meta, &err) || !start_hop(c, &err))
+    if (!target_parse(&c->request.url, m->url, &err) || !redirect_mode_parse(&c->redirect, m->meta, &err) ||
+        !start_hop(c, &err))
         fail_with(c, err.code, err.message);
 }
 
-/* ---- what the client says ----------------------------------------------------------------------------------------- */
+/* ---- what the client says ------------------------------------------------------------------------------------- */
 
 static void
 resume_upload(struct http_call *c)
@@ -375,7 +377,9 @@ resume_upload(struct http_call *c)
     if (!c->up_paused || c->exchange.easy == NULL)
         return;
     c->up_paused = false;
-    (void)curl_easy_pause(c->exchange.easy, c->down_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT); /* a failure ends the exchange, which tells us */
+    (void)curl_easy_pause(c->exchange.easy, c->down_paused
+                                                ? CURLPAUSE_RECV
+                                                : CURLPAUSE_CONT); /* a failure ends the exchange, which tells us */
 }
 
 bool
@@ -422,7 +426,7 @@ http_cancel(struct http_call *c)
     http_free(c);
 }
 
-/* ---- what the client is told ---------------------------------------------------------------------------------------- */
+/* ---- what the client is told ---------------------------------------------------------------------------------- */
 
 /* Gives back the credit of what curl took. */
 static void
@@ -440,7 +444,8 @@ flush_upload(struct http_call *c)
     }
     if (c->up_used == 0 || !c->up_more)
         return;
-    msg_CREDIT_pack(link_out(c->client->link), &(struct msg_CREDIT){ .call = c->id, .from_opener = 0, .bytes = c->up_used });
+    msg_CREDIT_pack(link_out(c->client->link),
+                    &(struct msg_CREDIT){ .call = c->id, .from_opener = 0, .bytes = c->up_used });
     c->up_window += c->up_used;
     c->up_used = 0;
 }
@@ -448,7 +453,8 @@ flush_upload(struct http_call *c)
 static bool
 has_no_body(const struct http_call *c)
 {
-    return c->status == 204 || c->status == 205 || c->status == 304 || bytes_equal_str(buf_view(&c->request.method), "HEAD");
+    return c->status == 204 || c->status == 205 || c->status == 304 ||
+           bytes_equal_str(buf_view(&c->request.method), "HEAD");
 }
 
 static struct bytes
@@ -467,15 +473,16 @@ send_reply(struct http_call *c)
     c->more_promised = !is_whole;
     if (!c->is_done)
         (void)curl_easy_setopt(c->exchange.easy, CURLOPT_LOW_SPEED_TIME, (long)EGRESS_STREAM_IDLE_MS / 1000);
-    msg_REPLY_pack(link_out(c->client->link), &(struct msg_REPLY){
-        .call = c->id,
-        .status = (uint16_t)c->status,
-        .flags = (uint8_t)((has_no_body(c) ? 0 : CALL_HAS_BODY) | (is_whole ? 0 : CALL_BODY_MORE)),
-        .slot = SLOT_NONE,
-        .status_text = at_most(buf_view(&c->status_text), TOKEN_MAX_BYTES),
-        .headers = buf_view(&c->headers),
-        .body = body,
-    });
+    msg_REPLY_pack(link_out(c->client->link),
+                   &(struct msg_REPLY){
+                       .call = c->id,
+                       .status = (uint16_t)c->status,
+                       .flags = (uint8_t)((has_no_body(c) ? 0 : CALL_HAS_BODY) | (is_whole ? 0 : CALL_BODY_MORE)),
+                       .slot = SLOT_NONE,
+                       .status_text = at_most(buf_view(&c->status_text), TOKEN_MAX_BYTES),
+                       .headers = buf_view(&c->headers),
+                       .body = body,
+                   });
     buf_consume(&c->down, body.len);
 }
 
@@ -533,7 +540,9 @@ next_hop(struct http_call *c)
         drop_upload(c);
         touch(c);
     } else if (ok && c->up_streams) {
-        ok = err_set(&err, ERR_NETWORK, 0, "A request with a one-time-use body encountered a redirect requiring the body to be retransmitted.");
+        ok = err_set(
+            &err, ERR_NETWORK, 0,
+            "A request with a one-time-use body encountered a redirect requiring the body to be retransmitted.");
     }
     if (!ok || !start_hop(c, &err))
         fail_with(c, err.code, err.message);
@@ -551,7 +560,8 @@ end_early(struct http_call *c)
         fail(c, &failure);
         return;
     }
-    msg_END_pack(link_out(c->client->link), &(struct msg_END){ .call = c->id, .from_opener = 0, .message = bytes_of(failure.text) });
+    msg_END_pack(link_out(c->client->link),
+                 &(struct msg_END){ .call = c->id, .from_opener = 0, .message = bytes_of(failure.text) });
     finish(c);
 }
 

@@ -62,7 +62,8 @@ on_readiness(void *owner, int events)
 {
     struct watch *watch = owner;
 
-    act(watch->outlet, watch->fd, ((events & LOOP_READABLE) != 0 ? CURL_CSELECT_IN : 0) | ((events & LOOP_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0));
+    act(watch->outlet, watch->fd,
+        ((events & LOOP_READABLE) != 0 ? CURL_CSELECT_IN : 0) | ((events & LOOP_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0));
 }
 
 static void
@@ -93,7 +94,8 @@ on_watch(CURL *easy, curl_socket_t fd, int what, void *owner, void *data)
         watch->poll = loop_poll_create(o->loop, fd, on_readiness, watch);
         (void)curl_multi_assign(o->multi, fd, watch); /* cannot fail for the socket at hand */
     }
-    loop_poll_set(watch->poll, ((what & CURL_POLL_IN) != 0 ? LOOP_READABLE : 0) | ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITABLE : 0));
+    loop_poll_set(watch->poll,
+                  ((what & CURL_POLL_IN) != 0 ? LOOP_READABLE : 0) | ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITABLE : 0));
     return 0;
 }
 
@@ -149,7 +151,8 @@ on_open_socket(void *owner, curlsocktype purpose, struct curl_sockaddr *address)
     char text[INET6_ADDRSTRLEN] = "?";
     const char *kind;
 
-    if (purpose == CURLSOCKTYPE_IPCXN && egress_policy_allows(exchange->outlet->policy, exchange->hostname, &address->addr)) {
+    if (purpose == CURLSOCKTYPE_IPCXN &&
+        egress_policy_allows(exchange->outlet->policy, exchange->hostname, &address->addr)) {
         exchange->refusal[0] = '\0';
         return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
     }
@@ -158,8 +161,9 @@ on_open_socket(void *owner, curlsocktype purpose, struct curl_sockaddr *address)
         (void)inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)&address->addr)->sin_addr, text, sizeof text);
     else if (address->family == AF_INET6)
         (void)inet_ntop(AF_INET6, &((struct sockaddr_in6 *)(void *)&address->addr)->sin6_addr, text, sizeof text);
-    (void)snprintf(exchange->refusal, sizeof exchange->refusal, "Egress to %s (%s) is not allowed; the operator can open it with `allow` or `allow_private`.",
-                   text, kind == NULL ? "public" : kind);
+    (void)snprintf(exchange->refusal, sizeof exchange->refusal,
+                   "Egress to %s (%s) is not allowed; the operator can open it with `allow` or `allow_private`.", text,
+                   kind == NULL ? "public" : kind);
     return CURL_SOCKET_BAD;
 }
 
@@ -179,12 +183,14 @@ outlet_prepare(struct outlet *outlet, struct exchange *exchange, const char *url
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* the policy must see the real destination, so no proxy from the environment */
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY,
+                           ""); /* the policy must see the real destination, so no proxy from the environment */
     (void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancelled call must not make the room wait for a name server */
+    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                           1L); /* a cancelled call must not make the room wait for a name server */
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, outlet->limits.connect_ms);
     if (outlet->limits.certificates != NULL)

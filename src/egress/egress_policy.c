@@ -38,8 +38,8 @@ static const struct range ranges4[] = {
     { { 240 }, 4, "reserved" },
 };
 
-/* Outside of 2000::/3 nothing is public; within it these are not. Forms that embed an IPv4 address are refused whatever it is:
- * they lead where the IPv4 rules cannot see. */
+/* Outside of 2000::/3 nothing is public; within it these are not. Forms that embed an IPv4 address are refused whatever
+ * it is: they lead where the IPv4 rules cannot see. */
 static const struct range ranges6[] = {
     { { 0x20, 0x01, 0x00, 0x00 }, 32, "Teredo" },
     { { 0x20, 0x01, 0x00, 0x20 }, 28, "ORCHID" },
@@ -61,11 +61,11 @@ static const struct range kinds6[] = {
 };
 
 struct rule {
-    char *name;       /* NULL: an address range */
-    bool is_suffix;   /* name begins with "." */
+    char *name;     /* NULL: an address range */
+    bool is_suffix; /* name begins with "." */
     int family;
     struct range range;
-    uint16_t port;    /* 0: any */
+    uint16_t port; /* 0: any */
 };
 
 struct egress_policy {
@@ -162,7 +162,7 @@ egress_policy_allows(const struct egress_policy *policy, struct bytes hostname, 
     return false;
 }
 
-/* ---- the list of the configuration --------------------------------------------------------------------------------- */
+/* ---- the list of the configuration ---------------------------------------------------------------------------- */
 
 /* Splits "host:port", "[v6]:port"; a bare IPv6 address has no port. Cuts TEXT in place. False: not a port. */
 static bool
@@ -236,11 +236,14 @@ parse_rule(struct rule *rule, const char *entry, struct err *err)
         rule->name = bytes_dup(bytes_of(text));
     }
     free(copy);
-    return ok || err_set(err, ERR_CONFIG, 0, "allow: '%s' is not a host, a .domain or an address range, each with an optional :port", entry);
+    return ok ||
+           err_set(err, ERR_CONFIG, 0,
+                   "allow: '%s' is not a host, a .domain or an address range, each with an optional :port", entry);
 }
 
 bool
-egress_policy_create(struct egress_policy **out_policy, bool allow_private, const char *const *allow, size_t count, struct err *err)
+egress_policy_create(struct egress_policy **out_policy, bool allow_private, const char *const *allow, size_t count,
+                     struct err *err)
 {
     struct egress_policy *policy;
 

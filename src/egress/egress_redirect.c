@@ -30,7 +30,8 @@ redirect_mode_parse(enum redirect_mode *out_mode, struct bytes meta, struct err 
     else if (text != NULL && strcmp(text, "error") == 0)
         *out_mode = REDIRECT_ERROR;
     else if (text != NULL && strcmp(text, "manual") != 0)
-        ok = err_set(err, ERR_MALFORMED, 0, "the call's meta has redirect '%s'; it can be manual, follow or error", text);
+        ok = err_set(err, ERR_MALFORMED, 0, "the call's meta has redirect '%s'; it can be manual, follow or error",
+                     text);
     json_decref(root);
     return ok;
 }
@@ -50,7 +51,8 @@ is_same_origin(const struct url *a, const struct url *b)
 bool
 redirect_follow(struct redirect_request *request, int status, struct bytes location, struct err *err)
 {
-    static const char *const of_body[] = { "content-encoding", "content-language", "content-location", "content-type", "content-length" };
+    static const char *const of_body[] = { "content-encoding", "content-language", "content-location", "content-type",
+                                           "content-length" };
     struct bytes method = buf_view(&request->method);
     bool is_post = bytes_equal_str(method, "POST");
     bool is_get = bytes_equal_str(method, "GET") || bytes_equal_str(method, "HEAD");
@@ -60,7 +62,8 @@ redirect_follow(struct redirect_request *request, int status, struct bytes locat
     if (!url_parse(&next, location, &request->url) ||
         (!bytes_equal_str(url_protocol(&next), "http:") && !bytes_equal_str(url_protocol(&next), "https:"))) {
         url_fini(&next);
-        return err_set(err, ERR_NETWORK, 0, "Invalid redirect location: %.*s", (int)(location.len > 256 ? 256 : location.len), (const char *)location.data);
+        return err_set(err, ERR_NETWORK, 0, "Invalid redirect location: %.*s",
+                       (int)(location.len > 256 ? 256 : location.len), (const char *)location.data);
     }
     request->keeps_body = !to_get;
     if (to_get) {

@@ -23,7 +23,7 @@
 
 static struct egress the_egress; /* one room per process; room.h's callbacks have no owner */
 
-/* ---- helpers that both kinds of calls use ------------------------------------------------------------------------- */
+/* ---- helpers that both kinds of calls use --------------------------------------------------------------------- */
 
 void
 asker_set(struct asker *asker, const struct msg_CALL *call)
@@ -53,24 +53,24 @@ log_for(struct egress *egress, const struct asker *asker, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, args); /* a longer line is cut */
     va_end(args);
     msg_LOG_pack(link_out(control), &(struct msg_LOG){
-        .level = 2,
-        .time_ms = clock_wall_ms(),
-        .agent = asker->agent,
-        .class_name = bytes_of(asker->class_name),
-        .name = bytes_of(asker->name),
-        .text = bytes_of(text),
-    });
+                                        .level = 2,
+                                        .time_ms = clock_wall_ms(),
+                                        .agent = asker->agent,
+                                        .class_name = bytes_of(asker->class_name),
+                                        .name = bytes_of(asker->name),
+                                        .text = bytes_of(text),
+                                    });
 }
 
 void
 send_fail(struct client *client, uint32_t call, const struct failure *failure)
 {
     msg_FAIL_pack(link_out(client->link), &(struct msg_FAIL){
-        .call = call,
-        .code = (uint16_t)failure->code,
-        .flags = failure->flags,
-        .message = bytes_of(failure->text),
-    });
+                                              .call = call,
+                                              .code = (uint16_t)failure->code,
+                                              .flags = failure->flags,
+                                              .message = bytes_of(failure->text),
+                                          });
 }
 
 void
@@ -86,7 +86,8 @@ failure_of(struct failure *out, const struct exchange *exchange, CURLcode result
     switch (result) {
     case CURLE_PEER_FAILED_VERIFICATION:
         out->flags = 0;
-        (void)snprintf(out->text, sizeof out->text, "TLS peer's certificate is not trusted; reason = %s", exchange->error); /* cut when longer */
+        (void)snprintf(out->text, sizeof out->text, "TLS peer's certificate is not trusted; reason = %s",
+                       exchange->error); /* cut when longer */
         return;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -109,14 +110,16 @@ target_parse(struct url *out_url, struct bytes text, struct err *err)
     struct bytes protocol;
 
     if (!url_parse(out_url, text, NULL))
-        return err_set(err, ERR_MALFORMED, 0, "Invalid URL: %.*s", (int)(text.len > 256 ? 256 : text.len), (const char *)text.data);
+        return err_set(err, ERR_MALFORMED, 0, "Invalid URL: %.*s", (int)(text.len > 256 ? 256 : text.len),
+                       (const char *)text.data);
     if (bytes_equal_str(url_protocol(out_url), "ws:"))
         url_set(out_url, URL_PROTOCOL, BYTES_LIT("http:"));
     if (bytes_equal_str(url_protocol(out_url), "wss:"))
         url_set(out_url, URL_PROTOCOL, BYTES_LIT("https:"));
     protocol = url_protocol(out_url);
     if (!bytes_equal_str(protocol, "http:") && !bytes_equal_str(protocol, "https:"))
-        return err_set(err, ERR_MALFORMED, 0, "Fetch API cannot load: %.*s", (int)(text.len > 256 ? 256 : text.len), (const char *)text.data);
+        return err_set(err, ERR_MALFORMED, 0, "Fetch API cannot load: %.*s", (int)(text.len > 256 ? 256 : text.len),
+                       (const char *)text.data);
     if (out_url->username_start != out_url->host_start) {
         url_set(out_url, URL_USERNAME, BYTES_NONE);
         url_set(out_url, URL_PASSWORD, BYTES_NONE);
@@ -151,7 +154,9 @@ target_headers(struct curl_slist **list, struct bytes blob, struct err *err)
         buf_clear(&line);
         if (++count > EGRESS_HEADERS_MAX || !headers_line(&line, name, value, err)) {
             buf_fini(&line);
-            return count <= EGRESS_HEADERS_MAX ? false : err_set(err, ERR_LIMIT, 0, "a request has more than %d headers", EGRESS_HEADERS_MAX);
+            return count <= EGRESS_HEADERS_MAX
+                       ? false
+                       : err_set(err, ERR_LIMIT, 0, "a request has more than %d headers", EGRESS_HEADERS_MAX);
         }
         if (value.len == 0) {
             line.len = name.len;
@@ -169,14 +174,15 @@ target_headers(struct curl_slist **list, struct bytes blob, struct err *err)
     return true;
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------------------------------- */
 
 static bool
 is_token_method(struct bytes method)
 {
     for (size_t i = 0; i < method.len; i++) {
         uint8_t c = method.data[i];
-        if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && (c == 0 || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+        if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') &&
+            (c == 0 || strchr("!#$%&'*+-.^_`|~", c) == NULL))
             return false;
     }
     return method.len > 0 && method.len <= 64;
@@ -215,7 +221,8 @@ on_call(struct client *client, struct bytes payload, struct err *err)
         refuse(client, m.call, ERR_MALFORMED, 0, "Invalid HTTP method.");
     else if (egress->is_stopping)
         refuse(client, m.call, ERR_UNAVAILABLE, FAIL_RETRYABLE, "Network connection lost.");
-    else if (egress->calls >= EGRESS_CALLS_MAX || umap_count(client->http) + umap_count(client->upgrades) >= EGRESS_CALLS_PER_LINK_MAX)
+    else if (egress->calls >= EGRESS_CALLS_MAX ||
+             umap_count(client->http) + umap_count(client->upgrades) >= EGRESS_CALLS_PER_LINK_MAX)
         refuse(client, m.call, ERR_OVERLOADED, FAIL_OVERLOADED, "Too many outgoing requests are open.");
     else if ((m.flags & CALL_UPGRADE) != 0)
         ws_open(client, &m);
@@ -318,14 +325,15 @@ on_ws(struct client *client, uint16_t type, struct bytes payload, struct err *er
     }
 }
 
-/* ---- the room ----------------------------------------------------------------------------------------------------- */
+/* ---- the room ------------------------------------------------------------------------------------------------- */
 
 static void
 before_wait(void *owner)
 {
     struct egress *egress = owner;
 
-    /* A call that is flushed may be touched again, by curl or because its link is full: once more, then in the next iteration. */
+    /* A call that is flushed may be touched again, by curl or because its link is full: once more, then in the next
+     * iteration. */
     for (int pass = 0; pass < 2; pass++) {
         struct list_node now;
         list_init(&now);
@@ -399,7 +407,8 @@ read_conf(struct egress *egress, struct bytes text, struct err *err)
     return ok;
 }
 
-/* SSL_CERT_FILE, as OpenSSL's own programs know it. In the sandbox only a file among the system's certificates can be seen. */
+/* SSL_CERT_FILE, as OpenSSL's own programs know it. In the sandbox only a file among the system's certificates can be
+ * seen. */
 static void
 choose_certificates(struct egress *egress)
 {
@@ -409,7 +418,10 @@ choose_certificates(struct egress *egress)
     if (fd >= 0)
         egress->limits.certificates = path;
     else if (path != NULL && *path != '\0')
-        room_log(egress->room, 2, "SSL_CERT_FILE '%s' cannot be read from within the sandbox; put the certificate into /usr/local/share/ca-certificates and run update-ca-certificates", path);
+        room_log(egress->room, 2,
+                 "SSL_CERT_FILE '%s' cannot be read from within the sandbox; put the certificate into "
+                 "/usr/local/share/ca-certificates and run update-ca-certificates",
+                 path);
     (void)sys_close(fd); /* opened to see that it can be */
 }
 
@@ -431,7 +443,8 @@ on_start(struct room *room, struct bytes conf_json, struct err *err)
         return false;
     list_init(&egress->touched);
     egress->sockets = umap_create();
-    /* Ids start at the clock, so that a restarted room does not give one out again: bits below 51 last for years of milliseconds. */
+    /* Ids start at the clock, so that a restarted room does not give one out again: bits below 51 last for years of
+     * milliseconds. */
     egress->next_socket = ((uint64_t)clock_wall_ms() << 8) & (EGRESS_SOCKET_BIT - 1);
     choose_certificates(egress);
     warm_up();
@@ -508,7 +521,8 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
 static void
 on_stop(struct room *room, uint32_t grace_ms)
 {
-    the_egress.is_stopping = true; /* before_wait ends the room when the last call has; the supervisor when the time is over */
+    the_egress.is_stopping =
+        true; /* before_wait ends the room when the last call has; the supervisor when the time is over */
 }
 
 const struct room_spec egress_room = {

@@ -28,7 +28,7 @@
 enum ws_state { WS_CONNECTING, WS_SHAKING, WS_WAITING /* for WS_JOIN */, WS_OPENED };
 
 struct ws_client {
-    struct client *client;             /* borrowed: a client ends its sockets first */
+    struct client *client; /* borrowed: a client ends its sockets first */
     struct egress *egress;
     enum ws_state state;
     uint32_t call;
@@ -39,24 +39,24 @@ struct ws_client {
     struct handshake *handshake;
     size_t handshake_sent;
     struct loop_poll *poll;
-    struct loop_timer *timer;          /* the handshake's, the join's or the close's deadline */
-    struct loop_timer *again;          /* goes on reading what a poll might not report: TLS keeps bytes of its own */
-    size_t budget;                     /* what may still be read in this turn */
+    struct loop_timer *timer; /* the handshake's, the join's or the close's deadline */
+    struct loop_timer *again; /* goes on reading what a poll might not report: TLS keeps bytes of its own */
+    size_t budget;            /* what may still be read in this turn */
     wslay_event_context_ptr wslay;
-    struct buf in;                     /* came behind the handshake; read before the connection is */
+    struct buf in; /* came behind the handshake; read before the connection is */
     size_t in_at;
-    struct buf arriving;               /* a piece of a message for the worker */
+    struct buf arriving; /* a piece of a message for the worker */
     bool is_text;
-    bool in_control;                   /* the frame under way is a control frame */
-    uint64_t message_bytes;            /* of the message from the server that is under way */
-    struct buf leaving;                /* fragments of a message of the worker */
-    uint64_t unhandled;                /* whole messages given to the worker, not credited yet: it credits no parts */
-    bool is_too_big;                   /* the message under way */
+    bool in_control;        /* the frame under way is a control frame */
+    uint64_t message_bytes; /* of the message from the server that is under way */
+    struct buf leaving;     /* fragments of a message of the worker */
+    uint64_t unhandled;     /* whole messages given to the worker, not credited yet: it credits no parts */
+    bool is_too_big;        /* the message under way */
     bool is_lost;
-    bool is_close_told;                /* the worker knows that it is over */
+    bool is_close_told; /* the worker knows that it is over */
 };
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end -------------------------------------------------------------------------------------------------- */
 
 static void
 ws_free(struct ws_client *ws)
@@ -87,12 +87,14 @@ tell_close(struct ws_client *ws, uint16_t code, bool was_clean, struct bytes rea
     if (ws->is_close_told)
         return;
     ws->is_close_told = true;
-    msg_WS_CLOSE_pack(link_out(ws->client->link), &(struct msg_WS_CLOSE){
-        .socket = ws->socket,
-        .code = code,
-        .was_clean = was_clean,
-        .reason = reason.len > WS_REASON_MAX_BYTES ? bytes_from(reason.data, WS_REASON_MAX_BYTES) : reason,
-    });
+    msg_WS_CLOSE_pack(
+        link_out(ws->client->link),
+        &(struct msg_WS_CLOSE){
+            .socket = ws->socket,
+            .code = code,
+            .was_clean = was_clean,
+            .reason = reason.len > WS_REASON_MAX_BYTES ? bytes_from(reason.data, WS_REASON_MAX_BYTES) : reason,
+        });
 }
 
 /* An open socket is over. */
@@ -119,7 +121,7 @@ ws_fail_with(struct ws_client *ws, enum err_code code, uint8_t flags, const char
     ws_fail(ws, &failure);
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ---------------------------------------------------------------------------------------------------- */
 
 /* What is left of the handshake's bytes first. -1: nothing now; 0: the end (is_lost). */
 static ssize_t
@@ -160,7 +162,7 @@ write_some(struct ws_client *ws, const uint8_t *from, size_t len)
     return 0;
 }
 
-/* ---- frames: wslay's callbacks ------------------------------------------------------------------------------------ */
+/* ---- frames: wslay's callbacks -------------------------------------------------------------------------------- */
 
 static bool
 may_read(const struct ws_client *ws)
@@ -207,11 +209,12 @@ on_mask(wslay_event_context_ptr ctx, uint8_t *to, size_t len, void *owner)
 static void
 send_piece(struct ws_client *ws, bool is_last)
 {
-    msg_WS_MESSAGE_pack(link_out(ws->client->link), &(struct msg_WS_MESSAGE){
-        .socket = ws->socket,
-        .flags = (uint8_t)((ws->is_text ? WS_TEXT : 0) | (is_last ? WS_FIN : 0)),
-        .data = buf_view(&ws->arriving),
-    });
+    msg_WS_MESSAGE_pack(link_out(ws->client->link),
+                        &(struct msg_WS_MESSAGE){
+                            .socket = ws->socket,
+                            .flags = (uint8_t)((ws->is_text ? WS_TEXT : 0) | (is_last ? WS_FIN : 0)),
+                            .data = buf_view(&ws->arriving),
+                        });
     buf_clear(&ws->arriving);
 }
 
@@ -287,14 +290,15 @@ wslay_open(struct ws_client *ws)
     wslay_event_config_set_max_recv_msg_length(ws->wslay, EGRESS_WS_MESSAGE_MAX_BYTES);
 }
 
-/* ---- an open socket ----------------------------------------------------------------------------------------------- */
+/* ---- an open socket ------------------------------------------------------------------------------------------- */
 
 static void
 queue_close(struct ws_client *ws, uint16_t code, struct bytes reason)
 {
     uint16_t status = code == CLOSE_NO_CODE ? 0 : code;
 
-    (void)wslay_event_queue_close(ws->wslay, status, status == 0 ? NULL : reason.data, status == 0 ? 0 : reason.len); /* no-op when one is queued */
+    (void)wslay_event_queue_close(ws->wslay, status, status == 0 ? NULL : reason.data,
+                                  status == 0 ? 0 : reason.len); /* no-op when one is queued */
     loop_timer_arm(ws->timer, EGRESS_CLOSE_MS);
 }
 
@@ -311,7 +315,8 @@ pump(struct ws_client *ws)
         queue_close(ws, CLOSE_TOO_BIG, BYTES_NONE);
     if (rc == 0 && wslay_event_want_write(ws->wslay))
         rc = wslay_event_send(ws->wslay);
-    if (rc != 0 || ws->is_lost || ws->is_too_big || (!wslay_event_want_read(ws->wslay) && !wslay_event_want_write(ws->wslay))) {
+    if (rc != 0 || ws->is_lost || ws->is_too_big ||
+        (!wslay_event_want_read(ws->wslay) && !wslay_event_want_write(ws->wslay))) {
         ws_end(ws);
         return;
     }
@@ -335,7 +340,7 @@ start_reading(struct ws_client *ws)
     pump(ws);
 }
 
-/* ---- the handshake ------------------------------------------------------------------------------------------------ */
+/* ---- the handshake -------------------------------------------------------------------------------------------- */
 
 static void
 reply(struct ws_client *ws)
@@ -343,15 +348,15 @@ reply(struct ws_client *ws)
     const struct handshake *h = ws->handshake;
 
     msg_REPLY_pack(link_out(ws->client->link), &(struct msg_REPLY){
-        .call = ws->call,
-        .status = (uint16_t)handshake_status(h),
-        .flags = handshake_status(h) == 101 ? 0 : CALL_HAS_BODY,
-        .slot = SLOT_NONE,
-        .socket = ws->socket,
-        .status_text = handshake_status_text(h),
-        .headers = handshake_headers(h),
-        .body = handshake_body(h),
-    });
+                                                   .call = ws->call,
+                                                   .status = (uint16_t)handshake_status(h),
+                                                   .flags = handshake_status(h) == 101 ? 0 : CALL_HAS_BODY,
+                                                   .slot = SLOT_NONE,
+                                                   .socket = ws->socket,
+                                                   .status_text = handshake_status_text(h),
+                                                   .headers = handshake_headers(h),
+                                                   .body = handshake_body(h),
+                                               });
 }
 
 /* 101: the socket gets its id, and is not read before the worker has taken it. */
@@ -522,7 +527,7 @@ ws_open(struct client *client, const struct msg_CALL *m)
     outlet_start(&ws->exchange);
 }
 
-/* ---- what the client says ----------------------------------------------------------------------------------------- */
+/* ---- what the client says ------------------------------------------------------------------------------------- */
 
 static struct ws_client *
 find(struct client *client, uint64_t socket)

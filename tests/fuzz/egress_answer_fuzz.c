@@ -1,6 +1,6 @@
 /*
- * egress_answer_fuzz — what a hostile server can answer: handshakes in pieces, header lines, redirects. The first byte says how
- * large the pieces are.
+ * egress_answer_fuzz — what a hostile server can answer: handshakes in pieces, header lines, redirects. The first byte
+ * says how large the pieces are.
  */
 #include <assert.h>
 #include <string.h>
@@ -38,11 +38,11 @@ check_reply(const struct handshake *h)
 
     check_blob(handshake_headers(h));
     msg_REPLY_pack(&out, &(struct msg_REPLY){
-        .status = (uint16_t)handshake_status(h),
-        .status_text = handshake_status_text(h),
-        .headers = handshake_headers(h),
-        .body = handshake_body(h),
-    });
+                             .status = (uint16_t)handshake_status(h),
+                             .status_text = handshake_status_text(h),
+                             .headers = handshake_headers(h),
+                             .body = handshake_body(h),
+                         });
     buf_fini(&out);
 }
 

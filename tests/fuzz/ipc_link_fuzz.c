@@ -1,7 +1,7 @@
 /*
- * ipc_link_fuzz — a hostile peer on a real socket: bytes in pieces, descriptors among them. The link hands on whole messages with
- * known numbers or closes; no descriptor is left behind. Each piece of the input is a length byte (its highest bit: with a
- * descriptor) and that many bytes; a good HELLO is sent first unless the input's first byte is odd.
+ * ipc_link_fuzz — a hostile peer on a real socket: bytes in pieces, descriptors among them. The link hands on whole
+ * messages with known numbers or closes; no descriptor is left behind. Each piece of the input is a length byte (its
+ * highest bit: with a descriptor) and that many bytes; a good HELLO is sent first unless the input's first byte is odd.
  */
 #include <assert.h>
 #include <fcntl.h>
@@ -51,7 +51,9 @@ send_with_fd(int to, struct bytes piece)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = { 0 };
     struct iovec iov = { (void *)(uintptr_t)piece.data, piece.len };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
     int fd = sys_open("/dev/null", O_RDONLY, 0);
 
     control.align = (struct cmsghdr){ CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS };

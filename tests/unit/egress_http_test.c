@@ -27,15 +27,17 @@ a_small_response_is_one_message(void **state)
     assert_string_equal(text_of(&s->body), "hello");
     assert_int_equal(s->flags, CALL_HAS_BODY);
     assert_int_equal(s->pieces, 0);
-    assert_has(&s->headers, "x-one\n1\nset-cookie\na=1\nset-cookie\nb=2\nx-latin\ncaf\xc3\xa9\ncontent-type\ntext/plain\n");
+    assert_has(&s->headers,
+               "x-one\n1\nset-cookie\na=1\nset-cookie\nb=2\nx-latin\ncaf\xc3\xa9\ncontent-type\ntext/plain\n");
 }
 
 static void
 the_request_arrives_as_it_was_asked_for(void **state)
 {
-    struct seen *s = FETCH(1, .method = "PATCH", .path = "/echo?q=%20", .flags = CALL_HAS_BODY, .body = BYTES_LIT("abc"),
-                           .headers = "x-a\n1\nx-latin\nf\xc3\xbcr\nx-empty\n\nhost\nevil.example\nconnection\nclose\ncontent-length\n9\n"
-                                      "transfer-encoding\nchunked\ncontent-type\ntext/plain\n");
+    struct seen *s = FETCH(
+        1, .method = "PATCH", .path = "/echo?q=%20", .flags = CALL_HAS_BODY, .body = BYTES_LIT("abc"),
+        .headers = "x-a\n1\nx-latin\nf\xc3\xbcr\nx-empty\n\nhost\nevil.example\nconnection\nclose\ncontent-length\n9\n"
+                   "transfer-encoding\nchunked\ncontent-type\ntext/plain\n");
 
     assert_has(&s->body, "\"method\":\"PATCH\",\"url\":\"/echo?q=%20\"");
     assert_has(&s->body, "\"x-a\",\"1\"");
@@ -151,7 +153,10 @@ a_streamed_request_body_is_sent_under_credit(void **state)
     uint32_t window = STREAM_WINDOW_BYTES;
     uint32_t granted = 0;
 
-    open_call(1, (struct request){ .method = "POST", .path = "/echo", .flags = CALL_HAS_BODY | CALL_BODY_MORE, .body = BYTES_LIT("start") });
+    open_call(1, (struct request){ .method = "POST",
+                                   .path = "/echo",
+                                   .flags = CALL_HAS_BODY | CALL_BODY_MORE,
+                                   .body = BYTES_LIT("start") });
     for (int sent = 0; sent < 20; sent++) {
         if (window < sizeof bytes) {
             RUN_UNTIL(s->credit > granted + sizeof bytes);
@@ -173,7 +178,10 @@ a_request_body_with_a_length_is_not_chunked(void **state)
 {
     struct seen *s = &calls[1];
 
-    open_call(1, (struct request){ .method = "PUT", .path = "/echo", .flags = CALL_HAS_BODY | CALL_BODY_MORE, .headers = "content-length\n6\n" });
+    open_call(1, (struct request){ .method = "PUT",
+                                   .path = "/echo",
+                                   .flags = CALL_HAS_BODY | CALL_BODY_MORE,
+                                   .headers = "content-length\n6\n" });
     msg_DATA_pack(link_out(worker), &(struct msg_DATA){ 1, 1, BYTES_LIT("abcdef") });
     msg_END_pack(link_out(worker), &(struct msg_END){ .call = 1, .from_opener = 1 });
     RUN_UNTIL(s->is_replied && s->is_ended);
@@ -186,8 +194,12 @@ a_body_that_breaks_off_breaks_the_request(void **state)
 {
     struct seen *s = &calls[1];
 
-    open_call(1, (struct request){ .method = "POST", .path = "/broken", .flags = CALL_HAS_BODY | CALL_BODY_MORE, .body = BYTES_LIT("some") });
-    msg_END_pack(link_out(worker), &(struct msg_END){ .call = 1, .from_opener = 1, .message = BYTES_LIT("the reader threw") });
+    open_call(1, (struct request){ .method = "POST",
+                                   .path = "/broken",
+                                   .flags = CALL_HAS_BODY | CALL_BODY_MORE,
+                                   .body = BYTES_LIT("some") });
+    msg_END_pack(link_out(worker),
+                 &(struct msg_END){ .call = 1, .from_opener = 1, .message = BYTES_LIT("the reader threw") });
     RUN_UNTIL(s->is_failed);
     FETCH(2, .path = "/brokens");
     assert_string_equal(text_of(&calls[2].body), "1");
@@ -263,7 +275,10 @@ a_dead_connection_is_not_the_callers_trouble(void **state)
     FETCH(1, .path = "/once");
     FETCH(2, .method = "PUT", .path = "/once", .flags = CALL_HAS_BODY, .body = BYTES_LIT("whole"));
     assert_has(&calls[2].body, "\"length\":5");
-    open_call(3, (struct request){ .method = "POST", .path = "/once", .flags = CALL_HAS_BODY | CALL_BODY_MORE, .body = BYTES_LIT("in pieces") });
+    open_call(3, (struct request){ .method = "POST",
+                                   .path = "/once",
+                                   .flags = CALL_HAS_BODY | CALL_BODY_MORE,
+                                   .body = BYTES_LIT("in pieces") });
     for (int i = 0; i < 3; i++)
         msg_DATA_pack(link_out(worker), &(struct msg_DATA){ 3, 1, bytes_from(bytes, sizeof bytes) });
     msg_END_pack(link_out(worker), &(struct msg_END){ .call = 3, .from_opener = 1 });
@@ -298,7 +313,8 @@ redirects_are_the_callers_choice(void **state)
     assert_has(&s->body, "\"length\":0");
     assert_has(&s->body, "x-keep");
     assert_has_not(&s->body, "content-type");
-    s = FETCH(3, .method = "POST", .path = "/redirect307", .meta = "{\"redirect\":\"follow\"}", .flags = CALL_HAS_BODY, .body = BYTES_LIT("body"));
+    s = FETCH(3, .method = "POST", .path = "/redirect307", .meta = "{\"redirect\":\"follow\"}", .flags = CALL_HAS_BODY,
+              .body = BYTES_LIT("body"));
     assert_has(&s->body, "\"method\":\"POST\",\"url\":\"/echo?from=307\"");
     assert_has(&s->body, "\"length\":4");
     s = FETCH(4, .path = "/redirect", .meta = "{\"redirect\":\"error\"}");
@@ -337,20 +353,26 @@ a_worker_that_breaks_the_rules_is_cut_off(void **state)
 
     open_call(1, (struct request){ .method = "POST", .path = "/hang", .flags = CALL_HAS_BODY | CALL_BODY_MORE });
     for (int i = 0; i < 64; i++)
-        msg_DATA_pack(link_out(worker), &(struct msg_DATA){ 1, 1, bytes_from(bytes, sizeof bytes) }); /* without waiting for credit */
-    open_call(1, (struct request){ .path = "/hello" });                                               /* a number in use */
+        msg_DATA_pack(link_out(worker),
+                      &(struct msg_DATA){ 1, 1, bytes_from(bytes, sizeof bytes) }); /* without waiting for credit */
+    open_call(1, (struct request){ .path = "/hello" });                             /* a number in use */
     RUN_UNTIL(is_worker_closed);
     assert_null(worker);
 }
 
-/* ---- policy ----------------------------------------------------------------------------------------------------------- */
+/* ---- policy --------------------------------------------------------------------------------------------------- */
 
 static void
 private_addresses_are_closed_by_default(void **state)
 {
     static const char *const urls[] = {
-        "http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://10.0.0.1/", "http://169.254.169.254/latest/meta-data/",
-        "http://2130706433/", "http://[::ffff:127.0.0.1]/",
+        "http://127.0.0.1/",
+        "http://localhost/",
+        "http://[::1]/",
+        "http://10.0.0.1/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://2130706433/",
+        "http://[::ffff:127.0.0.1]/",
     };
 
     for (uint32_t i = 0; i < ARRAY_LEN(urls); i++) {

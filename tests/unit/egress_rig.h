@@ -1,6 +1,7 @@
 /*
- * egress_rig — the whole room against a server on loopback (egress_server.mjs), for egress_http_test and egress_socket_test: the
- * program is the room's supervisor, a worker and control; the room is a forked child. Included once per program.
+ * egress_rig — the whole room against a server on loopback (egress_server.mjs), for egress_http_test and
+ * egress_socket_test: the program is the room's supervisor, a worker and control; the room is a forked child. Included
+ * once per program.
  */
 #ifndef DORMOUSE_EGRESS_RIG_H
 #define DORMOUSE_EGRESS_RIG_H
@@ -42,13 +43,13 @@ struct seen {
     uint8_t flags;
     uint64_t socket;
     struct buf headers, text, body, message;
-    uint32_t credit;         /* granted to us for our body */
-    int pieces;              /* DATA messages */
-    bool grants;             /* give credit for what arrives */
+    uint32_t credit; /* granted to us for our body */
+    int pieces;      /* DATA messages */
+    bool grants;     /* give credit for what arrives */
 };
 
 struct ws_seen {
-    struct buf data;         /* of the last whole message */
+    struct buf data; /* of the last whole message */
     struct buf partial;
     int messages;
     bool is_text;
@@ -73,7 +74,7 @@ static pid_t room_pid;
         loop_run_once(loop);                                                                                           \
     }
 
-/* ---- the sides of the links ----------------------------------------------------------------------------------------- */
+/* ---- the sides of the links ----------------------------------------------------------------------------------- */
 
 static struct seen *
 seen_of(uint32_t call)
@@ -205,7 +206,8 @@ on_hang(void *owner)
 static struct link *
 open_side(struct link **place, int fd, enum role role)
 {
-    const struct msg_HELLO hello = { IPC_VERSION, (uint8_t)role, 0, 1, role == ROLE_WORKER ? BYTES_LIT("app") : BYTES_NONE };
+    const struct msg_HELLO hello = { IPC_VERSION, (uint8_t)role, 0, 1,
+                                     role == ROLE_WORKER ? BYTES_LIT("app") : BYTES_NONE };
 
     *place = link_open(loop, fd, &hello, &events, place);
     return *place;
@@ -292,7 +294,7 @@ teardown(void **state)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1; /* a leak or fault in the room fails the test */
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------------------------------- */
 
 struct request {
     const char *method, *path, *headers, *meta, *url;
@@ -308,10 +310,17 @@ open_call(uint32_t call, struct request r)
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%d%s", port, r.path == NULL ? "/" : r.path);
     calls[call].grants = true;
     msg_CALL_pack(link_out(worker), &(struct msg_CALL){
-        .call = call, .kind = CALL_OUT, .flags = r.flags, .class_name = BYTES_LIT("Chat"), .name = BYTES_LIT("ada"),
-        .method = bytes_of(r.method == NULL ? "GET" : r.method), .url = bytes_of(r.url == NULL ? url : r.url),
-        .headers = bytes_of(r.headers), .meta = bytes_of(r.meta), .body = r.body,
-    });
+                                        .call = call,
+                                        .kind = CALL_OUT,
+                                        .flags = r.flags,
+                                        .class_name = BYTES_LIT("Chat"),
+                                        .name = BYTES_LIT("ada"),
+                                        .method = bytes_of(r.method == NULL ? "GET" : r.method),
+                                        .url = bytes_of(r.url == NULL ? url : r.url),
+                                        .headers = bytes_of(r.headers),
+                                        .meta = bytes_of(r.meta),
+                                        .body = r.body,
+                                    });
 }
 
 static struct seen *
@@ -344,7 +353,7 @@ assert_has_not(struct buf *b, const char *part)
         fail_msg("'%s' is in: %.500s", part, text_of(b));
 }
 
-/* ---- the server ----------------------------------------------------------------------------------------------------------- */
+/* ---- the server ----------------------------------------------------------------------------------------------- */
 
 static int
 start_server(void **state)

@@ -73,7 +73,8 @@ fragments_of_the_worker_are_one_message(void **state)
 static void
 the_handshake_carries_headers_and_protocols(void **state)
 {
-    uint64_t socket = open_socket(1, "/ws/greet", "upgrade\nwebsocket\nsec-websocket-protocol\nmcp, other\nx-who\nada\n");
+    uint64_t socket =
+        open_socket(1, "/ws/greet", "upgrade\nwebsocket\nsec-websocket-protocol\nmcp, other\nx-who\nada\n");
 
     assert_has(&calls[1].headers, "sec-websocket-protocol\nmcp\n");
     RUN_UNTIL(ws.messages == 1);
@@ -105,7 +106,8 @@ closing_from_either_side(void **state)
 
     ws.is_closed = false;
     socket = open_socket(2, "/ws", "");
-    msg_WS_CLOSE_pack(link_out(worker), &(struct msg_WS_CLOSE){ .socket = socket, .code = 4002, .reason = BYTES_LIT("bye") });
+    msg_WS_CLOSE_pack(link_out(worker),
+                      &(struct msg_WS_CLOSE){ .socket = socket, .code = 4002, .reason = BYTES_LIT("bye") });
     RUN_UNTIL(ws.is_closed);
     assert_int_equal(ws.code, 4002);
     assert_true(ws.was_clean);

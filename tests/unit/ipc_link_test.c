@@ -404,7 +404,7 @@ a_peer_that_reads_nothing_loses_the_link(void **state)
     close_end(&raw);
 }
 
-/* ---- hostile peers ------------------------------------------------------------------------------------------------ */
+/* ---- hostile peers -------------------------------------------------------------------------------------------- */
 
 static void
 raw_hello(struct end *raw, uint32_t version, uint8_t role)
@@ -440,14 +440,14 @@ expect_closed(const void *data, size_t len, enum err_code code)
 static void
 hostile_frames_close_the_link(void **state)
 {
-    expect_closed("\xff\xff\xff\xff\x17\0\0\0", 8, ERR_MALFORMED);     /* length -1 */
-    expect_closed("\x01\x00\x20\x00\x17\0\0\0", 8, ERR_MALFORMED);     /* FRAME_MAX_BYTES + 1 */
-    expect_closed("\0\0\0\x80\x17\0\0\0", 8, ERR_MALFORMED);           /* length 2^31 */
-    expect_closed("\0\0\0\0\xff\xff\0\0", 8, ERR_MALFORMED);           /* unknown type */
-    expect_closed("\0\0\0\0\0\0\0\0", 8, ERR_MALFORMED);               /* type 0 */
-    expect_closed("\0\0\0\0\x17\0\1\0", 8, ERR_MALFORMED);             /* zero that is not */
+    expect_closed("\xff\xff\xff\xff\x17\0\0\0", 8, ERR_MALFORMED); /* length -1 */
+    expect_closed("\x01\x00\x20\x00\x17\0\0\0", 8, ERR_MALFORMED); /* FRAME_MAX_BYTES + 1 */
+    expect_closed("\0\0\0\x80\x17\0\0\0", 8, ERR_MALFORMED);       /* length 2^31 */
+    expect_closed("\0\0\0\0\xff\xff\0\0", 8, ERR_MALFORMED);       /* unknown type */
+    expect_closed("\0\0\0\0\0\0\0\0", 8, ERR_MALFORMED);           /* type 0 */
+    expect_closed("\0\0\0\0\x17\0\1\0", 8, ERR_MALFORMED);         /* zero that is not */
     expect_closed("\0\0\0\0\x17\0\0\1", 8, ERR_MALFORMED);
-    expect_closed("\0\0\0\0\x01\0\0\0", 8, ERR_MALFORMED);             /* HELLO with nothing in it */
+    expect_closed("\0\0\0\0\x01\0\0\0", 8, ERR_MALFORMED); /* HELLO with nothing in it */
 }
 
 static void
@@ -560,9 +560,9 @@ descriptors_where_none_belong_close_the_link(void **state)
 {
     static const char stop[] = "\4\0\0\0\6\0\0\0\0\0\0";
 
-    expect_fds_refused(stop, sizeof stop, 1, 1);       /* a message that takes none */
-    expect_fds_refused(stop, sizeof stop, 2, 0);       /* more than one */
-    expect_fds_refused(stop, sizeof stop, 8, 0);       /* more than fit */
+    expect_fds_refused(stop, sizeof stop, 1, 1); /* a message that takes none */
+    expect_fds_refused(stop, sizeof stop, 2, 0); /* more than one */
+    expect_fds_refused(stop, sizeof stop, 8, 0); /* more than fit */
 }
 
 static void

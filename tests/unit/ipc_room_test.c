@@ -17,7 +17,7 @@
 
 #define WAIT_MS 10000 /* a hang fails the test, never a slow machine */
 
-/* ---- the room: answers ADMIN with what happened to it so far -------------------------------------------------------- */
+/* ---- the room: answers ADMIN with what happened to it so far -------------------------------------------------- */
 
 static char history[256];
 
@@ -78,11 +78,16 @@ room_listen(struct room *room, struct bytes name, struct bytes address, int fd)
 }
 
 static const struct room_spec spec = {
-    .role = ROLE_GATEWAY, .name = "gateway", .start = room_start, .link_up = room_link_up, .link_down = room_link_down,
-    .message = room_message, .listen = room_listen,
+    .role = ROLE_GATEWAY,
+    .name = "gateway",
+    .start = room_start,
+    .link_up = room_link_up,
+    .link_down = room_link_down,
+    .message = room_message,
+    .listen = room_listen,
 };
 
-/* ---- the supervisor's side -------------------------------------------------------------------------------------------- */
+/* ---- the supervisor's side ------------------------------------------------------------------------------------ */
 
 struct side {
     struct link *link;
