@@ -98,10 +98,12 @@ class Session {
   }
 
   back(call, [number, result, detail, message]) {
+    const waiting = this.waiting.get(number);
+    if (waiting === undefined) throw new TypeError("unknown answer to a call back");
+    const { resolve, reject } = waiting;
+    this.waiting.delete(number);
     host.waitUntil(-1);
     this.call = call;
-    const { resolve, reject } = this.waiting.get(number);
-    this.waiting.delete(number);
     if (detail !== undefined || result === undefined) reject(reviveError(message, detail, 0, undefined));
     else resolve(unpackFor(this, call, result));
     this.pump();
@@ -155,10 +157,10 @@ export function isBack(method) {
 /* The next call of a session: the outcome of a wish. A caller whose agent was reset meanwhile hears of it. */
 export function onBack(call, method, bytes) {
   const session = sessions.get(Number(method.slice(BACK.length)));
-  if (session === undefined || session.call !== 0) {
-    const error = new Error("The Durable Object was reset while it called back.");
-    host.replyFail(call, error.message, packError(error, true), flagsOf(error));
-    return;
+  try {
+    if (session === undefined || session.call !== 0) throw new Error("The Durable Object was reset while it called back.");
+    session.back(call, host.deserialize(bytes));
+  } catch (error) {
+    host.replyFail(call, messageOf(error), packError(error, true), flagsOf(error));
   }
-  session.back(call, host.deserialize(bytes));
 }
