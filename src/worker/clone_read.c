@@ -450,6 +450,92 @@ read_error(struct reader *r)
     }
 }
 
+/* An error of CLONE_ERROR_NAMES with its message, and without a stack of its own. */
+static jsval
+new_error(uint32_t number, jsval message)
+{
+    static const char *const known[] = CLONE_ERROR_NAMES;
+    const char *class_name = number < ARRAY_LEN(known) && known[number][0] != '\0' ? known[number] : "Error";
+    bool is_aggregate = strcmp(class_name, "AggregateError") == 0;
+    jsval args[2] = { is_aggregate ? js_new_array() : message, message };
+    jsval made = construct(class_name, is_aggregate ? 2 : 1, args);
+
+    if (is_aggregate)
+        js_free(args[0]);
+    if (!js_is_exception(made) && (int)Z_qjsZ_JS_DeleteProperty(&engine_q, engine_ctx, made, A(stack), 0) < 0)
+        js_free(js_take_exception());
+    return made;
+}
+
+/* Its number was given before what it holds is read; the properties come as a plain object, which has a number, too. */
+static jsval
+read_host_error(struct reader *r)
+{
+    uint32_t id = r->count++, number, n, said;
+    jsval name = JSV_UNDEFINED, message, made;
+
+    if (!get_u32(r, &number))
+        return damaged();
+    if (number == 0 && js_is_exception(name = read_value(r)))
+        return JSV_EXCEPTION;
+    message = read_value(r);
+    if (js_is_exception(message))
+        return JSV_EXCEPTION;
+    if (!js_is_string(message))
+        return damaged();
+    made = new_error(number, message);
+    js_free(message);
+    if (js_is_exception(made) || !js_set_index(r->objects, id, js_dup(made)))
+        return JSV_EXCEPTION;
+    if (!js_is_undefined(name) && !define_hidden(made, A(name), name))
+        return JSV_EXCEPTION;
+    if (get_tag(r) != TAG_OBJECT)
+        return damaged();
+    if (!number_object(r, made) || !read_properties(r, made, TAG_OBJECT_END, &n))
+        return JSV_EXCEPTION;
+    return get_u32(r, &said) && said == n ? made : damaged();
+}
+
+static bool
+get_text(struct reader *r, struct bytes *out)
+{
+    uint32_t len;
+
+    out->len = 0;
+    if (!get_u32(r, &len) || !get_bytes(r, len, &out->data))
+        return false;
+    out->len = len;
+    return true;
+}
+
+static jsval
+read_dom_exception(struct reader *r)
+{
+    struct bytes name, message, stack;
+    jsval args[2], made;
+
+    if (!get_text(r, &name) || !get_text(r, &message) || !get_text(r, &stack))
+        return damaged();
+    args[0] = js_new_string(message);
+    args[1] = js_new_string(name);
+    made = construct("DOMException", 2, args);
+    js_free(args[0]);
+    js_free(args[1]);
+    if (!number_object(r, made) || !define_hidden(made, A(stack), js_new_string(stack)))
+        return JSV_EXCEPTION;
+    return made;
+}
+
+static jsval
+read_host(struct reader *r)
+{
+    uint32_t kind;
+
+    if (!get_u32(r, &kind))
+        return damaged();
+    return kind == HOST_ERROR ? read_host_error(r) : kind == HOST_DOM_EXCEPTION ? read_dom_exception(r) : damaged();
+}
+
 /* ---- buffers ---- */
 
 static jsval
@@ -581,6 +667,7 @@ read_tagged(struct reader *r, int tag)
     case TAG_ARRAY_BUFFER:
     case TAG_RESIZABLE_BUFFER: return read_array_buffer(r, tag);
     case TAG_ERROR: return read_error(r);
+    case TAG_HOST: return read_host(r);
     default: return damaged();
     }
 }

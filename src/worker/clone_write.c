@@ -8,7 +8,8 @@
 #include "src/worker/engine.h"
 #include "src/worker/worker_limits.h"
 
-#define NAMES_OWN_ENUMERABLE (1 | 16)  /* JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY */
+#define NAMES_ENUMERABLE (1 | 16)      /* JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY */
+#define NAMES_ALL 1                    /* JS_GPN_STRING_MASK */
 #define OUT_BYTES_MIN 512
 
 /* Objects met so far, by their address in the heap; each is held by a reference until the end, so that no address comes twice.
@@ -214,13 +215,13 @@ struct names {
 };
 
 static bool
-names_get(jsval obj, struct names *n)
+names_get(jsval obj, int which, struct names *n)
 {
     uint32_t sp = engine_q.w2c___stack_pointer - 16;
     bool ok;
 
     engine_q.w2c___stack_pointer = sp;
-    ok = (int)Z_qjsZ_JS_GetOwnPropertyNames(&engine_q, engine_ctx, sp, sp + 4, obj, NAMES_OWN_ENUMERABLE) == 0;
+    ok = (int)Z_qjsZ_JS_GetOwnPropertyNames(&engine_q, engine_ctx, sp, sp + 4, obj, (u32)which) == 0;
     memcpy(&n->tab, guest_mem(sp, 4), 4);
     memcpy(&n->count, guest_mem(sp + 4, 4), 4);
     engine_q.w2c___stack_pointer = sp + 16;
@@ -274,7 +275,7 @@ put_properties(struct writer *w, jsval obj, bool with_indices)
     int64_t written = 0;
     bool ok = true;
 
-    if (!names_get(obj, &n))
+    if (!names_get(obj, NAMES_ENUMERABLE, &n))
         return -1;
     for (uint32_t i = 0; i < n.count && ok; i++) {
         uint32_t atom = names_atom(&n, i);
@@ -308,7 +309,7 @@ count_indices(jsval obj, uint32_t *out)
 {
     struct names n;
 
-    if (!names_get(obj, &n))
+    if (!names_get(obj, NAMES_ENUMERABLE, &n))
         return false;
     *out = 0;
     while (*out < n.count && (names_atom(&n, *out) & ATOM_INDEX_BIT))
@@ -480,64 +481,100 @@ put_boxed(struct writer *w, jsval obj, int class_id)
     return ok;
 }
 
-static bool
-put_text_property(struct writer *w, jsval obj, uint32_t atom, uint8_t tag)
+/* The stack and the own properties of an error but name and message, as a plain object. */
+static jsval
+error_rest(jsval obj)
 {
-    jsval v = js_get(obj, atom);
-    bool ok = true;
+    jsval rest = js_new_object(), stack = js_get(obj, A(stack));
+    struct names n;
+    bool ok = !js_is_exception(stack) && js_define_atom(rest, A(stack), stack);
 
-    if (js_is_exception(v))
-        return false;
-    if (js_is_string(v)) {
-        put_byte(w, tag);
-        ok = put_string(w, v);
+    if (!ok || !names_get(obj, NAMES_ALL, &n))
+        return JSV_EXCEPTION;
+    for (uint32_t i = 0; i < n.count && ok; i++) {
+        uint32_t atom = names_atom(&n, i);
+        jsval value;
+
+        if ((atom & ATOM_INDEX_BIT) || atom == A(name) || atom == A(message) || atom == A(stack))
+            continue;
+        value = js_get(obj, atom);
+        ok = !js_is_exception(value) && js_define_atom(rest, atom, value);
     }
-    js_free(v);
-    return ok;
+    names_free(&n);
+    return ok ? rest : JSV_EXCEPTION;
 }
 
-static uint8_t
-error_prototype(struct bytes name)
+/* The number of the class in CLONE_ERROR_NAMES; 0: the name must be written. */
+static uint32_t
+error_number(jsval name)
 {
-    static const struct { const char *name; uint8_t tag; } known[] = {
-        { "EvalError", ERROR_EVAL }, { "RangeError", ERROR_RANGE }, { "ReferenceError", ERROR_REFERENCE },
-        { "SyntaxError", ERROR_SYNTAX }, { "TypeError", ERROR_TYPE }, { "URIError", ERROR_URI },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (bytes_equal_str(name, known[i].name))
-            return known[i].tag;
+    static const char *const known[] = CLONE_ERROR_NAMES;
+    struct bytes text;
+
+    if (!js_is_string(name) || !js_to_utf8(name, &text))
+        return 0;
+    for (uint32_t i = 1; i < ARRAY_LEN(known); i++)
+        if (known[i][0] != '\0' && bytes_equal_str(text, known[i]))
+            return i;
     return 0;
+}
+
+/* Writes a value that is ours to free; false also when getting it threw. */
+static bool
+put_owned(struct writer *w, jsval v)
+{
+    bool ok = !js_is_exception(v) && write_value(w, v);
+
+    js_free(v);
+    return ok;
 }
 
 static bool
 put_error(struct writer *w, jsval obj)
 {
-    jsval name = js_get(obj, A(name)), cause;
-    struct bytes text = BYTES_NONE;
-    uint8_t prototype;
-    bool ok = !js_is_exception(name) && (js_is_undefined(name) || js_to_utf8(name, &text));
+    jsval name = js_get(obj, A(name));
+    uint32_t number = error_number(name);
 
-    js_free(name);
-    if (!ok)
+    put_byte(w, TAG_HOST);
+    put_varint(w, HOST_ERROR);
+    put_varint(w, number);
+    if (number != 0)
+        js_free(name);
+    else if (!put_owned(w, name))
         return false;
-    put_byte(w, TAG_ERROR);
-    prototype = error_prototype(text);
-    if (prototype != 0)
-        put_byte(w, prototype);
-    if (!put_text_property(w, obj, A(message), ERROR_MESSAGE))
-        return false;
-    if ((int)Z_qjsZ_JS_HasProperty(&engine_q, engine_ctx, obj, A(cause)) > 0) {
-        cause = js_get(obj, A(cause));
-        put_byte(w, ERROR_CAUSE);
-        ok = !js_is_exception(cause) && write_value(w, cause);
-        js_free(cause);
-        if (!ok)
-            return false;
-    }
-    if (!put_text_property(w, obj, A(stack), ERROR_STACK))
-        return false;
-    put_byte(w, ERROR_END);
-    return true;
+    return put_owned(w, js_get(obj, A(message))) && put_owned(w, error_rest(obj));
+}
+
+static bool
+put_text_property(struct writer *w, jsval obj, uint32_t atom)
+{
+    jsval v = js_get(obj, atom);
+    struct bytes text = BYTES_NONE;
+    bool ok = !js_is_exception(v) && (js_is_undefined(v) || js_to_utf8(v, &text));
+
+    js_free(v);
+    put_varint(w, text.len);
+    put_bytes(w, text.data, text.len);
+    return ok;
+}
+
+static bool
+is_dom_exception(jsval obj)
+{
+    jsval global = js_global(), ctor = js_get_str(global, "DOMException");
+    bool is = js_is_object(ctor) && (int)Z_qjsZ_JS_IsInstanceOf(&engine_q, engine_ctx, obj, ctor) > 0;
+
+    js_free(ctor);
+    js_free(global);
+    return is;
+}
+
+static bool
+put_dom_exception(struct writer *w, jsval obj)
+{
+    put_byte(w, TAG_HOST);
+    put_varint(w, HOST_DOM_EXCEPTION);
+    return put_text_property(w, obj, A(name)) && put_text_property(w, obj, A(message)) && put_text_property(w, obj, A(stack));
 }
 
 /* ---- buffers ---- */
@@ -629,18 +666,37 @@ is_plain(jsval obj)
     return ok;
 }
 
+/* The name of the class of OBJ; false when there is none to be had (an exception may be pending). */
+static bool
+constructor_name(jsval obj, struct bytes *out)
+{
+    jsval constructor = js_get(obj, A(constructor)), name = js_is_object(constructor) ? js_get(constructor, A(name)) : JSV_UNDEFINED;
+    bool ok = js_is_string(name) && js_to_utf8(name, out);
+
+    js_free(name);
+    js_free(constructor);
+    return ok;
+}
+
 static bool
 refuse_instance(jsval obj)
 {
-    jsval constructor = js_get(obj, A(constructor)), name = js_is_object(constructor) ? js_get(constructor, A(name)) : JSV_UNDEFINED;
     struct bytes text;
 
-    if (!js_is_string(name) || !js_to_utf8(name, &text))
-        text = BYTES_LIT("Object");
     js_throw_dom("DataCloneError", "Could not serialize object of type \"%.200s\". This type does not support serialization.",
-                 (const char *)text.data);
-    js_free(name);
-    js_free(constructor);
+                 constructor_name(obj, &text) ? (const char *)text.data : "Object");
+    return false;
+}
+
+/* An object of the engine's that has no form in bytes: #<Promise>, #<WeakMap>, … */
+static bool
+refuse_native(jsval obj)
+{
+    struct bytes text;
+
+    if (!constructor_name(obj, &text))
+        return refuse(obj);
+    js_throw_dom("DataCloneError", "#<%.200s> could not be cloned.", (const char *)text.data);
     return false;
 }
 
@@ -676,10 +732,9 @@ write_object(struct writer *w, jsval v, int class_id)
     default:
         if (js_is_function(v))
             return refuse(v);
-        if (w->use == CLONE_RPC)
-            return refuse_instance(v);
-        js_throw_dom("DataCloneError", "#<Object> could not be cloned.");
-        return false;
+        if (is_dom_exception(v))
+            return put_dom_exception(w, v);
+        return w->use == CLONE_RPC ? refuse_instance(v) : refuse_native(v);
     }
 }
 

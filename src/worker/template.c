@@ -23,6 +23,7 @@
 #define BOOT_PAGES 18                              /* the module's initial memory */
 #define NAMES_MASK_STRINGS_ENUMERABLE (1 | 16)     /* JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY */
 #define EVAL_COMPILE_ONLY 32                       /* JS_EVAL_FLAG_COMPILE_ONLY */
+#define LARGE_COUNT_MAX 1000000                   /* references to one long string; more is no count */
 #define PROMISE_FULFILLED 1
 #define PROMISE_REJECTED 2
 
@@ -385,6 +386,25 @@ immortalize(uint32_t ptr)
         set_word(at, ENGINE_IMMORTAL);
 }
 
+/* Blocks above the slabs' sizes (long strings: the SQL of a schema) are chunks of the outer allocator in no list: they are known by
+ * their header, a chunk in use of a fitting size before it and a small count in it. */
+static void
+immortalize_large(void)
+{
+    uint32_t end = (uint32_t)(engine_q.w2c_memory.pages * PAGE) - ENGINE_SLAB_BYTES_MAX;
+
+    for (uint32_t block = ENGINE_DATA_END; block < end; block += 8) {
+        uint32_t count, chunk;
+
+        if ((word(block) & 0xffffff) != ENGINE_LARGE_HEADER)
+            continue;
+        chunk = word(block - 4);
+        count = word(block + 4);
+        if ((chunk & 2) != 0 && (chunk & ~7u) > ENGINE_SLAB_BYTES_MAX && (chunk & ~7u) < end && count > 0 && count < LARGE_COUNT_MAX)
+            immortalize(block + ENGINE_BLOCK_HEADER);
+    }
+}
+
 /* What a template holds is there for ever: its reference counts are made immortal, so that a heap that uses a function or a name
  * does not get a private copy of the page for the sake of a counter. */
 static void
@@ -392,6 +412,7 @@ make_immortal(void)
 {
     uint32_t objects = engine_rt + ENGINE_OFF_GC_OBJ_LIST;
 
+    immortalize_large();
     for (uint32_t node = word(objects); node != objects; node = word(node))
         immortalize(node);
     for (uint32_t class = 0; class < ENGINE_SLAB_CLASSES; class++) {
@@ -416,8 +437,6 @@ freeze(void)
         list_move_away(engine_rt + ENGINE_OFF_SLABS + 8 * class);
 }
 
-#define SLAB_BYTES_MAX 1024            /* above the largest block of the engine's own small-block allocator */
-
 /* Takes every free chunk of the allocator and every free block of the engine's slabs, so that what a heap allocates later lies
  * together behind the template instead of in holes all over it: each hole would cost a private page. They are never used again. */
 static void
@@ -427,7 +446,7 @@ seal_holes(void)
     for (uint32_t size = 1u << 20; size >= 8; size = size > 256 ? size - size / 4 : size - 8)
         while (Z_qjsZ_malloc(&engine_q, size) != 0)
             ;
-    for (uint32_t size = SLAB_BYTES_MAX; size >= 8; size -= 8)
+    for (uint32_t size = 2 * ENGINE_SLAB_BYTES_MAX; size >= 8; size -= 8)
         while (Z_qjsZ_js_malloc_rt(&engine_q, engine_rt, size) != 0)
             ;
     heap_forbid_growth(false);
