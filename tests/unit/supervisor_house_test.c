@@ -188,8 +188,6 @@ stage_open(void **state)
     static const char *const names[] = { "gateway", "worker", "egress", "scheduler", "control" };
     struct stage *stage = calloc(1, sizeof *stage);
     char path[PATH_MAX];
-    uid_t uid;
-    gid_t gid;
 
     assert_non_null(stage);
     (void)snprintf(stage->folder, sizeof stage->folder, "/tmp/dormouse-house-XXXXXX");
@@ -204,8 +202,7 @@ stage_open(void **state)
     assert_int_equal(sys_mkdirat(AT_FDCWD, stage->data, 0700), 0);
     (void)snprintf(path, sizeof path, "%s/fifo", stage->data);
     assert_int_equal(mkfifo(path, 0600), 0);
-    jail_user(&uid, &gid);
-    assert_int_equal(chown(path, uid, gid), 0);
+    assert_int_equal(chmod(path, 0666), 0);                  /* whoever the rooms turn out to be */
     stage->fifo_fd = sys_open(path, O_RDONLY | O_NONBLOCK, 0);
     assert_true(stage->fifo_fd >= 0);
     *state = stage;
