@@ -49,7 +49,6 @@ struct http_call {
     bool down_paused;
     bool is_done;
     CURLcode result;
-    bool is_over;                /* answered; only the rest of the request body is drained */
     struct list_node in_touched; /* egress.touched */
 };
 
@@ -96,20 +95,6 @@ drop_upload(struct http_call *c)
     c->up_streams = false;
     c->up_at = c->up_credited = 0;
     buf_clear(&c->up);
-}
-
-/* The answer is out. What still comes of the request body is taken and dropped, so that its sender does not hang. */
-static void
-finish(struct http_call *c)
-{
-    outlet_release(&c->exchange);
-    c->is_over = true;
-    if (!c->up_more) {
-        http_free(c);
-        return;
-    }
-    drop_upload(c);
-    touch(c);
 }
 
 static void
@@ -390,7 +375,7 @@ http_data(struct http_call *c, struct bytes data, struct err *err)
     if (data.len > c->up_window)
         return err_set(err, ERR_MALFORMED, 0, "DATA of %zu bytes with a credit of %u", data.len, c->up_window);
     c->up_window -= (uint32_t)data.len;
-    if (c->is_over || !c->has_up) {
+    if (!c->has_up) {
         c->up_used += (uint32_t)data.len;
         touch(c);
         return true;
@@ -404,10 +389,6 @@ void
 http_end(struct http_call *c, bool is_broken)
 {
     c->up_more = false;
-    if (c->is_over) {
-        http_free(c);
-        return;
-    }
     c->up_broken = is_broken;
     resume_upload(c);
 }
@@ -562,7 +543,7 @@ end_early(struct http_call *c)
     }
     msg_END_pack(link_out(c->client->link),
                  &(struct msg_END){ .call = c->id, .from_opener = 0, .message = bytes_of(failure.text) });
-    finish(c);
+    http_free(c); /* what still comes of the request body is for nobody */
 }
 
 void
@@ -571,8 +552,6 @@ http_flush(struct http_call *c)
     bool failed = c->is_done && c->result != CURLE_OK;
 
     flush_upload(c);
-    if (c->is_over)
-        return;
     if (c->is_done && !failed && c->has_head && is_redirected(c)) {
         next_hop(c);
         return;
@@ -599,5 +578,5 @@ http_flush(struct http_call *c)
     }
     if (c->more_promised)
         msg_END_pack(link_out(c->client->link), &(struct msg_END){ .call = c->id, .from_opener = 0 });
-    finish(c);
+    http_free(c); /* what still comes of the request body is for nobody */
 }
