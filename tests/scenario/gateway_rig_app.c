@@ -20,6 +20,7 @@ struct call {
 
 bool rig_gives_credit = true;
 static uint64_t next_socket = 1;
+static uint32_t next_ask;
 static struct umap *asset_asks; /* our CALL_ASSETS → struct call id of the asker, as a number */
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
@@ -315,7 +316,7 @@ static void
 serve_asset(struct worker *w, const struct msg_CALL *m)
 {
     const uint8_t *at = memmem(m->url.data, m->url.len, "/asset-of", 9);
-    struct msg_CALL ask = { .call = ++w->next_call, .kind = CALL_ASSETS, .method = m->method, .headers = m->headers };
+    struct msg_CALL ask = { .call = ++next_ask, .kind = CALL_ASSETS, .method = m->method, .headers = m->headers };
     struct buf url = { 0 };
 
     buf_append_str(&url, "http://assets.local");

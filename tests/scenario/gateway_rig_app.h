@@ -9,7 +9,6 @@ struct worker {
     struct link *link;
     uint16_t slot;
     struct umap *calls; /* open calls of the gateway */
-    uint32_t next_call; /* of ours, for assets */
 };
 
 extern const struct link_events rig_worker_events; /* owner: struct worker */
