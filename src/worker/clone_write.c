@@ -5,6 +5,7 @@
 
 #include "src/worker/clone.h"
 #include "src/worker/clone_format.h"
+#include "src/worker/clone_refuse.h"
 #include "src/worker/engine.h"
 #include "src/worker/worker_limits.h"
 
@@ -626,32 +627,6 @@ put_view(struct writer *w, jsval obj, int kind)
 
 /* ---- values ---- */
 
-static bool
-refuse(jsval v)
-{
-    struct bytes text;
-
-    if (!js_to_utf8(v, &text)) {
-        js_free(js_take_exception());
-        text = BYTES_LIT("A value");
-    }
-    js_throw_dom("DataCloneError", "%.400s could not be cloned.", (const char *)text.data);
-    return false;
-}
-
-static bool
-refuse_symbol(jsval v)
-{
-    jsval description = js_get_str(v, "description");
-    struct bytes text = BYTES_NONE;
-
-    if (js_is_string(description))
-        text = js_to_utf8(description, &text) ? text : BYTES_NONE;
-    js_free(description);
-    js_throw_dom("DataCloneError", "Symbol(%.200s) could not be cloned.", text.len > 0 ? (const char *)text.data : "");
-    return false;
-}
-
 /* RPC takes plain objects only: their prototype is Object's or none. */
 static bool
 is_plain(jsval obj)
@@ -666,40 +641,6 @@ is_plain(jsval obj)
     return ok;
 }
 
-/* The name of the class of OBJ; false when there is none to be had (an exception may be pending). */
-static bool
-constructor_name(jsval obj, struct bytes *out)
-{
-    jsval constructor = js_get(obj, A(constructor)), name = js_is_object(constructor) ? js_get(constructor, A(name)) : JSV_UNDEFINED;
-    bool ok = js_is_string(name) && js_to_utf8(name, out);
-
-    js_free(name);
-    js_free(constructor);
-    return ok;
-}
-
-static bool
-refuse_instance(jsval obj)
-{
-    struct bytes text;
-
-    js_throw_dom("DataCloneError", "Could not serialize object of type \"%.200s\". This type does not support serialization.",
-                 constructor_name(obj, &text) ? (const char *)text.data : "Object");
-    return false;
-}
-
-/* An object of the engine's that has no form in bytes: #<Promise>, #<WeakMap>, … */
-static bool
-refuse_native(jsval obj)
-{
-    struct bytes text;
-
-    if (!constructor_name(obj, &text))
-        return refuse(obj);
-    js_throw_dom("DataCloneError", "#<%.200s> could not be cloned.", (const char *)text.data);
-    return false;
-}
-
 static bool
 write_object(struct writer *w, jsval v, int class_id)
 {
@@ -712,7 +653,7 @@ write_object(struct writer *w, jsval v, int class_id)
     case ENGINE_CLASS_STRING:
     case ENGINE_CLASS_BOOLEAN:
     case ENGINE_CLASS_BIG_INT: return put_boxed(w, v, class_id);
-    case ENGINE_CLASS_SYMBOL: return refuse(v);
+    case ENGINE_CLASS_SYMBOL: return clone_refuse(v);
     case ENGINE_CLASS_DATE:
         if (!js_to_double(v, &ms))
             return false;
@@ -727,14 +668,14 @@ write_object(struct writer *w, jsval v, int class_id)
     case ENGINE_CLASS_ARGUMENTS:
     case ENGINE_CLASS_MAPPED_ARGUMENTS:
         if (w->use == CLONE_RPC && !is_plain(v))
-            return refuse_instance(v);
+            return clone_refuse_instance(v);
         return put_object(w, v);
     default:
         if (js_is_function(v))
-            return refuse(v);
+            return clone_refuse(v);
         if (is_dom_exception(v))
             return put_dom_exception(w, v);
-        return w->use == CLONE_RPC ? refuse_instance(v) : refuse_native(v);
+        return w->use == CLONE_RPC ? clone_refuse_instance(v) : clone_refuse_native(v);
     }
 }
 
@@ -787,7 +728,7 @@ write_value(struct writer *w, jsval v)
         return put_bigint_digits(w, v);
     }
     if (js_is_symbol(v))
-        return refuse_symbol(v);
+        return clone_refuse_symbol(v);
     put_byte(w, js_is_undefined(v) ? TAG_UNDEFINED : js_is_null(v) ? TAG_NULL : v == JSV_TRUE ? TAG_TRUE : TAG_FALSE);
     return true;
 }
