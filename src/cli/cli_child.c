@@ -179,7 +179,7 @@ child_start(struct child **out_child, struct loop *loop, const struct child_spec
         (void)sys_close(input[1]);
         for (int i = 0; i < CHILD_STREAMS; i++)
             (void)sys_close(out[i][0]);
-        return err_set(err, ERR_IO, errno, "Cannot start '%s': %s.", spec->argv[0], strerror(errno));
+        return err_set(err, ERR_IO, 0, "Cannot start '%s': %s.", spec->argv[0], strerror(errno));
     }
     child = calloc(1, sizeof *child);
     assert(child != NULL);

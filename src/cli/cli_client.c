@@ -104,7 +104,7 @@ socket_connect(const char *path, int *out_fd, struct err *err)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
-        return err_set(err, ERR_IO, errno, "Cannot make a socket: %s.", strerror(errno));
+        return err_set(err, ERR_IO, 0, "Cannot make a socket: %s.", strerror(errno));
     if (strlen(path) >= sizeof address.sun_path) {
         (void)sys_close(fd);
         return err_set(err, ERR_USAGE, 0, "The path of the admin socket is too long: '%s'.", path);
@@ -115,9 +115,9 @@ socket_connect(const char *path, int *out_fd, struct err *err)
         return true;
     }
     if (errno == EACCES)
-        (void)err_set(err, ERR_DENIED, errno, "You may not talk to the Dormouse at '%s': run this as the user that started it.", path);
+        (void)err_set(err, ERR_DENIED, 0, "You may not talk to the Dormouse at '%s': run this as the user that started it.", path);
     else
-        (void)err_set(err, ERR_UNAVAILABLE, errno,
+        (void)err_set(err, ERR_UNAVAILABLE, 0,
                       "No Dormouse is running at '%s'. Start one with 'dormouse dev' or 'dormouse serve', or name its folder with --data.",
                       path);
     (void)sys_close(fd);

@@ -270,11 +270,12 @@ on_node_ended(void *owner, bool is_ok)
     struct dev *dev = owner;
 
     if (!dev->is_stopping) {
-        struct err err = { 0 };
+        enum { WORDS_SHOWN = 400 };    /* of a long complaint: the end of it, within a struct err */
         const char *words = node_last_words(dev->node);
         size_t len = strlen(words);
+        struct err err = { 0 };
 
-        (void)err_set(&err, ERR_UNAVAILABLE, 0, "Dormouse ended.%s%.*s", len > 0 ? "\n" : "", (int)(len > 0 ? len - 1 : 0), words);
+        (void)err_set(&err, ERR_UNAVAILABLE, 0, "Dormouse ended.%s%s", len > 0 ? "\n" : "", words + (len > WORDS_SHOWN ? len - WORDS_SHOWN : 0));
         (void)out_fail(&err);
     }
     node_destroy(&dev->node);

@@ -86,7 +86,7 @@ config_pass(const struct node_spec *spec, int *out_fd, struct err *err)
     *out_fd = memfd_create("dormouse.json", MFD_CLOEXEC);
     ok = *out_fd >= 0 && sys_write_all(*out_fd, text, strlen(text));
     free(text);
-    return ok || err_set(err, ERR_IO, errno, "Cannot write the configuration: %s.", strerror(errno));
+    return ok || err_set(err, ERR_IO, 0, "Cannot write the configuration: %s.", strerror(errno));
 }
 
 static void node_connect(void *owner);

@@ -39,7 +39,7 @@ project_find(const char *dir, const char *config, char out[CLI_PATH_BYTES], stru
     if (!where_absolute(dir != NULL ? dir : ".", out, err))
         return false;
     if (sys_fstatat(AT_FDCWD, out, &info, 0) != 0)
-        return err_set(err, ERR_NOT_FOUND, errno, "There is no folder '%s'.", dir != NULL ? dir : out);
+        return err_set(err, ERR_NOT_FOUND, 0, "There is no folder '%s'.", dir != NULL ? dir : out);
     if (!S_ISDIR(info.st_mode))
         return err_set(err, ERR_USAGE, 0, "'%s' is no folder. Name the folder that holds wrangler.jsonc.", dir);
     if (config != NULL)
@@ -113,7 +113,7 @@ folder_temporary(char out[CLI_PATH_BYTES], struct err *err)
 
     (void)snprintf(out, CLI_PATH_BYTES, "%.3000s/dormouse-XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
     if (mkdtemp(out) == NULL)
-        return err_set(err, ERR_IO, errno, "Cannot make a temporary folder '%s': %s.", out, strerror(errno));
+        return err_set(err, ERR_IO, 0, "Cannot make a temporary folder '%s': %s.", out, strerror(errno));
     return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * cli_running — the commands that ask a running Dormouse: apps, agents, logs, doctor, remove.
+ * cli_running — the commands that ask a running Dormouse: apps, agents, logs, remove.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -424,75 +424,4 @@ command_logs(int argc, char **argv)
     loop_hook_destroy(&hooks[1]);
     loop_destroy(&r.loop);
     return ok && !r.has_failed ? 0 : out_fail(&r.err);
-}
-
-/* ---- doctor ----------------------------------------------------------------------------------------------------- */
-
-static size_t
-rooms_say(const json_t *status)
-{
-    static const char *const header[] = { "ROOM", "APP", "SLOT", "STATE", "PID", "RESTARTS" };
-    json_t *rows = json_array(), *room;
-    size_t i, ill = 0;
-
-    json_array_foreach (json_object_get(status, "rooms"), i, room) {
-        const char *state = json_string_value(json_object_get(room, "state"));
-
-        if (json_is_true(json_object_get(room, "build")))
-            continue;
-        ill += state == NULL || strcmp(state, "ready") != 0;
-        (void)json_array_append_new(rows, json_pack("[o, o, o, o, o, o]", text_cell(room, "role"), text_cell(room, "app"), text_cell(room, "index"),
-                                                    text_cell(room, "state"), text_cell(room, "pid"), text_cell(room, "restarts")));
-    }
-    if (!out_is_json())
-        out_table(header, ARRAY_LEN(header), rows);
-    json_decref(rows);
-    return ill;
-}
-
-static void
-sandbox_say(json_t *sandbox)
-{
-    const char *role, *layer;
-    json_t *layers, *report;
-
-    out_say("\nsandbox: %s", json_string_value(json_object_get(sandbox, "mode")));
-    json_object_foreach (json_object_get(sandbox, "rooms"), role, layers) {
-        out_say("  %s%s%s", out_colour(COLOUR_BOLD), role, out_off());
-        json_object_foreach (layers, layer, report) {
-            const char *state = json_string_value(json_object_get(report, "state"));
-            bool is_absent = state != NULL && strcmp(state, "absent") == 0;
-
-            out_say("    %s%-14s %-10s%s %s", out_colour(is_absent ? COLOUR_YELLOW : COLOUR_GREEN), layer, state != NULL ? state : "", out_off(),
-                    json_string_value(json_object_get(report, "reason")) != NULL ? json_string_value(json_object_get(report, "reason")) : "");
-        }
-    }
-}
-
-int
-command_doctor(int argc, char **argv)
-{
-    static const struct option options[] = { COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END };
-    static const struct command command = { "doctor", "", "Asks a running Dormouse how its rooms are and which layers of the sandbox hold here.",
-                                            "Exit status 1 when a room is not ready.", options, 0, 0 };
-    struct common common = { 0 };
-    struct text_list operands;
-    struct err err = { 0 };
-    json_t *answer = NULL, *status;
-    size_t ill;
-    int exit_status;
-
-    if (!command_begin(&command, argc, argv, &common, &operands, &exit_status))
-        return exit_status;
-    if (!ask(&common, "status", NULL, &answer, &err))
-        return out_fail(&err);
-    status = json_object_get(answer, "supervisor");
-    out_say("Dormouse %s, data in %s\n", json_string_value(json_object_get(answer, "version")), json_string_value(json_object_get(answer, "data")));
-    ill = rooms_say(status);
-    sandbox_say(json_object_get(status, "sandbox"));
-    out_say("\n%s", ill == 0 ? "All rooms are ready." : "Not all rooms are ready; see 'dormouse logs'.");
-    if (common.is_json)
-        out_json(answer);
-    json_decref(answer);
-    return ill == 0 ? 0 : 1;
 }

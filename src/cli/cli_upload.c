@@ -72,7 +72,7 @@ file_open(struct upload *up, struct err *err)
         return err_set(err, ERR_LIMIT, 0, "The path of '%s' is too long.", path);
     up->fd = sys_open(full, O_RDONLY, 0);
     if (up->fd < 0)
-        return err_set(err, ERR_IO, errno, "Cannot read '%s': %s.", full, strerror(errno));
+        return err_set(err, ERR_IO, 0, "Cannot read '%s': %s.", full, strerror(errno));
     up->left_bytes = (uint64_t)json_integer_value(json_object_get(file, "bytes"));
     return true;
 }
@@ -101,7 +101,7 @@ chunk_send(struct upload *up, struct err *err)
     ssize_t got = sys_read(up->fd, chunk, want);
 
     if (got <= 0)
-        return err_set(err, ERR_IO, got < 0 ? errno : 0, "'%s' changed while it was sent: deploy again.",
+        return err_set(err, ERR_IO, 0, "'%s' changed while it was sent: deploy again.",
                        json_string_value(json_object_get(file_now(up), "path")));
     up->left_bytes -= (uint64_t)got;
     up->is_sending = true;

@@ -37,7 +37,7 @@ our_folder(char out[CLI_PATH_BYTES], struct err *err)
     ssize_t len = readlink("/proc/self/exe", out, CLI_PATH_BYTES - 1);
 
     if (len <= 0)
-        return err_set(err, ERR_IO, errno, "Cannot find our own program: is /proc mounted?");
+        return err_set(err, ERR_IO, 0, "Cannot find our own program: is /proc mounted?");
     out[len] = '\0';
     *strrchr(out, '/') = '\0';
     return true;
@@ -92,7 +92,7 @@ where_absolute(const char *path, char out[CLI_PATH_BYTES], struct err *err)
     if (path[0] == '/')
         return path_join(out, path, "", err);
     if (getcwd(here, sizeof here) == NULL)
-        return err_set(err, ERR_IO, errno, "The current folder is gone.");
+        return err_set(err, ERR_IO, 0, "The current folder is gone.");
     return path_join(out, here, path, err);
 }
 
@@ -110,7 +110,7 @@ where_make(const char *path, struct err *err)
         memcpy(part, path, len);
         part[len] = '\0';
         if (sys_mkdirat(AT_FDCWD, part, 0755) != 0 && errno != EEXIST)
-            return err_set(err, ERR_IO, errno, "Cannot make the folder '%s': %s.", part, strerror(errno));
+            return err_set(err, ERR_IO, 0, "Cannot make the folder '%s': %s.", part, strerror(errno));
         at = path + len - 1;
     }
     return true;
