@@ -34,7 +34,7 @@ static bool
 constructor_name(jsval obj, struct bytes *out)
 {
     jsval constructor = js_get(obj, A(constructor)), name = js_is_object(constructor) ? js_get(constructor, A(name)) : JSV_UNDEFINED;
-    bool ok = js_is_string(name) && js_to_utf8(name, out);
+    bool ok = js_is_string(name) && js_to_utf8(name, out) && out->len > 0;
 
     js_free(name);
     js_free(constructor);
@@ -61,4 +61,34 @@ clone_refuse_native(jsval obj)
         return clone_refuse(obj);
     js_throw_dom("DataCloneError", "#<%.200s> could not be cloned.", (const char *)text.data);
     return false;
+}
+
+bool
+clone_is_platform(jsval obj)
+{
+    jsval constructor = js_get(obj, A(constructor)), global = js_global(), named = JSV_UNDEFINED;
+    struct bytes name;
+    bool is;
+
+    if (js_is_function(constructor) && constructor_name(obj, &name))
+        named = js_get_str(global, (const char *)name.data);
+    is = js_is_function(named) && named == constructor;
+    if (js_is_exception(constructor) || js_is_exception(named))
+        js_free(js_take_exception());
+    js_free(named);
+    js_free(global);
+    js_free(constructor);
+    return is;
+}
+
+bool
+clone_refuse_platform(jsval obj)
+{
+    struct bytes name;
+
+    if (constructor_name(obj, &name) && (bytes_equal_str(name, "Response") || bytes_equal_str(name, "ReadableStream"))) {
+        js_throw_dom("DataCloneError", "ReadableStream can only be serialized for RPC.");
+        return false;
+    }
+    return clone_refuse_instance(obj);
 }

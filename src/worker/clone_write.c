@@ -26,6 +26,7 @@ struct writer {
     uint8_t       *data;
     size_t         len, cap;
     struct met     met;
+    jsval          object_prototype;   /* JSV_UNDEFINED until it is needed */
     enum clone_for use;
     unsigned       depth;
 };
@@ -627,18 +628,35 @@ put_view(struct writer *w, jsval obj, int kind)
 
 /* ---- values ---- */
 
-/* RPC takes plain objects only: their prototype is Object's or none. */
+/* Plain objects have Object's prototype or none. */
 static bool
-is_plain(jsval obj)
+is_plain(struct writer *w, jsval obj)
 {
-    jsval plain = js_new_object(), wanted = Z_qjsZ_JS_GetPrototype(&engine_q, engine_ctx, plain);
-    jsval have = Z_qjsZ_JS_GetPrototype(&engine_q, engine_ctx, obj);
-    bool ok = js_is_null(have) || have == wanted;
+    jsval have = Z_qjsZ_JS_GetPrototype(&engine_q, engine_ctx, obj), plain;
+    bool ok;
 
+    if (w->object_prototype == JSV_UNDEFINED) {
+        plain = js_new_object();
+        w->object_prototype = Z_qjsZ_JS_GetPrototype(&engine_q, engine_ctx, plain);
+        js_free(plain);
+        js_free(w->object_prototype);  /* the realm keeps it */
+    }
+    ok = js_is_null(have) || have == w->object_prototype;
     js_free(have);
-    js_free(wanted);
-    js_free(plain);
     return ok;
+}
+
+/* Over RPC only plain objects; in storage instances of the app's classes, too, as plain objects, but not the platform's. */
+static bool
+put_any_object(struct writer *w, jsval obj)
+{
+    if (!is_plain(w, obj)) {
+        if (w->use == CLONE_RPC)
+            return clone_refuse_instance(obj);
+        if (clone_is_platform(obj))
+            return clone_refuse_platform(obj);
+    }
+    return put_object(w, obj);
 }
 
 static bool
@@ -667,9 +685,7 @@ write_object(struct writer *w, jsval v, int class_id)
     case ENGINE_CLASS_OBJECT:
     case ENGINE_CLASS_ARGUMENTS:
     case ENGINE_CLASS_MAPPED_ARGUMENTS:
-        if (w->use == CLONE_RPC && !is_plain(v))
-            return clone_refuse_instance(v);
-        return put_object(w, v);
+        return put_any_object(w, v);
     default:
         if (js_is_function(v))
             return clone_refuse(v);
@@ -736,7 +752,7 @@ write_value(struct writer *w, jsval v)
 bool
 clone_write(jsval value, enum clone_for use, struct bytes *out)
 {
-    struct writer w = { .use = use };
+    struct writer w = { .use = use, .object_prototype = JSV_UNDEFINED };
     bool ok;
 
     put_byte(&w, TAG_VERSION);

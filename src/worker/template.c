@@ -23,6 +23,7 @@
 #define BOOT_PAGES 18                              /* the module's initial memory */
 #define NAMES_MASK_STRINGS_ENUMERABLE (1 | 16)     /* JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY */
 #define EVAL_COMPILE_ONLY 32                       /* JS_EVAL_FLAG_COMPILE_ONLY */
+#define LONE_SHAPES_MAX 4096                      /* shapes outside of the table: one per object with very many properties */
 #define LARGE_COUNT_MAX 1000000                   /* references to one long string; more is no count */
 #define PROMISE_FULFILLED 1
 #define PROMISE_REJECTED 2
@@ -374,16 +375,20 @@ half(uint32_t at)
     return v;
 }
 
-/* Sets the count of the object, string or other block at PTR. A shape outside of the table of shared shapes (the global object's)
- * keeps its 1: the engine adds properties to it in place, and insists that nobody else has it. */
 static void
 immortalize(uint32_t ptr)
 {
-    uint32_t at = ptr + (uint32_t)ENGINE_OFF_COUNT;
-    uint8_t type = *guest_mem(at - 1, 1) & 0x0f;
+    set_word(ptr + (uint32_t)ENGINE_OFF_COUNT, ENGINE_IMMORTAL);
+}
 
-    if (type != ENGINE_TYPE_SHAPE || word(at) != 1 || *guest_mem(ptr + ENGINE_OFF_SHAPE_HASHED, 1) == 1)
-        set_word(at, ENGINE_IMMORTAL);
+/* A shape outside of the table of shared shapes (the global object's) keeps its 1: the engine adds properties to it in place, and
+ * insists that nobody else has it. */
+static bool
+is_lone_shape(uint32_t node)
+{
+    uint8_t type = *guest_mem(node + (uint32_t)ENGINE_OFF_COUNT - 1, 1) & 0x0f;
+
+    return type == ENGINE_TYPE_SHAPE && word(node + (uint32_t)ENGINE_OFF_COUNT) == 1 && *guest_mem(node + ENGINE_OFF_SHAPE_HASHED, 1) != 1;
 }
 
 /* Blocks above the slabs' sizes (long strings: the SQL of a schema) are chunks of the outer allocator in no list: they are known by
@@ -405,16 +410,9 @@ immortalize_large(void)
     }
 }
 
-/* What a template holds is there for ever: its reference counts are made immortal, so that a heap that uses a function or a name
- * does not get a private copy of the page for the sake of a counter. */
 static void
-make_immortal(void)
+immortalize_slabs(void)
 {
-    uint32_t objects = engine_rt + ENGINE_OFF_GC_OBJ_LIST;
-
-    immortalize_large();
-    for (uint32_t node = word(objects); node != objects; node = word(node))
-        immortalize(node);
     for (uint32_t class = 0; class < ENGINE_SLAB_CLASSES; class++) {
         uint32_t head = engine_rt + ENGINE_OFF_SLABS + 8 * class, size = half(ENGINE_SLAB_SIZES + 2 * class);
 
@@ -425,6 +423,28 @@ make_immortal(void)
                 immortalize(slab + ENGINE_SLAB_FIRST + i * size + ENGINE_BLOCK_HEADER);
         }
     }
+}
+
+/* What a template holds is there for ever: its reference counts are made immortal, so that a heap that uses a function or a name
+ * does not get a private copy of the page for the sake of a counter. */
+static void
+make_immortal(void)
+{
+    uint32_t objects = engine_rt + ENGINE_OFF_GC_OBJ_LIST, lone[LONE_SHAPES_MAX], lone_count = 0;
+
+    for (uint32_t node = word(objects); node != objects; node = word(node)) {
+        if (!is_lone_shape(node)) {
+            immortalize(node);
+            continue;
+        }
+        if (lone_count == LONE_SHAPES_MAX)
+            engine_trap(TRAP_MEMORY);
+        lone[lone_count++] = node;
+    }
+    immortalize_slabs();
+    immortalize_large();
+    for (uint32_t i = 0; i < lone_count; i++)
+        set_word(lone[i] + (uint32_t)ENGINE_OFF_COUNT, 1);
 }
 
 /* Hides all objects from the cycle collector, like CPython's gc.freeze(): they keep their reference counts and act as roots. The
