@@ -121,7 +121,7 @@ describe("pages in a browser", { skip }, () => {
     await page.getByText("list “mine”").waitFor();
     await arm("look out of the window", "cron", "0 9 * * *");
     await arm("stretch", "every", "600");
-    await arm("call the cat", "date");
+    await arm("call the cat", "date", "2040-01-01T09:00");
     await arm("drink some water", "delay", "1");
     await fired.getByText("drink some water").waitFor();
     await shootAll(page, "04-reminders");

@@ -274,6 +274,27 @@ for (const [title, files, text, file, line] of WRONG)
     }
   });
 
+test("the configuration that a build tool left takes the place of the project's own", async (t) => {
+  const dir = project(t, {
+    "wrangler.jsonc": '{ "name": "vite", "main": "src/gone.ts", "assets": { "not_found_handling": "single-page-application" } }',
+    ".wrangler/deploy/config.json": { configPath: "../../dist/vite/wrangler.json" },
+    "dist/vite/wrangler.json": { name: "vite", main: "index.js", no_bundle: true, rules: [{ type: "ESModule", globs: ["**/*.js"] }], assets: { directory: "../client" } },
+    "dist/vite/index.js": 'import "./chunk.js";\nexport default { fetch() { return new Response("built") } };', "dist/vite/chunk.js": "globalThis.chunk = 1;",
+    "dist/client/index.html": "<p>",
+  });
+  const { status, manifest, built, code, out } = await bundle(dir);
+  assert.equal(status, 0);
+  assert.equal(manifest.app, "vite");
+  assert.match(code, /"built"/);
+  assert.match(code, /chunk = 1/);
+  assert.ok(JSON.parse(readFileSync(join(out, "files.json"), "utf8")).some((f) => f.path === "assets/index.html"));
+  assert.ok(built.warnings.some((w) => w.includes("dist/vite/wrangler.json")), "it is said");
+  assert.match((await fails(dir, "--env", "x")).text, /--env cannot be used/);
+  rmSync(join(dir, "dist"), { recursive: true });
+  assert.match((await fails(dir)).text, /does not exist: build the project again/);
+  assert.match((await fails(dir, "--config", "wrangler.jsonc")).text, /src\/gone\.ts/, "--config means that one");
+});
+
 test("build.command runs first and may make the program", async (t) => {
   const dir = project(t, { "wrangler.json": { name: "b", main: "dist/i.js", build: { command: "mkdir -p dist && cp src.txt dist/i.js", cwd: "." } }, "src.txt": MAIN });
   assert.equal((await bundle(dir)).status, 0);

@@ -170,8 +170,8 @@ describe("kill -9 of one room under writers", { skip: onlyHere }, () => {
       const writing = writers(server, agents, 6);
       await eventually(() => writing.acknowledged() >= 50 || `only ${writing.acknowledged()} writes`);
       for (let round = 0; round < 3; round++) {
+        await eventually(() => server.rooms(room).length > 0 || `there is no ${room}`);
         const killed = server.rooms(room);
-        assert.ok(killed.length > 0, `there is no ${room}`);
         for (const { pid } of killed) process.kill(pid, "SIGKILL");
         await eventually(() => server.rooms(room).length >= killed.length && server.rooms(room).every((now) => killed.every((was) => was.pid !== now.pid)) || `no new ${room}`);
         const before = writing.acknowledged();

@@ -9,11 +9,11 @@ const KINDS = { delay: "in … seconds", date: "at a date", cron: "by cron", eve
 const LABELS = { delay: "Seconds", date: "Date and time", cron: "Cron expression (UTC)", every: "Seconds" };
 const SPOKEN: Record<string, string> = { delayed: "once", scheduled: "once", cron: "cron", interval: "repeats" };
 const time = (ms: number) => new Date(ms).toLocaleTimeString();
-const inAMinute = () => {
-  const soon = new Date(Date.now() + 60_000);
-  return new Date(soon.getTime() - soon.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+const soon = () => {
+  const then = new Date(Date.now() + 120_000); // the field has whole minutes
+  return new Date(then.getTime() - then.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 };
-const examples = { delay: () => "10", date: inAMinute, cron: () => "* * * * *", every: () => "15" };
+const examples = { delay: () => "10", date: soon, cron: () => "* * * * *", every: () => "15" };
 
 function App() {
   const [state, setState] = useState<RemindersState>({ armed: [], fired: [] });
