@@ -39,6 +39,20 @@ export function findConfig(dir, explicit) {
   throw fail(`No wrangler.jsonc, wrangler.json or wrangler.toml in '${dir}'. Is this the project's folder?`);
 }
 
+// Build tools (Cloudflare's Vite plugin) leave a finished configuration and say where: .wrangler/deploy/config.json. As in wrangler
+// it takes the place of the project's own. → its path, or undefined.
+function redirectOf(file, options) {
+  const pointer = path.join(path.dirname(file), ".wrangler", "deploy", "config.json");
+  if (options.config || !fs.existsSync(pointer)) return undefined;
+  const shown = path.join(".wrangler", "deploy", "config.json");
+  const target = parseText(shown, fs.readFileSync(pointer, "utf8")).raw.configPath;
+  if (typeof target !== "string") throw fail("'configPath' is missing: build the project again.", shown);
+  if (options.env) throw fail("--env cannot be used: a build tool made the configuration for one environment. Choose it when building.", shown);
+  const found = path.resolve(path.dirname(pointer), target);
+  if (!fs.existsSync(found)) throw fail(`The configuration '${target}' that it names does not exist: build the project again.`, shown);
+  return found;
+}
+
 // Text → {raw, at}: raw is the plain value; at(pathArray) gives [offset, length] of a field, for frames.
 function parseText(file, text) {
   if (file.endsWith(".toml")) return parseTomlText(file, text);
@@ -99,7 +113,9 @@ function selectEnv(raw, env, wrong) {
 
 // Reads everything a build needs. options: {config, env, dev, app, vars: ["K:V"], secretsFile}.
 export function readProject(dir, options) {
-  const file = findConfig(dir, options.config);
+  const own = findConfig(dir, options.config);
+  const redirect = redirectOf(own, options);
+  const file = redirect ?? own;
   const text = fs.readFileSync(file, "utf8").replace(/^\uFEFF/, "");
   const shown = path.relative(dir, file) || file;
   const { raw, at } = parseText(shown, text);
@@ -124,8 +140,8 @@ export function readProject(dir, options) {
     build: buildStep(read, base),
     bundle: bundleOptions(read, merged),
     secrets: strings(read, "secrets", "required"),
-    warnings: [],
-    watched: [file],
+    warnings: redirect ? [`Using the configuration that a build tool made: ${shown}.`] : [],
+    watched: [own, file, path.join(path.dirname(own), ".wrangler", "deploy", "config.json")],
     where: (keys, sentence) => wrong([...prefix(keys[0]), ...keys], sentence).errors[0],
   };
   project.classes = durableClasses(read, project.name, project.bindings);
