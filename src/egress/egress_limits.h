@@ -5,7 +5,7 @@
 #define EGRESS_CALLS_MAX            4096               /* open requests in all; each may hold a descriptor */
 #define EGRESS_CALLS_PER_LINK_MAX   1024               /* one worker must not take all of them */
 #define EGRESS_SOCKETS_MAX          4096               /* open WebSockets to the outside */
-#define EGRESS_CONNECTIONS_MAX      4096               /* at once, idle ones not counted */
+#define EGRESS_CONNECTIONS_MAX      (EGRESS_CALLS_MAX + EGRESS_SOCKETS_MAX) /* a lower one would let calls wait in curl, unseen */
 #define EGRESS_IDLE_CONNECTIONS_MAX 256                /* kept for reuse: saves a handshake of some 100 ms */
 #define EGRESS_REDIRECTS_MAX        20                 /* Fetch standard, "HTTP-redirect fetch" */
 #define EGRESS_CONNECT_MS           15000              /* names, TCP and TLS; beyond it nobody is there */
