@@ -4,7 +4,7 @@
  * Promise: every outgoing call settles its promise once; a body in flight is read and written under the host's credit; when either
  * side loses interest the other is told. Bodies are BodySource objects until somebody asks for a stream (web-contract.md).
  */
-import { host, needAwake } from "./host.js";
+import { host, needAwake, phase } from "./host.js";
 import { reviveError } from "./errors.js";
 
 export const BODY_NONE = 0, BODY_WHOLE = 1, BODY_STREAM = 2;
@@ -200,33 +200,54 @@ export function sendBody(call, side, body) {
 const open = new Map();                    /* call → OutCall */
 
 class OutCall {
-  constructor(resolve, reject, kind, agentId) {
+  constructor(resolve, reject, make, agentId, request, stub, body) {
     this.resolve = resolve;
     this.reject = reject;
-    this.kind = kind;                  /* answer(call, OutCall, reply fields) of the opener's module */
+    this.make = make;                  /* makes what the promise gives of the reply's fields; the OutCall is its last argument */
     this.agentId = agentId;
+    this.request = request;            /* these three for make(), when the reply is a redirect */
+    this.stub = stub;
+    this.body = body;
   }
 }
 
-/* Registers an outgoing call: START(call) hands it to the host, MAKE(fields…) turns its REPLY into what the promise gives. */
+/* One function for all promises: a closure for each would cost as much as the promise. */
+let newResolve;
+let newReject;
+function capture(resolve, reject) {
+  newResolve = resolve;
+  newReject = reject;
+}
+
+/* Registers an outgoing call and gives its promise; lastOpened() is its number, which the caller hands to the host at once. */
+export function beginCall(make, agentId, request, stub, body) {
+  if (!phase.awake) needAwake();
+  const promise = new Promise(capture);
+  open.set(++lastCall, new OutCall(newResolve, newReject, make, agentId, request, stub, body));
+  return promise;
+}
+
+export function lastOpened() {
+  return lastCall;
+}
+
+/* The same for rarer calls: START(call) hands it to the host. */
 export function openCall(start, make, agentId, signal) {
   needAwake();
   if (signal?.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const call = ++lastCall;
-    open.set(call, new OutCall(resolve, reject, make, agentId));
-    try {
-      start(call);
-    } catch (error) {
-      open.delete(call);
-      reject(error);
-      return;
-    }
-    if (signal) watch(signal, call);
-  });
+  const promise = beginCall(make, agentId, undefined, undefined, undefined);
+  const call = lastCall;
+  try {
+    start(call);
+  } catch (error) {
+    failOpen(call, error);
+    return promise;
+  }
+  if (signal) watch(signal, call);
+  return promise;
 }
 
-function watch(signal, call) {
+export function watch(signal, call) {
   signal.addEventListener("abort", () => {
     const out = open.get(call);
     if (out === undefined) {
@@ -256,7 +277,7 @@ export function onReply(call, status, statusText, headers, bodyMode, body, socke
   open.delete(call);
   const given = bodyMode === BODY_STREAM ? new BodySource(call, OPENED, body) : body;
   try {
-    out.resolve(out.kind(status, statusText, headers, bodyMode, given, socket));
+    out.resolve(out.make(status, statusText, headers, bodyMode, given, socket, out));
   } catch (error) {
     out.reject(error);
   }
@@ -267,7 +288,7 @@ export function onReplyRpc(call, bytes) {
   if (out === undefined) return;
   open.delete(call);
   try {
-    out.resolve(out.kind(bytes));
+    out.resolve(out.make(bytes));
   } catch (error) {
     out.reject(error);
   }

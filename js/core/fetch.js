@@ -76,12 +76,10 @@ export function toResponse(reply, state, isRedirected) {
     reply.socket ? fromOuter(reply.socket) : null, isRedirected);
 }
 
-/* A fetch on its way: REQUEST taken apart, its body used. */
-export function stateOf(request) {
-  const mode = bodyMode(request);
+/* A fetch on its way: REQUEST taken apart; BODY is what takeBody() gave. */
+export function stateOf(request, body) {
   return {
-    method: request.method, url: request.url, flat: flatOfMessage(request), mode, body: mode === 0 ? undefined : takeBody(request),
-    signal: signalIfAny(request),
+    method: request.method, url: request.url, flat: flatOfMessage(request), mode: bodyMode(request), body, signal: signalIfAny(request),
   };
 }
 
@@ -105,7 +103,7 @@ function sendOut(state) {
 }
 
 async function run(request) {
-  const state = stateOf(request);
+  const state = stateOf(request, bodyMode(request) === 0 ? undefined : takeBody(request));
   const reply = await sendOut(state);
   return request.redirect === "follow" ? followAll(state, reply, sendOut) : toResponse(reply, state, false);
 }

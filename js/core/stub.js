@@ -4,9 +4,9 @@
  * Promise: fetch() passes a Request on without parsing it; calls made on one stub arrive in the order they were made.
  */
 import { named } from "./base.js";
-import { cfTextOf, isRequest, makeResponse, Request } from "../web/index.js";
+import { bodyMode, cfTextOf, flatOfMessage, isRequest, makeResponse, Request, signalIfAny, takeBody } from "../web/index.js";
 import { callWithObjects } from "./callbacks.js";
-import { BODY_STREAM, firstOf, openCall, OPENED, sendBody } from "./calls.js";
+import { beginCall, BODY_STREAM, failOpen, firstOf, lastOpened, openCall, OPENED, sendBody, watch } from "./calls.js";
 import { badArgument, illegalConstructor, notSupported } from "./errors.js";
 import { followAll, replyFields, stateOf, toResponse, withoutFragment } from "./fetch.js";
 import { host } from "./host.js";
@@ -25,25 +25,36 @@ export function requestOf(input, init) {
   return new Request(input, init);
 }
 
-/* REPLY as a Response, when nothing more is to be done. */
-function responseOf(status, statusText, headers, mode, body, socket) {
-  return makeResponse(status, statusText, headers, mode, body, "", socket ? fromOuter(socket) : null);
+/* REPLY of an agent or of the assets as a Response; redirects are followed unless the request leaves them to its client. */
+function responseOf(status, statusText, headers, mode, body, socket, out) {
+  const { request, stub } = out;
+  if ((status < 300 || status > 308) && request.method !== "HEAD")
+    return makeResponse(status, statusText, headers, mode, body, "", socket ? fromOuter(socket) : null);
+  const reply = replyFields(status, statusText, headers, mode, body, socket);
+  const state = stateOf(request, out.body);
+  if (request.redirect !== "follow") return toResponse(reply, state, false);
+  return followAll(state, reply, ({ method, url, flat, mode: bodyMode, body: again, signal }) =>
+    openCall((call) => stub[HAND](call, method, url, flat, bodyMode, again, ""), replyFields, undefined, signal));
 }
 
-function isPlain(status) {
-  return status < 300 || status > 308 || status === 304;
-}
+/* The common part of fetch() on stubs: stub[HAND](call, method, url, flat, mode, body, cf) gives the call to the host. */
+const HAND = Symbol("hand");
 
-/* Sends REQUEST by START(state, make): the usual case without a second look, redirects and HEAD with it. */
-function fetchBy(request, start) {
-  const state = stateOf(request);
-  const isHead = state.method === "HEAD";
-  return start(state, (status, statusText, headers, mode, body, socket) => {
-    if (isPlain(status) && !isHead) return responseOf(status, statusText, headers, mode, body, socket);
-    const reply = replyFields(status, statusText, headers, mode, body, socket);
-    if (request.redirect !== "follow") return toResponse(reply, state, false);
-    return followAll(state, reply, (next) => start(next, replyFields));
-  });
+function fetchBy(stub, request) {
+  const signal = signalIfAny(request);
+  if (signal !== undefined && signal.aborted) return Promise.reject(signal.reason);
+  const mode = bodyMode(request);
+  const body = mode === 0 ? undefined : takeBody(request);
+  const promise = beginCall(responseOf, undefined, request, stub, body);
+  const call = lastOpened();
+  try {
+    stub[HAND](call, request.method, request.url, flatOfMessage(request), mode, body, cfTextOf(request));
+  } catch (error) {
+    failOpen(call, error);
+    return promise;
+  }
+  if (signal !== undefined) watch(signal, call);
+  return promise;
 }
 
 export class Fetcher {
@@ -82,11 +93,12 @@ export class DurableObjectStub {
   }
 
   [FETCH](request) {
-    const cf = cfTextOf(request);
-    return fetchBy(request, ({ method, url, flat, mode, body, signal }, make) => openCall((call) => {
-      host.fetchAgent(call, this.#ns, this.#hex, this.name, method, withoutFragment(url), flat, mode, firstOf(mode, body), cf);
-      if (mode === BODY_STREAM) sendBody(call, OPENED, body);
-    }, make, undefined, signal));
+    return fetchBy(this, request);
+  }
+
+  [HAND](call, method, url, flat, mode, body, cf) {
+    host.fetchAgent(call, this.#ns, this.#hex, this.name, method, withoutFragment(url), flat, mode, firstOf(mode, body), cf);
+    if (mode === BODY_STREAM) sendBody(call, OPENED, body);
   }
 
   [SEND](path, args) {
@@ -97,10 +109,19 @@ export class DurableObjectStub {
       return Promise.reject(error);
     }
     if (addressless.note(bytes)) return callWithObjects({ ns: this.#ns, hex: this.#hex, name: this.name }, path, bytes, this.#hex);
-    return openCall((call) => {
-      if (!(bytes instanceof Promise)) host.rpcAgent(call, this.#ns, this.#hex, this.name, path, bytes);
-      else later(bytes, call, (ready) => host.rpcAgent(call, this.#ns, this.#hex, this.name, path, ready));
-    }, received, this.#hex, undefined);
+    const promise = beginCall(received, this.#hex, undefined, undefined, undefined);
+    const call = lastOpened();
+    if (bytes instanceof Promise) later(bytes, call, (ready) => host.rpcAgent(call, this.#ns, this.#hex, this.name, path, ready));
+    else this.#hand(call, path, bytes);
+    return promise;
+  }
+
+  #hand(call, path, bytes) {
+    try {
+      host.rpcAgent(call, this.#ns, this.#hex, this.name, path, bytes);
+    } catch (error) {
+      failOpen(call, error);
+    }
   }
 
   [WIRE]() {
@@ -114,8 +135,11 @@ named(DurableObjectStub, "DurableObject");
 /* env.ASSETS */
 export class AssetsFetcher extends Fetcher {
   [FETCH](request) {
-    return fetchBy(request, ({ method, url, flat, signal }, make) =>
-      openCall((call) => host.fetchAssets(call, method, withoutFragment(url), flat), make, undefined, signal));
+    return fetchBy(this, request);
+  }
+
+  [HAND](call, method, url, flat) {
+    host.fetchAssets(call, method, withoutFragment(url), flat);
   }
 
   [SEND](path) {

@@ -180,10 +180,13 @@ export function isResponse(value) {
 
 /* A Response that came from elsewhere: nothing is checked, headers are immutable. */
 export function makeResponse(status, statusText, flat, mode, body, url, webSocket, redirected = false) {
-  const more = new More();
-  more.url = url === undefined ? "" : url;
-  more.webSocket = webSocket === undefined ? null : webSocket;
-  more.redirected = redirected;
+  let more = PLAIN;
+  if (url || webSocket || redirected) {
+    more = new More();
+    more.url = url === undefined ? "" : url;
+    more.webSocket = webSocket === undefined ? null : webSocket;
+    more.redirected = redirected;
+  }
   return new Response([mode === 0 ? null : hostBody(mode, body), false, flat, null, true, status, statusText, more], MADE);
 }
 
