@@ -362,18 +362,36 @@ http_list_has(struct bytes value, const char *token)
 }
 
 static bool
+is_host_byte(uint8_t c, bool is_in_brackets)
+{
+    bool is_digit = c >= '0' && c <= '9', is_hex_letter = (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+
+    if (is_in_brackets)
+        return is_digit || is_hex_letter || c == ':' || c == '.';
+    return is_digit || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
+}
+
+/* A name or address that a URL can be made of, and a port: no user information, no escapes. */
+static bool
 host_is_valid(struct bytes host)
 {
-    if (host.len == 0 || host.len > HTTP_HOST_MAX_BYTES)
+    bool is_in_brackets = host.len > 0 && host.data[0] == '[';
+    size_t i = is_in_brackets ? 1 : 0, from = i;
+    uint64_t port;
+
+    if (host.len > HTTP_HOST_MAX_BYTES)
         return false;
-    for (size_t i = 0; i < host.len; i++) {
-        uint8_t c = host.data[i];
-        bool is_name = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                       c == '-' || c == '_';
-        if (!is_name && c != ':' && c != '[' && c != ']')
-            return false;
-    }
-    return true;
+    while (i < host.len && is_host_byte(host.data[i], is_in_brackets))
+        i++;
+    if (i == from)
+        return false;
+    if (is_in_brackets && (i == host.len || host.data[i++] != ']'))
+        return false;
+    if (i == host.len)
+        return true;
+    if (host.data[i++] != ':')
+        return false;
+    return i == host.len || (http_number(bytes_from(host.data + i, host.len - i), &port) && port <= UINT16_MAX);
 }
 
 /* What one header means for the message. Counts are kept so that doubles are seen. */

@@ -229,6 +229,12 @@ exit_when_done(struct gateway *gw)
         loop_timer_arm(gw->grace, STOP_POLL_MS);
 }
 
+static bool
+is_busy(const struct gateway *gw)
+{
+    return gw->calls.open > 0 || gw->asset_streams > 0 || !list_is_empty(&gw->parked) || !list_is_empty(&gw->stalled);
+}
+
 /* Requests had their time: sockets are told to come back, and what is left is written. */
 static void
 on_grace(void *owner)
@@ -237,7 +243,7 @@ on_grace(void *owner)
     int64_t now = clock_mono_ms();
 
     gw->now_ms = now;
-    if (gw->calls.open > 0 && now < gw->stop_due_ms) {
+    if (is_busy(gw) && now < gw->stop_due_ms) {
         loop_timer_arm(gw->grace, STOP_POLL_MS);
         return;
     }

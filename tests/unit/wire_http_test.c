@@ -95,6 +95,41 @@ requests_are_read_in_any_pieces(void **state)
 }
 
 static void
+an_upgrade_nobody_takes_is_a_plain_request(void **state)
+{
+    struct bytes post =
+        T("POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhelloGET");
+    struct bytes chunked = T("POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: "
+                             "chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET");
+
+    expect(post, "POST|a|/|host\na\nconnection\nupgrade\nupgrade\nh2c\ncontent-length\n5\n", "hello", post.len - 3);
+    expect(chunked, "POST|a|/|host\na\nconnection\nupgrade\nupgrade\nh2c\ntransfer-encoding\nchunked\n", "hello",
+           chunked.len - 3);
+}
+
+static void
+hosts_are_names_or_addresses(void **state)
+{
+    static const char *const good[] = { "a", "a.b-c_d.", "a:80", "a:", "1.2.3.4:65535", "[::1]", "[::ffff:1.2.3.4]:1" };
+    static const char *const bad[] = { "a:b", "a:65536", "a:1:2", ":80", "[",   "[]", "[::1", "[::1]x", "[g]",
+                                       "a b", "a%41",    "a,b",   "a\"", "::1", "a?", "a#",   "a\\b" };
+    char text[256];
+    struct outcome o;
+
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", good[i]);
+        read_in_pieces(&o, bytes_of(text), 99);
+        assert_int_equal(o.last, HTTP_STEP_DONE);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", bad[i]);
+        refuse(bytes_of(text), 400);
+        snprintf(text, sizeof text, "GET http://%s/ HTTP/1.1\r\nHost: a\r\n\r\n", bad[i]);
+        refuse(bytes_of(text), 400);
+    }
+}
+
+static void
 targets_have_several_forms(void **state)
 {
     expect(T("GET http://b.example/p?q HTTP/1.1\r\nHost: a\r\n\r\n"), "GET|b.example|/p?q|host\na\n", "", 46);
@@ -353,6 +388,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_read_in_any_pieces),
+        cmocka_unit_test(an_upgrade_nobody_takes_is_a_plain_request),
+        cmocka_unit_test(hosts_are_names_or_addresses),
         cmocka_unit_test(targets_have_several_forms),
         cmocka_unit_test(header_values_are_latin_1),
         cmocka_unit_test(flags_follow_the_headers),
