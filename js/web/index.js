@@ -16,6 +16,7 @@ import {
 import { FormData } from "./formdata.js";
 import { installErrors } from "./errors.js";
 import { flatOf, Headers, headersFromFlat } from "./headers.js";
+import { installIntl } from "./intl.js";
 import { MessageChannel, MessagePort } from "./message_channel.js";
 import { Navigator } from "./navigator.js";
 import { Performance, PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance.js";
@@ -87,6 +88,7 @@ export function installWeb(host, extra = {}) {
   Object.defineProperty(target, Symbol.toStringTag, { value: "ServiceWorkerGlobalScope", configurable: true });
   installCodegen(target);
   installErrors();
+  installIntl(target);
   /* The engine's own generator lives in the heap: copied from a template, all agents would draw the same numbers. */
   if (typeof host.rand === "function") {
     Object.defineProperty(host.rand, "name", { value: "random", configurable: true });

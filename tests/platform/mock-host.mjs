@@ -42,6 +42,16 @@ export const natives = {
   randomBytes: (n) => new Uint8Array(randomBytes(n)),
   uuid: () => randomUUID(),
   mapStack: (stack) => stack,
+  timeZone(zone, ms) {
+    try {
+      const parts = (options) => Object.fromEntries(new Intl.DateTimeFormat("en-US", { timeZone: zone, hourCycle: "h23", ...options }).formatToParts(ms).map((p) => [p.type, p.value]));
+      const p = parts({ year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" });
+      const local = Date.UTC(p.year, p.month - 1, p.day, p.hour, p.minute, p.second);
+      return [Math.round((local - ms) / 60000), parts({ timeZoneName: "short" }).timeZoneName];
+    } catch {
+      return undefined;
+    }
+  },
   utf8: (text) => new TextEncoder().encode(text),
   text: (bytes, fatal, ignoreBom) => decoder("utf-8", fatal, ignoreBom).decode(bytes),
   textLabel(label) {

@@ -26,7 +26,7 @@
     return value;
   };
   const errors = { TypeError, RangeError, Error };
-  for (const name of ["now", "mono", "uuid", "mapStack", "utf8", "text", "textLabel", "textDecode", "latin1", "atob", "btoa", "hex", "urlParse",
+  for (const name of ["now", "mono", "uuid", "mapStack", "timeZone", "utf8", "text", "textLabel", "textDecode", "latin1", "atob", "btoa", "hex", "urlParse",
     "urlSet", "domainToASCII", "formEncode", "formDecode", "digest", "hmac", "pbkdf2", "equal", "deflateOpen", "deflatePush", "deflateClose", "cipher", "keyImport",
     "keyExport", "keyGenerate", "sign", "verify", "derive"]) {
     host[name] = (...args) => {
