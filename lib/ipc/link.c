@@ -21,10 +21,10 @@
 #define IN_READS_MAX    4             /* reads per readiness, so that other descriptors get their turn */
 #define OUT_BURST_BYTES (256 * 1024)  /* written early: keeps a large burst in cache and the peer busy */
 #define IDLE_CAP_BYTES  (1024 * 1024) /* an empty buffer larger than this is given back */
-#define FDS_PENDING_MAX 64 /* descriptors waiting in one output: a supervisor introduces this many rooms at once */
-
-#define DOOM_READS_MAX 64   /* reads of what a dead peer left behind: its socket buffer holds far less */
-#define FLUSH_WAIT_MS  1000 /* how long an exiting room waits for a peer that does not read */
+#define FDS_PENDING_MAX 4096          /* descriptors in one output: a supervisor introduces all rooms at once */
+#define FDS_CAP_MIN     4
+#define DOOM_READS_MAX  64   /* reads of what a dead peer left behind: its socket buffer holds far less */
+#define FLUSH_WAIT_MS   1000 /* how long an exiting room waits for a peer that does not read */
 
 struct pending_fd {
     uint64_t at; /* absolute start of its frame */
@@ -49,11 +49,12 @@ struct link {
     struct err doom_err;
 
     struct buf out;
-    size_t sent;       /* bytes of out that the kernel has */
-    uint64_t out_base; /* absolute position of out.data[0] */
-    uint64_t boundary; /* absolute position of some frame's start, at or behind everything sent */
-    struct pending_fd fds[FDS_PENDING_MAX];
+    size_t sent;            /* bytes of out that the kernel has */
+    uint64_t out_base;      /* absolute position of out.data[0] */
+    uint64_t boundary;      /* absolute position of some frame's start, at or behind everything sent */
+    struct pending_fd *fds; /* in the order of their frames */
     size_t fds_len;
+    size_t fds_cap;
     bool is_blocked; /* waiting for writability */
 
     struct buf in;
@@ -78,6 +79,7 @@ link_free(struct link *link)
     buf_fini(&link->out);
     buf_fini(&link->in);
     free(link->peer_app);
+    free(link->fds);
     free(link);
 }
 
@@ -317,6 +319,11 @@ link_send_fd(struct link *link, int fd)
     }
     (void)boundary_advance(link, end - 1);
     assert(link->boundary >= link->out_base + link->sent);
+    if (link->fds_len == link->fds_cap) {
+        link->fds_cap = link->fds_cap == 0 ? FDS_CAP_MIN : link->fds_cap * 2;
+        link->fds = realloc(link->fds, link->fds_cap * sizeof *link->fds);
+        assert(link->fds != NULL);
+    }
     link->fds[link->fds_len++] = (struct pending_fd){ link->boundary, end, fd };
 }
 

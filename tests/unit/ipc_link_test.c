@@ -27,8 +27,8 @@ struct end {
     uint64_t data_bytes;
     bool out_of_order;
     bool takes_fds;
-    int fds[8];
-    uint16_t fd_types[8];
+    int fds[512];
+    uint16_t fd_types[512];
     int fds_len;
     bool destroys_itself;
     bool echoes;
@@ -320,6 +320,23 @@ descriptors_stay_with_their_messages_in_tiny_pieces(void **state)
 }
 
 static void
+many_descriptors_in_one_burst_arrive(void **state)
+{
+    struct end a, b;
+
+    make_pair(&a, &b);
+    b.takes_fds = true;
+    for (uint16_t i = 0; i < 300; i++) { /* a supervisor introduces a new worker to all its fellows */
+        msg_LINK_pack(link_out(a.link), &(struct msg_LINK){ ROLE_WORKER, i, 1, BYTES_LIT("an app") });
+        link_send_fd(a.link, open_null());
+    }
+    RUN_UNTIL(b.fds_len == 300);
+    assert_false(a.is_closed || b.is_closed);
+    close_end(&a);
+    close_end(&b);
+}
+
+static void
 data_survives_tiny_pieces(void **state)
 {
     struct end a, b;
@@ -593,6 +610,7 @@ main(void)
         TEST(a_burst_costs_one_syscall),
         TEST(descriptors_stay_with_their_messages),
         TEST(descriptors_stay_with_their_messages_in_tiny_pieces),
+        TEST(many_descriptors_in_one_burst_arrive),
         TEST(data_survives_tiny_pieces),
         TEST(an_end_that_closes_is_reported_after_its_last_words),
         TEST(an_owner_may_destroy_the_link_in_a_message),
