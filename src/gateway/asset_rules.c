@@ -424,17 +424,17 @@ asset_pattern_match(const char *pattern, struct bytes path, const char *to, stru
     return true;
 }
 
-bool
-asset_worker_is_first(const struct asset_config *config, struct bytes path)
+enum asset_order
+asset_order_of(const struct asset_config *config, struct bytes path)
 {
-    bool is_first = config->worker_first;
+    enum asset_order order = config->worker_first ? WORKER_FIRST : ASSETS_FIRST;
 
     for (size_t i = 0; i < config->pattern_count; i++) {
         const char *pattern = config->patterns[i];
         if (pattern[0] == '!' && asset_pattern_match(pattern + 1, path, NULL, NULL))
-            return false;
+            return ASSETS_ONLY;
         if (pattern[0] != '!' && asset_pattern_match(pattern, path, NULL, NULL))
-            is_first = true;
+            order = WORKER_FIRST;
     }
-    return is_first;
+    return order;
 }

@@ -52,8 +52,10 @@ MUST_USE bool asset_config_parse(struct asset_config *config, const json_t *o, s
 void asset_headers_parse(struct asset_config *config, struct bytes text);
 void asset_redirects_parse(struct asset_config *config, struct bytes text);
 
-/* Does the worker come before the assets for PATH (decoded, no query)? */
-bool asset_worker_is_first(const struct asset_config *config, struct bytes path);
+/* Who answers PATH (without query), run_worker_first says. A path that the list excepts (by a leading "!") is the
+ * assets' alone. */
+enum asset_order { ASSETS_FIRST, WORKER_FIRST, ASSETS_ONLY };
+enum asset_order asset_order_of(const struct asset_config *config, struct bytes path);
 /* PATTERN with "*" (any bytes) and ":name" (up to "/") against PATH. OUT, when not NULL, receives TO with :splat and
  * :name filled in. */
 bool asset_pattern_match(const char *pattern, struct bytes path, const char *to, struct buf *out);

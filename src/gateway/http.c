@@ -46,17 +46,21 @@ try_assets(struct request *r, const struct http_head *head, struct bytes path)
 {
     const struct asset_config *config = &r->app->assets;
     bool has_worker = r->app->worker_count > 0, with_not_found;
+    enum asset_order order = has_worker ? asset_order_of(config, path) : ASSETS_ONLY;
 
-    if (config->dir_fd < 0)
-        return false;
-    if (has_worker && (r->wants_socket || asset_worker_is_first(config, path)))
+    if (config->dir_fd < 0 || order == WORKER_FIRST || (has_worker && r->wants_socket))
         return false;
     if (!bytes_equal_str(head->method, "GET") && !head->is_head)
-        return !has_worker && (answer_error(r, 405, "ERR_UNSUPPORTED", BYTES_LIT("Assets are only read."), 0), true);
-    /* With a worker, a page of a single-page application is only what a browser navigates to; the rest is the worker's.
-     */
-    with_not_found = !has_worker || (config->not_found == NOT_FOUND_SPA && is_navigation(head));
-    return asset_serve(r, config, head, path, with_not_found);
+        return order == ASSETS_ONLY &&
+               (answer_error(r, 405, "ERR_UNSUPPORTED", BYTES_LIT("Assets are only read."), 0), true);
+    /* A worker that runs behind the assets gets what is no file; but pages that a browser navigates to, and all
+     * addresses of an app that lists its worker's own, have not_found_handling first. */
+    with_not_found = order == ASSETS_ONLY || config->pattern_count > 0 || is_navigation(head);
+    if (asset_serve(r, config, head, path, with_not_found))
+        return true;
+    if (order == ASSETS_ONLY && has_worker)
+        answer_error(r, 404, "ERR_NOT_FOUND", BYTES_LIT("There is nothing at this address."), 0);
+    return order == ASSETS_ONLY && has_worker;
 }
 
 /* Its worker (or, just after our start, its app) is away: the request waits a moment, since nobody has seen it yet. */

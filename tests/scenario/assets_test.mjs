@@ -127,6 +127,14 @@ test("assets and a worker share the addresses", { skip }, async (t) => {
   const some = await site(t, { run_worker_first: ["/d*", "!/docs/*"] }, 1);
   assert.equal((await some.get("/docs/")).body.toString(), "docs");
   assert.equal((await some.get("/docs")).body.toString(), "hello");
+  assert.equal((await some.get("/docs/none")).status, 404, "what the list excepts is never the worker's");
+  assert.equal((await some.get("/none")).body.toString(), "hello");
+  const listed = await site(t, { run_worker_first: ["/api/*"], not_found_handling: "single-page-application" }, 1);
+  assert.equal((await listed.get("/any/page")).body.toString(), "<h1>home</h1>");
+  assert.equal((await listed.get("/api/x")).body.toString(), "hello");
+  const paged = await site(t, { not_found_handling: "404-page" }, 1);
+  assert.equal((await paged.get("/any")).body.toString(), "hello");
+  assert.equal((await paged.get("/any", "Sec-Fetch-Mode: navigate\r\n")).status, 404);
 });
 
 test("env.ASSETS.fetch", { skip }, async (t) => {

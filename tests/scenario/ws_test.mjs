@@ -275,6 +275,28 @@ test("two workers joined by a socket", { skip }, async (t) => {
   c.destroy();
 });
 
+test("when the number of workers changes, sockets go where their agent lives now", { skip }, async (t) => {
+  const g = await rig(t, { workers: 2 });
+  const c = await socket(g);
+  const send = async (text) => (c.send(frame(0x81, text)), await read(c), (await g.event("ws_message", (e) => e.data === text)).slot);
+  await send("two workers");
+  await g.tell("routes " + JSON.stringify({ default: true, workers: 1 }));
+  await g.tell("kill 1");
+  assert.equal(await send("one worker"), 0);
+  await g.tell("list");
+  assert.equal((await g.event("ws_socket")).socket, c.id);
+  c.send(closeFrame(1000));
+  await g.event("ws_close");
+  assert.equal((await g.event("ws_agents", (e) => e.present === 0)).count, 1, "its last socket");
+});
+
+test("an app that is removed takes its sockets along", { skip }, async (t) => {
+  const g = await rig(t);
+  const c = await socket(g);
+  await g.tell("routes");
+  assert.deepEqual(codeOf(await read(c)), [0x88, 1001]);
+});
+
 test("sockets whose other half does not come end", { skip }, async (t) => {
   const g = await rig(t, { conf: { limits: { ws_pending_timeout_ms: 300, ws_close_timeout_ms: 300 } } });
   const c = await socket(g, "/ws?unopened"); // no WS_OPEN ever

@@ -182,16 +182,16 @@ worker_first_may_be_a_list(void **state)
     static const char *patterns[] = { "/api/*", "!/api/docs/*" };
 
     asset_config_init(&c);
-    assert_false(asset_worker_is_first(&c, T("/api/x")));
+    assert_int_equal(asset_order_of(&c, T("/api/x")), ASSETS_FIRST);
     c.patterns = (char **)(uintptr_t)patterns;
     c.pattern_count = 2;
-    assert_true(asset_worker_is_first(&c, T("/api/x")));
-    assert_false(asset_worker_is_first(&c, T("/api/docs/x")));
-    assert_false(asset_worker_is_first(&c, T("/")));
+    assert_int_equal(asset_order_of(&c, T("/api/x")), WORKER_FIRST);
+    assert_int_equal(asset_order_of(&c, T("/api/docs/x")), ASSETS_ONLY);
+    assert_int_equal(asset_order_of(&c, T("/")), ASSETS_FIRST);
     c.pattern_count = 0;
     c.patterns = NULL;
     c.worker_first = true;
-    assert_true(asset_worker_is_first(&c, T("/")));
+    assert_int_equal(asset_order_of(&c, T("/")), WORKER_FIRST);
     asset_config_fini(&c);
 }
 
