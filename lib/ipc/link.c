@@ -249,7 +249,7 @@ out_write(struct link *link)
 
     while (!link->is_doomed && out_left(link) > 0) {
         ssize_t done = out_send_once(link);
-        if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
+        if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ETOOMANYREFS))
             break;
         if (done < 0) {
             (void)err_set(&err, ERR_LOST, errno, "write to %s", role_name(link->peer.role));
