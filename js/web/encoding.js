@@ -134,10 +134,10 @@ export class TextDecoder {
       if (this.#encoding === "utf-8") return host.text(bytes, this.#fatal, ignoreBom);
       const text = decodeLegacy(this.#encoding, bytes, this.#fatal);
       return !ignoreBom && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-    } catch (error) {
+    } catch {
       this.#rest = EMPTY;
       this.#bomSeen = false;
-      throw new TypeError("Failed to decode input.", { cause: error });
+      throw new TypeError("Failed to decode input.");
     }
   }
 }

@@ -14,6 +14,21 @@ import { dress, isPulled, takeSource, WholeSource } from "./stream_sources.js";
 import { readerOf, takeChainReader, TransformStream, TransformStreamDefaultController } from "./transform.js";
 import { bytesOf, copyBytes, hidden } from "./util.js";
 
+/* The library's method NAME of KLASS, refusing a locked stream with workerd's TEXT. */
+function refuseLocked(klass, name, text) {
+  const slot = Object.getOwnPropertyDescriptor(klass.prototype, name);
+  const original = slot.value;
+  slot.value = function (...args) {
+    if (this.locked === true) throw new TypeError(text);
+    return original.apply(this, args);
+  };
+  Object.defineProperty(slot.value, "name", { value: name, configurable: true });
+  Object.defineProperty(slot.value, "length", { value: original.length, configurable: true });
+  Object.defineProperty(klass.prototype, name, slot);
+}
+refuseLocked(ReadableStream, "getReader", "This ReadableStream is currently locked to a reader.");
+refuseLocked(WritableStream, "getWriter", "This WritableStream is currently locked to a writer.");
+
 /* Whether STREAM was ever read from or cancelled. The library keeps the standard's [[disturbed]] under this name. */
 export function isDisturbed(stream) {
   return stream._disturbed === true;

@@ -86,3 +86,13 @@ test("a response can carry a stream while it is written", async () => {
   await writer.close();
   eq(await text, "one two");
 });
+
+test("locked streams refuse with workerd's texts", () => {
+  const r = new ReadableStream();
+  r.getReader();
+  throws(() => r.getReader(), "TypeError", "This ReadableStream is currently locked to a reader.");
+  const w = new WritableStream();
+  w.getWriter();
+  throws(() => w.getWriter(), "TypeError", "This WritableStream is currently locked to a writer.");
+  eq([ReadableStream.prototype.getReader.name, ReadableStream.prototype.getReader.length], ["getReader", 0]);
+});
