@@ -436,7 +436,7 @@ function refill([kind, ...parts], stubs) {
     case "agent": return links.agentStub(...parts);
     case "headers": return new Headers(headersFromFlat(parts[0]));
     case "request": return new Request(makeRequest(parts[0], parts[1], parts[2], parts[3] === undefined ? 0 : 1, parts[3], "", undefined));
-    case "response": return new Response(parts[3] === undefined ? null : parts[3], { status: parts[0], statusText: parts[1], headers: headersFromFlat(parts[2]) });
+    case "response": return new Response(parts[3] ?? null, { status: parts[0], statusText: parts[1], headers: headersFromFlat(parts[2]) });
     case "stream": return streamFromBytes(parts[0]);
     default: throw new TypeError(`unknown part of an RPC value: ${kind}`);
   }

@@ -6,7 +6,7 @@
  */
 import { logUncaught } from "./errors.js";
 import { host } from "./host.js";
-import { endOf, hibernate, revive } from "./websocket.js";
+import { ACCEPTED, endOf, hibernate, revive } from "./websocket.js";
 
 const ABNORMAL = 1006;
 const LOST_TEXT = "WebSocket disconnected without sending Close frame.";
@@ -42,7 +42,7 @@ export function acceptAgentSocket(socket, tags) {
 export function agentSocket(socket, isTolerated) {
   const end = endOf(socket);
   if (end.tags !== undefined || isTolerated) return end;
-  if (end.state === 2) throw new Error("only hibernatable websockets can have tags.");
+  if (end.state === ACCEPTED) throw new Error("only hibernatable websockets can have tags.");
   throw new Error("you must call 'acceptWebSocket()' before attempting to access the tags of a WebSocket.");
 }
 

@@ -11,10 +11,11 @@ import { openCall } from "./calls.js";
 import { badArgument, badConstructor, logUncaught } from "./errors.js";
 import { host, needAwake } from "./host.js";
 
-const CONNECTING = 0, AWAITING = 1, ACCEPTED = 2, HIBERNATABLE = 3, RELEASED = 4;
+const CONNECTING = 0, AWAITING = 1, HIBERNATABLE = 3, RELEASED = 4;
+export const ACCEPTED = 2;
 const MADE = Symbol("made");
 
-export const MODE_HIBERNATABLE = 1, MODE_LIVE = 2;
+const MODE_HIBERNATABLE = 1, MODE_LIVE = 2;
 const ATTACHMENT_BYTES_MAX = 16384;        /* surface spec 3.3 */
 const REASON_BYTES_MAX = 123;              /* RFC 6455 section 5.5 */
 const NO_CODE = 1005;
