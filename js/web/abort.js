@@ -1,19 +1,26 @@
 /*
  * abort: AbortController and AbortSignal (DOM standard).
  */
-import { defineHandler, Event, EventTarget } from "./event.js";
+import { defineHandler, Event, EventTarget, listenerCount } from "./event.js";
 import { startTimer } from "./timers.js";
 import { finish } from "./util.js";
 
 const MADE = Symbol("made");
+const SWEEP_MIN = 16;
 let internals;
 
 const abortError = () => new DOMException("The operation was aborted", "AbortError");
 
+/* A signal made by any() depends on others. They know it weakly as long as nobody waits for it: one that lives as long as its agent must
+ * not keep every signal that was ever derived from it. While somebody listens, they keep it. */
 export class AbortSignal extends EventTarget {
   #aborted = false;
   #reason = undefined;
-  #steps = null;
+  #steps = null;        /* run before the listeners */
+  #dependents = null;   /* Set of WeakRef of signals that follow this one */
+  #kept = null;         /* Set of those of them that somebody waits for */
+  #sources = null;      /* what this one follows, when any() made it */
+  #ref = null;          /* the WeakRef by which the sources know it */
 
   constructor(made) {
     if (made !== MADE) throw new TypeError("Illegal constructor");
@@ -40,7 +47,9 @@ export class AbortSignal extends EventTarget {
     const aborted = all.find((one) => one.#aborted);
     if (aborted !== undefined) return AbortSignal.abort(aborted.#reason);
     const signal = new AbortSignal(MADE);
-    for (const one of all) one.#follow(() => signal.#abort(one.#reason));
+    signal.#sources = all;
+    signal.#ref = new WeakRef(signal);
+    for (const one of all) one.#lead(signal.#ref);
     return signal;
   }
 
@@ -55,9 +64,41 @@ export class AbortSignal extends EventTarget {
     if (this.#aborted) throw this.#reason;
   }
 
-  /* STEP runs when the signal aborts, before its listeners. */
+  addEventListener(type, callback, options) {
+    super.addEventListener(type, callback, options);
+    this.#settleKeeping();
+  }
+  removeEventListener(type, callback, options) {
+    super.removeEventListener(type, callback, options);
+    this.#settleKeeping();
+  }
+
+  /* REF, a WeakRef of a signal, follows this one. Dead ones are swept when the set has doubled. */
+  #lead(ref) {
+    const set = this.#dependents ?? (this.#dependents = new Set());
+    if (set.size >= SWEEP_MIN && (set.size & (set.size - 1)) === 0) for (const one of set) if (one.deref() === undefined) set.delete(one);
+    set.add(ref);
+  }
+
+  /* Tells the sources whether somebody waits for this signal. */
+  #settleKeeping() {
+    if (this.#sources === null) return;
+    const isAwaited = !this.#aborted && (listenerCount(this, "abort") > 0 || (this.#steps !== null && this.#steps.length > 0) || this.#kept?.size > 0);
+    for (const source of this.#sources) {
+      if (isAwaited) (source.#kept ??= new Set()).add(this);
+      else source.#kept?.delete(this);
+      source.#settleKeeping();
+    }
+  }
+
   #follow(step) {
     (this.#steps ??= []).push(step);
+    this.#settleKeeping();
+  }
+  #unfollow(step) {
+    const at = this.#steps === null ? -1 : this.#steps.indexOf(step);
+    if (at !== -1) this.#steps.splice(at, 1);
+    this.#settleKeeping();
   }
 
   #abort(reason) {
@@ -65,8 +106,14 @@ export class AbortSignal extends EventTarget {
     this.#aborted = true;
     this.#reason = reason === undefined ? abortError() : reason;
     const steps = this.#steps;
-    this.#steps = null;
+    const dependents = this.#dependents;
+    this.#steps = this.#dependents = null;
+    this.#settleKeeping();
+    for (const source of this.#sources ?? []) source.#dependents?.delete(this.#ref);
+    this.#sources = null;
     if (steps !== null) for (const step of steps) step();
+    if (dependents !== null) for (const ref of dependents) ref.deref()?.#abort(this.#reason);
+    this.#kept = null;
     this.dispatchEvent(new Event("abort"));
   }
 
@@ -75,10 +122,8 @@ export class AbortSignal extends EventTarget {
       make: () => new AbortSignal(MADE),
       abort: (signal, reason) => signal.#abort(reason),
       follow: (signal, step) => signal.#follow(step),
-      unfollow: (signal, step) => {
-        const at = signal.#steps === null ? -1 : signal.#steps.indexOf(step);
-        if (at !== -1) signal.#steps.splice(at, 1);
-      },
+      unfollow: (signal, step) => signal.#unfollow(step),
+      followers: (signal) => signal.#dependents?.size ?? 0,
       brand: (value) => #aborted in value,
     };
   }
@@ -113,3 +158,6 @@ export function onAbort(signal, step) {
   internals.follow(signal, step);
   return () => internals.unfollow(signal, step);
 }
+
+/* How many signals follow SIGNAL, for tests. */
+export const followerCount = (signal) => internals.followers(signal);

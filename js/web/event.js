@@ -100,6 +100,8 @@ class Listener {
     this.once = once;
     this.passive = passive;
     this.removed = false;
+    this.signal = undefined; /* what removes it when it aborts, by calling stop() */
+    this.stop = undefined;
   }
 }
 
@@ -134,7 +136,11 @@ export class EventTarget {
     const listener = new Listener(callback, capture, isObject && !!options.once, isObject && !!options.passive);
     if (list === undefined) map.set(name, [listener]);
     else map.set(name, [...list, listener]);
-    if (signal !== undefined) signal.addEventListener("abort", () => this.removeEventListener(name, callback, capture), { once: true });
+    if (signal !== undefined) {
+      listener.stop = () => this.removeEventListener(name, callback, capture);
+      listener.signal = signal;
+      signal.addEventListener("abort", listener.stop, { once: true });
+    }
   }
 
   removeEventListener(type, callback, options) {
@@ -172,6 +178,8 @@ export class EventTarget {
 
   #remove(name, listener) {
     listener.removed = true;
+    /* A signal may live much longer than what listened under it. */
+    if (listener.signal !== undefined && !listener.signal.aborted) listener.signal.removeEventListener("abort", listener.stop);
     const rest = this.#listeners.get(name).filter((l) => l !== listener);
     if (rest.length === 0) this.#listeners.delete(name);
     else this.#listeners.set(name, rest);

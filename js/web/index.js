@@ -99,7 +99,7 @@ export function installWeb(host, extra = {}) {
 /* The engine's own class, for js/core. */
 const { DOMException } = globalThis;
 
-export { onAbort } from "./abort.js";
+export { followerCount, onAbort } from "./abort.js";
 export { bodyMode, flatOfMessage, sourceOf, takeBody } from "./body.js";
 export { errorTitle, format, inspect } from "./inspect.js";
 export { defineHandler, listenerCount } from "./event.js";

@@ -182,3 +182,31 @@ test("the global scope is an event target", () => {
   dispatchEvent(new Event("custom"));
   eq(hit, 1);
 });
+
+test("a signal does not keep what was derived from it, unless somebody waits", async () => {
+  const { followerCount, listenerCount } = __world.web;
+  const long = new AbortController();
+  const seen = [];
+  AbortSignal.any([AbortSignal.any([long.signal])]).addEventListener("abort", () => seen.push("listener"));
+  AbortSignal.any([long.signal]).onabort = () => seen.push("handler");
+  for (let i = 0; i < 500; i++) AbortSignal.any([long.signal]);
+  if (__worldKind === "engine") ok(followerCount(long.signal) < 100, `${followerCount(long.signal)} followers`);
+  const removed = AbortSignal.any([long.signal]);
+  const never = () => seen.push("never");
+  removed.addEventListener("abort", never);
+  removed.removeEventListener("abort", never);
+  long.abort("r");
+  eq([seen.sort(), removed.aborted, removed.reason], [["handler", "listener"], true, "r"]);
+  const t = new EventTarget();
+  const scope = new AbortController();
+  for (let i = 0; i < 10; i++) {
+    const on = () => {};
+    t.addEventListener("x", on, { signal: scope.signal });
+    if (i % 2) t.removeEventListener("x", on);
+    else t.addEventListener("y", () => {}, { once: true, signal: scope.signal });
+  }
+  t.dispatchEvent(new Event("y"));
+  eq([listenerCount(scope.signal, "abort"), listenerCount(t, "x")], [5, 5]);
+  scope.abort();
+  eq([listenerCount(t, "x"), listenerCount(scope.signal, "abort")], [0, 0]);
+});
