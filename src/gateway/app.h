@@ -32,7 +32,8 @@ struct app {
     size_t host_count;
     char **listeners;
     size_t listener_count;
-    uint16_t next; /* round robin for what has no advice */
+    uint32_t pending_sockets; /* WebSockets of which one half is missing */
+    uint16_t next;            /* round robin for what has no advice */
     struct worker *workers[WORKERS_PER_APP_MAX];
     struct asset_config assets;
 };

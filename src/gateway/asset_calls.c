@@ -69,6 +69,10 @@ reply_plain(struct worker *worker, uint32_t call, uint16_t status, struct bytes 
     struct msg_REPLY m = { .call = call, .status = status, .slot = SLOT_NONE, .headers = headers, .body = body };
 
     m.flags = body.len > 0 ? CALL_HAS_BODY : 0;
+    if (headers.len > HEADERS_MAX_BYTES) { /* of many rules in _headers */
+        m.status = 500;
+        m.headers = BYTES_NONE;
+    }
     msg_REPLY_pack(link_out(worker->link), &m);
 }
 
@@ -81,7 +85,7 @@ reply_file(struct gateway *gw, struct worker *worker, uint32_t call, struct asse
     ssize_t got = sys_pread(a->fd, first, n, (off_t)a->at);
     struct asset_transfer *t;
 
-    if (got <= 0 || gw->asset_streams >= ASSET_STREAMS_MAX) {
+    if (got <= 0 || gw->asset_streams >= ASSET_STREAMS_MAX || a->headers.len + 64 > HEADERS_MAX_BYTES) {
         (void)sys_close(a->fd);
         reply_plain(worker, call, 503, BYTES_NONE, BYTES_NONE);
         return;

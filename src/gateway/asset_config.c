@@ -152,7 +152,7 @@ line_next(struct bytes *rest, struct bytes *out, bool *out_indented)
         rest->len -= skip;
         *out_indented = line.len > 0 && (line.data[0] == ' ' || line.data[0] == '\t');
         *out = trim(line);
-        if (out->len > 0 && out->data[0] != '#')
+        if (out->len > 0 && out->len <= ASSET_LINE_BYTES_MAX && out->data[0] != '#')
             return true;
     }
     return false;

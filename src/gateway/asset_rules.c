@@ -390,10 +390,11 @@ match(const char *pattern, struct bytes path, struct captures *found)
     return true;
 }
 
-static void
+/* False: too long. */
+static bool
 fill_in(const struct captures *found, const char *to, struct buf *out)
 {
-    while (*to != 0) {
+    while (*to != 0 && out->len <= ASSET_LOCATION_BYTES_MAX) {
         size_t n = 0, k;
         if (*to != ':' || !is_word(to[1])) {
             buf_append_byte(out, (uint8_t)*to++);
@@ -410,6 +411,7 @@ fill_in(const struct captures *found, const char *to, struct buf *out)
             buf_append(out, to, n + 1);
         to += n + 1;
     }
+    return out->len <= ASSET_LOCATION_BYTES_MAX;
 }
 
 bool
@@ -419,9 +421,7 @@ asset_pattern_match(const char *pattern, struct bytes path, const char *to, stru
 
     if (!match(pattern, path, &found))
         return false;
-    if (out != NULL)
-        fill_in(&found, to, out);
-    return true;
+    return out == NULL || fill_in(&found, to, out);
 }
 
 enum asset_order

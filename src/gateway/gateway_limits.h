@@ -44,13 +44,16 @@
 #define PATTERNS_MAX        100 /* Cloudflare's limit for run_worker_first */
 
 /* assets */
-#define ASSET_PATH_BYTES_MAX   2048         /* a path of a file; PATH_MAX less the folder */
-#define ASSET_INLINE_BYTES     (64 * 1024)  /* smaller files leave with their head in one write */
-#define ASSET_PIECE_BYTES      (128 * 1024) /* of a larger file at a time */
-#define ASSET_STREAMS_MAX      4096         /* open files */
-#define ASSET_FILES_MAX        20000        /* Cloudflare's limit for one deploy */
-#define ASSET_RULES_BYTES_MAX  (256 * 1024) /* _headers and _redirects */
-#define ASSET_HEADER_RULES_MAX 100          /* Cloudflare's limits */
+#define ASSET_PATH_BYTES_MAX  2048         /* a path of a file; PATH_MAX less the folder */
+#define ASSET_INLINE_BYTES    (64 * 1024)  /* smaller files leave with their head in one write */
+#define ASSET_PIECE_BYTES     (128 * 1024) /* of a larger file at a time */
+#define ASSET_STREAMS_MAX     4096         /* open files */
+#define ASSET_FILES_MAX       20000        /* Cloudflare's limit for one deploy */
+#define ASSET_RULES_BYTES_MAX (256 * 1024) /* _headers and _redirects */
+#define ASSET_LINE_BYTES_MAX  2000         /* Cloudflare's limit for a line of those; longer ones are skipped */
+#define ASSET_LOCATION_BYTES_MAX                                                                                       \
+    (8 * 1024)                     /* of a redirect with everything filled in; above it the rule does not match */
+#define ASSET_HEADER_RULES_MAX 100 /* Cloudflare's limits */
 #define ASSET_REDIRECTS_MAX    2100
 
 /* WebSockets */
@@ -62,6 +65,8 @@
 #define WS_OUT_BYTES_MAX        (40u << 20)   /* unsent to one client: one message of the largest size, and then some */
 #define WS_OUT_TOTAL_BYTES_MAX  (512u << 20)  /* (conf) unsent to all clients */
 #define WS_HELD_TOTAL_BYTES_MAX (256u << 20)  /* of messages under way when their worker went away, until it is back */
+#define PENDING_PER_APP_MAX                                                                                            \
+    10000 /* WebSockets without their other half; each lasts 30 s at most, usually a millisecond */
 #define IDLE_AGENTS_MAX                                                                                                \
     10000 /* auto-responses of agents without sockets; the oldest goes, its agent will say it again */
 #define WS_GHOSTS_MAX (100 * 1000) /* closed sockets whose agent is not told yet, its worker being away */

@@ -63,6 +63,7 @@ socket_create(struct gateway *gw, struct app *app, uint64_t id, enum socket_stat
     s->app = app;
     s->state = (uint8_t)state;
     s->decoder.message_bytes_max = WS_MESSAGE_BYTES_MAX;
+    app->pending_sockets++; /* both ways to be created lack a half */
     (void)umap_put(gw->sockets, id, s);
     return s;
 }
@@ -90,7 +91,9 @@ socket_destroy(struct socket *s)
     if (s->state == SOCKET_GHOST)
         gw->ghost_count--;
     gw->ws_out_bytes -= s->queued;
-    gw->ws_held_bytes -= s->held_counted;
+    gw->ws_held_bytes -= s->kept_counted;
+    if (s->state == SOCKET_OPENED || s->state == SOCKET_ATTACHED)
+        s->app->pending_sockets--;
     if (s->agent != NULL) {
         list_remove(&s->in_agent);
         if (s->mode == WS_HIBERNATABLE)
@@ -127,6 +130,17 @@ socket_move(struct socket *s, struct worker *worker)
     list_remove(&s->in_worker);
     s->worker = worker;
     list_push_back(&worker->sockets, &s->in_worker);
+}
+
+void
+socket_account_kept(struct socket *s)
+{
+    size_t kept = s->held.len + s->early.len;
+
+    s->gw->ws_held_bytes += kept - s->kept_counted;
+    s->kept_counted = kept;
+    if (kept > 0 && s->gw->ws_held_bytes > WS_HELD_TOTAL_BYTES_MAX)
+        s->is_overrun = true;
 }
 
 void

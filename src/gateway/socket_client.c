@@ -62,6 +62,7 @@ early_add(struct socket *s, struct early record, struct bytes data)
     record.len = (uint32_t)data.len;
     buf_append(&s->early, &record, sizeof record);
     buf_append_bytes(&s->early, data);
+    socket_account_kept(s);
 }
 
 static void
@@ -367,6 +368,8 @@ socket_begin(struct socket *s)
 
     memset(&s->early, 0, sizeof s->early);
     s->state = SOCKET_OPEN;
+    s->app->pending_sockets--;
+    socket_account_kept(s);
     socket_wait(s, NULL);
     if (s->is_overrun) {
         buf_fini(&early);
@@ -405,7 +408,7 @@ switch_protocols(struct request *r, const struct msg_REPLY *reply, char **out_pr
     while (http_header_next(&rest, &name, &value)) {
         if (bytes_equal_str(name, "sec-websocket-accept") || bytes_equal_str(name, "sec-websocket-extensions"))
             continue; /* extensions are the platform's, and there are none */
-        if (bytes_equal_str(name, "sec-websocket-protocol") && *out_protocol == NULL)
+        if (bytes_equal_str(name, "sec-websocket-protocol") && *out_protocol == NULL && value.len <= TOKEN_MAX_BYTES)
             *out_protocol = bytes_dup(value);
         buf_append(headers, name.data, name.len + 1 + value.len + 1);
     }

@@ -14,16 +14,6 @@ to_agent(struct socket *s)
     return &s->held;
 }
 
-/* Keeps the node's sum of held bytes; above its limit the socket that added last goes (see feed()). */
-static void
-held_account(struct socket *s)
-{
-    s->gw->ws_held_bytes += s->held.len - s->held_counted;
-    s->held_counted = s->held.len;
-    if (s->held.len > 0 && s->gw->ws_held_bytes > WS_HELD_TOTAL_BYTES_MAX)
-        s->is_overrun = true;
-}
-
 void
 socket_deliver(struct socket *s, uint8_t flags, struct bytes data)
 {
@@ -38,7 +28,7 @@ socket_deliver(struct socket *s, uint8_t flags, struct bytes data)
 
     assert(data.len <= CHUNK_MAX_BYTES);
     msg_WS_MESSAGE_pack(to_agent(s), &m);
-    held_account(s);
+    socket_account_kept(s);
     s->unhandled += data.len;
     s->is_in_open = (flags & WS_FIN) == 0;
 }
@@ -118,6 +108,8 @@ on_open(struct gateway *gw, struct worker *worker, struct bytes payload, struct 
     }
     if (agent->hibernatable > SOCKETS_PER_AGENT_MAX)
         socket_break(s, 1013, "The agent has too many WebSockets.");
+    else if (worker->app->pending_sockets > PENDING_PER_APP_MAX)
+        socket_break(s, 1013, "The app has too many WebSockets that nobody took.");
     else if (s->state == SOCKET_ATTACHED)
         socket_begin(s);
     return true;
@@ -139,6 +131,8 @@ on_join(struct gateway *gw, struct worker *worker, struct bytes payload, struct 
     if (s == NULL) { /* the agent's worker is slower to say WS_OPEN */
         if (socket_find(gw, m.socket) != NULL)
             return err_set(err, ERR_MALFORMED, 0, "WS_JOIN of another app's socket");
+        if (worker->app->pending_sockets > PENDING_PER_APP_MAX)
+            return true; /* its opener is refused too */
         s = socket_create(gw, worker->app, m.socket, SOCKET_ATTACHED);
         socket_wait(s, &gw->pending);
     }
@@ -353,7 +347,7 @@ sockets_link_up(struct gateway *gw, struct worker *worker)
         if (s->held.len > 0)
             buf_append_bytes(link_out(worker->link), buf_view(&s->held));
         buf_fini(&s->held);
-        held_account(s);
+        socket_account_kept(s);
         if (s->state == SOCKET_GHOST)
             socket_destroy(s);
         else

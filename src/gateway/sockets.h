@@ -71,7 +71,7 @@ struct socket {
     struct buf unread;   /* of the client: its agent's end is not known, behind, or away */
     struct buf early;    /* what the agent sent before the outer end came: struct early records */
     size_t unhandled;    /* bytes of messages the agent has not handled */
-    size_t held_counted; /* of gw.ws_held_bytes, ours */
+    size_t kept_counted; /* of gw.ws_held_bytes, ours */
     size_t queued;       /* of gw.ws_out_bytes, ours */
     struct ws_decoder decoder;
 };
@@ -89,6 +89,9 @@ void socket_unjoin(struct socket *s);
 void socket_own(struct socket *s, struct worker *worker, struct socket_agent *agent, enum ws_mode mode);
 void socket_move(struct socket *s, struct worker *worker);
 void socket_wait(struct socket *s, struct list_node *list);
+/* After held or early changed: keeps the node's sum. Above its limit the socket that added last is marked is_overrun.
+ */
+void socket_account_kept(struct socket *s);
 struct socket_agent *agent_find(struct gateway *gw, struct app *app, const struct agent_id *id);
 struct socket_agent *agent_get(struct gateway *gw, struct app *app, const struct agent_id *id, struct bytes class_name,
                                struct bytes name);

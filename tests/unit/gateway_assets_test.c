@@ -176,6 +176,31 @@ patterns_match_like_globs(void **state)
 }
 
 static void
+what_is_too_long_is_no_rule(void **state)
+{
+    struct asset_config c;
+    struct buf text = { 0 }, path = { 0 };
+
+    asset_config_init(&c);
+    buf_append_str(&text, "/a /b\n/long/* /");
+    for (int i = 0; i < 300; i++)
+        buf_append_str(&text, ":splat");
+    buf_append_str(&text, "\n/x ");
+    for (int i = 0; i < ASSET_LINE_BYTES_MAX; i++)
+        buf_append_byte(&text, '/');
+    asset_redirects_parse(&c, buf_view(&text));
+    assert_int_equal(c.redirect_count, 2);
+    buf_append_str(&path, "/long/");
+    for (int i = 0; i < 1000; i++)
+        buf_append_byte(&path, 'a');
+    assert_string_equal(ask(&c, "/long/a", false) + 300, "aaaaa");
+    assert_string_equal(ask(&c, buf_cstr(&path), false), "-");
+    buf_fini(&text);
+    buf_fini(&path);
+    asset_config_fini(&c);
+}
+
+static void
 worker_first_may_be_a_list(void **state)
 {
     struct asset_config c;
@@ -219,7 +244,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(html_handling_is_cloudflares), cmocka_unit_test(not_found_handling_finds_a_page),
         cmocka_unit_test(redirects_come_first),         cmocka_unit_test(patterns_match_like_globs),
-        cmocka_unit_test(worker_first_may_be_a_list),   cmocka_unit_test(header_rules_are_read),
+        cmocka_unit_test(what_is_too_long_is_no_rule),  cmocka_unit_test(worker_first_may_be_a_list),
+        cmocka_unit_test(header_rules_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
