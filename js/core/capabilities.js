@@ -1,8 +1,8 @@
 /*
  * capabilities: values that go to another heap by reference, and those that structured clone does not know.
  *
- * Promise: functions and RpcTargets of an agent arrive as stubs that call back; stubs, Headers, Request, Response and finite
- * streams arrive as themselves. A stub works until it is disposed, its heap is reset, or nobody used any stub of that heap for 15
+ * Promise: functions and RpcTargets of an agent arrive as stubs that call back; stubs, Headers, Request, Response and streams
+ * arrive as themselves: a stream of an agent is pulled chunk by chunk, one of the entry is read whole before it travels. A stub works until it is disposed, its heap is reset, or nobody used any stub of that heap for 15
  * minutes. Nothing here costs a call whose values structured clone can copy.
  *
  * On the wire: what host.serialize() makes of {[MARK]: 1, v: the value with holes, x: what fills them}. A call by reference is an
@@ -10,7 +10,7 @@
  */
 import {
   bodyMode, flatOf, flatOfMessage, Headers, headersFromFlat, isRequest, isResponse, makeRequest, ReadableStream, Request, Response, sourceOf,
-  streamFromBytes, takeBody,
+  streamFromBytes, streamFromSource, takeBody,
 } from "../web/index.js";
 import { named, RpcTarget } from "./base.js";
 import { openCall } from "./calls.js";
@@ -345,27 +345,71 @@ function fillerOf(value, packing) {
     if (value.webSocket !== null) throw new DOMException("A Response with a WebSocket cannot be passed over RPC.", "DataCloneError");
     return withBody(["response", value.status, value.statusText, flatOfMessage(value)], value, packing);
   }
-  if (value instanceof ReadableStream) {
-    const filler = ["stream", undefined];
-    packing.pending.push(drain(value).then((bytes) => {
-      filler[1] = bytes;
-    }));
-    return filler;
-  }
+  if (value instanceof ReadableStream) return streamFiller(value, packing);
   return undefined;
+}
+
+/* A stream: what pulls it, where that can be reached later; else its bytes. */
+function streamFiller(stream, packing) {
+  if (packing.isLocal) return ["pull", localHole(new StreamTarget(stream))];
+  if (self !== undefined) return ["pull", exportValue(new StreamTarget(stream))];
+  const filler = ["stream", undefined];
+  packing.pending.push(drain(stream).then((bytes) => {
+    filler[1] = bytes;
+  }));
+  return filler;
+}
+
+/* The end of a stream that stays here. read() gives [chunk], or undefined at the end. */
+class StreamTarget extends RpcTarget {
+  #reader;
+
+  constructor(stream) {
+    super();
+    this.#reader = stream.getReader();
+  }
+
+  async read() {
+    const { done, value } = await this.#reader.read();
+    return done ? undefined : [value];
+  }
+
+  cancel(reason) {
+    return this.#reader.cancel(reason);
+  }
+
+  [Symbol.dispose]() {
+    this.#reader.cancel(undefined).catch(noop);
+  }
+}
+
+function pulled(stub) {
+  return new ReadableStream({
+    async pull(controller) {
+      const next = await stub.read();
+      if (next === undefined) {
+        controller.close();
+        stub[Symbol.dispose]();
+      } else {
+        controller.enqueue(next[0]);
+      }
+    },
+    async cancel(reason) {
+      await stub.cancel(reason instanceof Error ? reason.message : undefined);
+      stub[Symbol.dispose]();
+    },
+  }, { highWaterMark: 0 });
 }
 
 function withBody(filler, message, packing) {
   const mode = bodyMode(message);
   const body = mode === 0 ? undefined : takeBody(message);
-  const at = filler.length;
-  filler[at] = body;
-  if (mode === 2) {
-    filler[at] = undefined;
-    packing.pending.push(drain(body).then((bytes) => {
-      filler[at] = bytes;
-    }));
+  if (mode !== 2) {
+    filler.push(body);
+    return filler;
   }
+  const stream = body instanceof ReadableStream ? body : streamFromSource(body);
+  filler.push(undefined, streamFiller(stream, packing));
   return filler;
 }
 
@@ -435,9 +479,17 @@ function refill([kind, ...parts], stubs) {
     case "back": return addressless.refill(parts[0]);
     case "agent": return links.agentStub(...parts);
     case "headers": return new Headers(headersFromFlat(parts[0]));
-    case "request": return new Request(makeRequest(parts[0], parts[1], parts[2], parts[3] === undefined ? 0 : 1, parts[3], "", undefined));
-    case "response": return new Response(parts[3] ?? null, { status: parts[0], statusText: parts[1], headers: headersFromFlat(parts[2]) });
+    case "request": {
+      const [method, url, flat, body, stream] = parts;
+      const init = stream === undefined ? undefined : { body: refill(stream, stubs) };
+      return new Request(makeRequest(method, url, flat, body === undefined ? 0 : 1, body, "", undefined), init);
+    }
+    case "response": {
+      const [status, statusText, flat, body, stream] = parts;
+      return new Response(stream === undefined ? body ?? null : refill(stream, stubs), { status, statusText, headers: headersFromFlat(flat) });
+    }
     case "stream": return streamFromBytes(parts[0]);
+    case "pull": return pulled(refill(parts[0], stubs));
     default: throw new TypeError(`unknown part of an RPC value: ${kind}`);
   }
 }

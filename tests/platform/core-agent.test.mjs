@@ -246,6 +246,25 @@ test("the caller's functions are called back through the open call", async () =>
   assert.match((await world.call(EVENT.RPC, `#back:${wish.t}`, pack([3, pack(1), undefined, ""])))[2], /was reset while it called back/);
 });
 
+test("a stream of the object is pulled by who got it", async () => {
+  let cancelled = false;
+  room.work = () => new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode("one"));
+      controller.enqueue(new TextEncoder().encode("two"));
+    },
+    cancel() {
+      cancelled = true;
+    },
+  });
+  const [kind, [, , , , id, epoch]] = unpack((await rpc("use"))[2]).x[0];
+  assert.equal(kind, "pull");
+  assert.deepEqual(Buffer.from(unpack((await rpc(`#${id}:${epoch}.read`))[2])[0]).toString(), "one");
+  await rpc(`#${id}:${epoch}!`);
+  await settle();
+  assert.equal(cancelled, true, "letting go of it cancels it");
+});
+
 test("a response is a result", async () => {
   const packed = unpack((await rpc("answer"))[2]);
   assert.deepEqual(packed.x, [["response", 201, "", "x-a\n1\ncontent-type\ntext/plain;charset=UTF-8\n", "body"]]);
