@@ -6,6 +6,7 @@ import { base64url, fail, fromBase64url, hashField, HASHES, keyParts, makeKey, n
 import { bytesOf, copyBytes } from "./util.js";
 
 const HKDF_BLOCKS_MAX = 255; /* RFC 5869 */
+const GCM_TAGS = [32, 64, 96, 104, 112, 120, 128]; /* bits; NIST SP 800-38D */
 
 /* What each algorithm does with its keys: USAGES; MAKE(algorithm, bytes) → algorithm object of the key; JWK(key) → its "alg". */
 export const SECRETS = {
@@ -63,6 +64,8 @@ function cipherParams(name, algorithm) {
   if (name !== "AES-KW" && bytesOf(iv) === undefined)
     throw new TypeError(`Missing field "${name === "AES-CTR" ? "counter" : "iv"}" in "algorithm".`);
   if (name === "AES-CBC" && bytesOf(iv).byteLength !== 16) throw fail("OperationError", `AES-CBC IV must be 16 bytes long (provided ${bytesOf(iv).byteLength} bytes).`);
+  if (name === "AES-GCM" && algorithm.tagLength !== undefined && !GCM_TAGS.includes(Number(algorithm.tagLength)))
+    throw fail("OperationError", `Invalid AES-GCM tag length ${algorithm.tagLength}.`);
   return {
     iv: name === "AES-KW" ? undefined : bytesOf(iv),
     additionalData: algorithm.additionalData === undefined ? undefined : bytesOf(algorithm.additionalData),
@@ -71,12 +74,20 @@ function cipherParams(name, algorithm) {
   };
 }
 
+const FAILED = "Decryption failed. This could be due to a ciphertext authentication failure, bad padding, incorrect CryptoKey, or another " +
+  "algorithm-specific reason. ";
+
 export function runCipher(op, name, algorithm, key, bytes) {
   const cipher = need("cipher", name);
-  const result = cipher.call(host, op, name, cipherParams(name, algorithm), keyParts.secret(key), bytes);
-  if (result === undefined)
-    throw fail("OperationError", op === "decrypt" ? "Decryption failed. This could be due to a ciphertext authentication failure, bad padding, incorrect CryptoKey, or another algorithm-specific reason." : `${name} failed.`);
-  return result;
+  const params = cipherParams(name, algorithm);
+  if (op === "decrypt" && name === "AES-GCM" && bytes.byteLength * 8 < params.tagLength)
+    throw fail("OperationError", `Ciphertext length of ${bytes.byteLength * 8} bits must be greater than or equal to the size of the AES-GCM ` +
+      `tag length of ${params.tagLength} bits.`);
+  const result = cipher.call(host, op, name, params, keyParts.secret(key), bytes);
+  if (result !== undefined) return result;
+  if (op === "encrypt") throw fail("OperationError", `${name} failed.`);
+  const size = bytes.byteLength - params.tagLength / 8;
+  throw fail("OperationError", name === "AES-GCM" ? `${FAILED}Input length was ${size}, output length expected to be ${size} for AES-GCM` : FAILED.trim());
 }
 
 /* RFC 5869, over HMAC. */
@@ -87,7 +98,7 @@ function hkdf(algorithm, secret, bits) {
   if (salt === undefined || info === undefined) throw new TypeError(`Missing field "${salt === undefined ? "salt" : "info"}" in "algorithm".`);
   const size = HASHES[hash][0];
   const wanted = bits / 8;
-  if (wanted > HKDF_BLOCKS_MAX * size) throw fail("OperationError", `Derived key length (${bits} bits) is too large.`);
+  if (wanted > HKDF_BLOCKS_MAX * size) throw fail("OperationError", "HKDF deriveBits failed.");
   const prk = new Uint8Array(host.hmac(hash, salt.byteLength === 0 ? new Uint8Array(size) : salt, secret));
   const out = new Uint8Array(Math.ceil(wanted / size) * size);
   let block = new Uint8Array(0);
@@ -105,12 +116,20 @@ function hkdf(algorithm, secret, bits) {
 export function deriveSecretBits(algorithm, key, length) {
   const name = key.algorithm.name;
   if (length === null || length === undefined || length % 8 !== 0)
-    throw fail("OperationError", `Cannot derive a key whose length (${length} bits) is not a multiple of 8.`);
+    throw fail("OperationError", `${name} requires a derived key length that is a multiple of eight (requested ${length}).`);
   if (name === "HKDF") return hkdf(algorithm, keyParts.secret(key), Number(length));
   const pbkdf2 = need("pbkdf2", "PBKDF2");
   const iterations = Number(algorithm.iterations);
   if (!(iterations >= 1)) throw fail("OperationError", `PBKDF2 iteration counts must be at least 1 (requested ${algorithm.iterations}).`);
   return pbkdf2.call(host, hashField(algorithm), keyParts.secret(key), needBytes(algorithm.salt, "deriveBits", 1), iterations, Number(length) / 8);
+}
+
+function keyText(name, text) {
+  try {
+    return fromBase64url(`${text}`);
+  } catch {
+    throw fail("DataError", `${name} "jwk" key import requires a base64Url encoding of the key`);
+  }
 }
 
 export function importSecret(format, data, algorithm, extractable, usages) {
@@ -121,18 +140,18 @@ export function importSecret(format, data, algorithm, extractable, usages) {
     bytes = copyBytes(needBytes(data, "importKey", 2));
   } else if (format === "jwk") {
     if (data === null || typeof data !== "object" || data.kty !== "oct")
-      throw fail("DataError", `Symmetric "jwk" key import requires a JSON Web Key with Key Type parameter "kty" equal to "oct".`);
-    bytes = fromBase64url(`${data.k}`);
+      throw fail("DataError", `${name} "jwk" key import requires a JSON Web Key with Key Type parameter ("kty") equal to "oct" (encountered "${data?.kty}").`);
+    bytes = keyText(name, data.k);
   } else {
-    throw fail("NotSupportedError", `Unrecognized import format "${format}" requested for a secret key.`);
+    throw fail("NotSupportedError", `Unrecognized key import format "${format}".`);
   }
   const list = needUsages(usages, kind.usages, `import secret ${name} key`);
-  if (kind.isFinal && extractable) throw fail("SyntaxError", `${name} keys must not be extractable.`);
+  if (kind.isFinal && extractable) throw fail("SyntaxError", `${name} key cannot be extractable.`);
   const made = kind.make(typeof algorithm === "object" ? algorithm : {}, bytes);
   if (format === "jwk" && data.alg !== undefined) {
-    const probe = makeKey("secret", true, made, list, bytes);
-    if (kind.jwk !== undefined && kind.jwk(probe) !== undefined && kind.jwk(probe) !== data.alg)
-      throw fail("DataError", `JSON Web Key Algorithm parameter "alg" ("${data.alg}") does not match requested ${name} curve.`);
+    const wanted = kind.jwk?.(makeKey("secret", true, made, list, bytes));
+    if (wanted !== undefined && wanted !== data.alg)
+      throw fail("DataError", `${name} "jwk" key import specifies "alg" that is incompatible with the hash name (encountered "${data.alg}", expected "${wanted}").`);
   }
   return makeKey("secret", !!extractable, made, list, bytes);
 }
@@ -141,6 +160,6 @@ export function exportSecret(format, key) {
   const { name } = key.algorithm;
   const secret = keyParts.secret(key);
   if (format === "raw") return copyBytes(secret).buffer;
-  if (format !== "jwk") throw fail("NotSupportedError", `Unrecognized export format "${format}" requested.`);
+  if (format !== "jwk") throw fail("NotSupportedError", `Unimplemented key export format "${format}".`);
   return { kty: "oct", key_ops: [...key.usages], alg: SECRETS[name].jwk?.(key), ext: key.extractable, k: base64url(secret) };
 }
