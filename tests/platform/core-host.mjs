@@ -22,6 +22,22 @@ export function settle() {
   return new Promise((resolve) => later(() => later(resolve)));
 }
 
+/* What the engine has and Node 18 lacks. */
+Promise.withResolvers ??= function withResolvers() {
+  const out = {};
+  out.promise = new this((resolve, reject) => Object.assign(out, { resolve, reject }));
+  return out;
+};
+String.prototype.toWellFormed ??= function toWellFormed() {
+  return this.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+};
+String.prototype.isWellFormed ??= function isWellFormed() {
+  return this.toWellFormed() === String(this);
+};
+for (const name of ["dispose", "asyncDispose"]) {
+  if (typeof Symbol[name] !== "symbol") Object.defineProperty(Symbol, name, { value: Symbol(`Symbol.${name}`) });
+}
+
 /* mock-host's natives use the globals that the runtime library replaces: they get Node's. */
 const own = { URL, URLSearchParams, TextEncoder, TextDecoder, atob, btoa, crypto: globalThis.crypto };
 function withOwn(fn) {
@@ -101,7 +117,7 @@ class World {
 
   /* The last call of NATIVE, without its name. */
   last(native) {
-    return this.calls.findLast?.(([name]) => name === native)?.slice(1) ?? this.all(native).pop();
+    return this.all(native).pop();
   }
 
   all(native) {
