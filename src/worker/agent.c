@@ -361,11 +361,18 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
 
 /* ---- the queue ---- */
 
+/* A newer deployment is there: what runs may finish, new turns wait for the new code. */
+static bool
+is_outdated(const struct agent *a)
+{
+    return a->deploy != NULL && a->deploy != worker.deploy && a->state == AGENT_AWAKE;
+}
+
 static struct event *
 next_event(struct agent *a)
 {
     struct event *e;
-    bool is_blocked = a->sections_count > 0, is_booting = a->state == AGENT_BOOTING;
+    bool is_blocked = a->sections_count > 0, is_booting = a->state == AGENT_BOOTING || is_outdated(a);
     uint32_t inner = is_blocked ? a->sections[a->sections_count - 1] : 0;
 
     if (a->state == AGENT_LISTING)
@@ -411,6 +418,30 @@ note_idle(struct agent *a)
     list_push_back(&worker.idle, &a->in_idle);
 }
 
+#define CODE_UPDATED "Durable Object reset because its code was updated."
+
+/* Calls that JavaScript is answering: events that still wait do not count. */
+static bool
+has_running_calls(const struct agent *a)
+{
+    struct call *c;
+
+    list_each(c, (struct list_node *)(uintptr_t)&a->calls, struct call, in_agent)
+        if (c->side == SIDE_INCOMING && c->is_dispatched)
+            return true;
+    return false;
+}
+
+/* Ends an outdated heap once nothing runs in it, or its time is over. True: it is gone. */
+static bool
+move_on(struct agent *a, bool is_time_over)
+{
+    if (!is_outdated(a) || a->is_running || (!is_time_over && (has_running_calls(a) || a->gate_holds > 0 || a->wait_until > 0)))
+        return false;
+    agent_reset(a, ERR_UNAVAILABLE, FAIL_RESET | FAIL_RETRYABLE, CODE_UPDATED);
+    return true;
+}
+
 void
 agent_pump(struct agent *a)
 {
@@ -427,6 +458,11 @@ agent_pump(struct agent *a)
             (void)run_event(a, e);
         }
         reset_if_wanted(a);
+        (void)move_on(a, false);
+    }
+    if (move_on(a, false) && !list_is_empty(&a->queue)) {
+        agent_pump(a);
+        return;
     }
     note_idle(a);
     if (a->state == AGENT_ABSENT && list_is_empty(&a->queue))
@@ -502,7 +538,9 @@ agent_evict(struct agent *a)
     deploy_unref(&a->deploy);
     if (a->state != AGENT_ABSENT)
         worker.evictions++;
-    if (a->is_entry)
+    if (a->is_detached)
+        list_remove(&a->in_detached);
+    else if (a->is_entry)
         worker.entry = NULL;
     else
         bmap_take(worker.agents, agent_key(key, bytes_of(a->class_name), &a->id));
@@ -510,15 +548,53 @@ agent_evict(struct agent *a)
     return true;
 }
 
+/* Agents in memory, taken down first: moving one changes the map. */
+static void
+move_all(bool is_time_over)
+{
+    size_t count = bmap_count(worker.agents), n = 0, cursor = 0;
+    struct agent **list = calloc(count + 1, sizeof *list);
+    struct bytes key;
+    void *value;
+
+    assert(list != NULL);
+    while (n < count && bmap_next(worker.agents, &cursor, &key, &value))
+        list[n++] = value;
+    for (size_t i = 0; i < n; i++) {
+        if (is_outdated(list[i]) && !agent_evict(list[i]) && move_on(list[i], is_time_over))
+            agent_pump(list[i]);
+    }
+    free(list);
+}
+
 void
 agents_on_deploy(void)
 {
+    /* The entry has no identity: the next event makes a new one, the old one finishes what it has. */
+    if (worker.entry != NULL && worker.entry->deploy != NULL) {
+        worker.entry->is_detached = true;
+        list_push_back(&worker.detached, &worker.entry->in_detached);
+        worker.entry = NULL;
+    }
+    worker.deployed_ms = clock_mono_ms();
+    move_all(false);
+}
+
+/* Until the grace of a deployment is over; then whatever is left of the old one ends. */
+static void
+finish_deploy(int64_t now)
+{
     struct agent *a;
 
-    list_each(a, &worker.rested, struct agent, in_idle)
+    list_each(a, &worker.detached, struct agent, in_detached) {
+        if (now - worker.deployed_ms >= DEPLOY_GRACE_MS && !a->is_running)
+            agent_reset(a, ERR_UNAVAILABLE, FAIL_RETRYABLE, "The code was updated while this request ran.");
         (void)agent_evict(a);
-    list_each(a, &worker.idle, struct agent, in_idle)
-        (void)agent_evict(a);
+    }
+    if (worker.deployed_ms != 0 && now - worker.deployed_ms >= DEPLOY_GRACE_MS) {
+        worker.deployed_ms = 0;
+        move_all(true);
+    }
 }
 
 static void
@@ -543,6 +619,7 @@ agents_rest(void)
     int64_t now = clock_mono_ms(), next = worker.idle_ms;
     struct agent *a;
 
+    finish_deploy(now);
     while ((a = list_first(&worker.idle, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= AGENT_REST_MS) {
         rest(a);
         gone++;

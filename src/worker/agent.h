@@ -58,7 +58,8 @@ struct held_frame {                    /* an effect behind the output gate */
 };
 
 struct agent {
-    bool             is_entry;
+    bool             is_entry, is_detached;    /* detached: the entry of an older deployment */
+    struct list_node in_detached;      /* worker.detached */
     enum agent_state state;
     struct agent_id  id;
     char            *class_name, *name;    /* name NULL: none known */

@@ -23,10 +23,12 @@ create(struct agent *a, struct peer *p, int side, uint8_t kind, uint32_t wire)
     c->slot = SLOT_NONE;
     c->out.credit = STREAM_WINDOW_BYTES;
     list_push_back(&a->calls, &c->in_agent);
-    if (side == SIDE_INCOMING)
+    if (side == SIDE_INCOMING) {
         a->open_incoming++;
-    else
+        worker.open_calls += p != NULL;
+    } else {
         a->open_outgoing++;
+    }
     return c;
 }
 
@@ -97,6 +99,7 @@ call_free(struct call *c)
     }
     if (c->side == SIDE_INCOMING) {
         a->open_incoming--;
+        worker.open_calls -= c->peer != NULL;
         if (c->is_dispatched && umap_get(a->incoming, c->number) == c)
             (void)umap_take(a->incoming, c->number);
     } else {

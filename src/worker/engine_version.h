@@ -30,6 +30,7 @@
 #define ENGINE_SLAB_FIRST 24
 #define ENGINE_SLAB_BYTES_MAX 512                 /* larger blocks come from malloc; their header is 0xffff, 0xff, type, count */
 #define ENGINE_LARGE_HEADER 0xffffffu
+#define ENGINE_CHUNK_ALIGN 16
 #define ENGINE_DATA_END 1168000u                  /* behind the module's static data: the allocators' memory follows */
 #define ENGINE_BLOCK_HEADER 8
 #define ENGINE_OFF_SHAPE_HASHED 8                 /* u8: 1 when the shape is in the table of shared shapes */

@@ -193,29 +193,31 @@ sockets_forget(struct agent *a)
 }
 
 void
-sockets_gateway_lost(void)
+sockets_holder_lost(enum role role)
 {
     size_t cursor = 0;
-    uint64_t request;
+    uint64_t key;
     void *value;
 
+    while (umap_next(worker.socket_owners, &cursor, &key, &value)) {
+        struct ws_info *w = value;
+
+        if (w->role == role && !w->is_closed) {
+            w->is_closed = true;
+            deliver_post_ws_close(w->agent, w->socket, WS_CODE_ABNORMAL, false, BYTES_NONE);
+            cursor = 0;                /* delivering may have changed the map */
+        }
+    }
+    if (role != ROLE_GATEWAY)
+        return;
     /* Agents that wait for a list start without: their connections are gone. */
-    while (listings != NULL && umap_next(listings, &cursor, &request, &value)) {
-        struct agent *a = umap_take(listings, request);
+    cursor = 0;
+    while (listings != NULL && umap_next(listings, &cursor, &key, &value)) {
+        struct agent *a = umap_take(listings, key);
 
         a->listing = 0;
         agent_listed(a);
         cursor = 0;
-    }
-    cursor = 0;
-    while (umap_next(worker.socket_owners, &cursor, &request, &value)) {
-        struct ws_info *w = value;
-
-        if (w->role == ROLE_GATEWAY && !w->is_closed) {
-            w->is_closed = true;
-            deliver_post_ws_close(w->agent, w->socket, WS_CODE_ABNORMAL, false, BYTES_NONE);
-            cursor = 0;
-        }
     }
     bmap_destroy(&worker.with_sockets);
     worker.with_sockets = bmap_create();
@@ -432,21 +434,20 @@ jsval
 native_ws_join(NATIVE_PARAMS)
 {
     struct agent *a = agent_current();
-    struct peer *gateway = peer_of_role(ROLE_GATEWAY);
     struct msg_WS_JOIN m = { 0 };
+    struct peer *holder;
+    bool is_egress;
 
     if (!socket_arg(ARG(0), &m.socket))
         return JSV_EXCEPTION;
-    if ((m.socket & SOCKET_EGRESS_BIT) != 0) {
-        if (umap_get(worker.socket_owners, m.socket) == NULL)
-            (void)info_add(a, m.socket, true, ROLE_EGRESS);
-        return js_new_number((double)m.socket);
-    }
-    if (gateway == NULL)
+    is_egress = (m.socket & SOCKET_EGRESS_BIT) != 0;
+    holder = peer_of_role(is_egress ? ROLE_EGRESS : ROLE_GATEWAY);
+    if (holder == NULL)
         return js_throw_error("Network connection lost.");
-    m.local = fresh_socket();
-    msg_WS_JOIN_pack(agent_out(a, gateway), &m);
-    (void)info_add(a, m.local, true, ROLE_GATEWAY);
+    m.local = is_egress ? m.socket : fresh_socket();   /* egress has one end only, and has named it */
+    if (umap_get(worker.socket_owners, m.local) == NULL)
+        (void)info_add(a, m.local, true, is_egress ? ROLE_EGRESS : ROLE_GATEWAY);
+    msg_WS_JOIN_pack(agent_out(a, holder), &m);
     return js_new_number((double)m.local);
 }
 

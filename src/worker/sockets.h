@@ -6,6 +6,7 @@
 #ifndef DORMOUSE_WORKER_SOCKETS_H
 #define DORMOUSE_WORKER_SOCKETS_H
 
+#include "lib/ipc/message.h"
 #include "src/worker/agent.h"
 
 bool sockets_need_listing(const struct agent *agent);
@@ -15,6 +16,6 @@ void sockets_forget(struct agent *agent);          /* the agent's structure goes
 MUST_USE bool sockets_message(struct peer *peer, uint16_t type, struct bytes payload, struct err *err);
 /* A WebSocket event was handled: back-pressure, and a closed socket is forgotten. */
 void sockets_event_done(struct agent *agent, uint64_t socket, uint64_t bytes);
-void sockets_gateway_lost(void);                   /* every connection is gone with it */
+void sockets_holder_lost(enum role role);          /* gateway or egress: every connection is gone with it */
 
 #endif

@@ -391,23 +391,26 @@ is_lone_shape(uint32_t node)
     return type == ENGINE_TYPE_SHAPE && word(node + (uint32_t)ENGINE_OFF_COUNT) == 1 && *guest_mem(node + ENGINE_OFF_SHAPE_HASHED, 1) != 1;
 }
 
-/* Blocks above the slabs' sizes (long strings: the SQL of a schema) are chunks of the outer allocator in no list: they are known by
- * their header, a chunk in use of a fitting size before it and a small count in it. */
+/* Is BLOCK a chunk of the outer allocator (dlmalloc: size and two flags before it; the next chunk knows that this one is in use) with
+ * the header of a block above the slabs' sizes? */
+static bool
+is_large_block(uint32_t block, uint32_t end)
+{
+    uint32_t header = word(block), count = word(block + 4), chunk = word(block - 4), size = chunk & ~7u;
+
+    return (header & 0xffffff) == ENGINE_LARGE_HEADER && (header >> 24) != 0xff && count > 0 && count < LARGE_COUNT_MAX && (chunk & 2) != 0 &&
+           size > ENGINE_SLAB_BYTES_MAX && size % ENGINE_CHUNK_ALIGN == 0 && size < end - block && (word(block - 4 + size) & 1) != 0;
+}
+
+/* Long strings (the SQL of a schema) are such blocks, and in no list. */
 static void
 immortalize_large(void)
 {
-    uint32_t end = (uint32_t)(engine_q.w2c_memory.pages * PAGE) - ENGINE_SLAB_BYTES_MAX;
+    uint32_t end = (uint32_t)(engine_q.w2c_memory.pages * PAGE) - 8;
 
-    for (uint32_t block = ENGINE_DATA_END; block < end; block += 8) {
-        uint32_t count, chunk;
-
-        if ((word(block) & 0xffffff) != ENGINE_LARGE_HEADER)
-            continue;
-        chunk = word(block - 4);
-        count = word(block + 4);
-        if ((chunk & 2) != 0 && (chunk & ~7u) > ENGINE_SLAB_BYTES_MAX && (chunk & ~7u) < end && count > 0 && count < LARGE_COUNT_MAX)
+    for (uint32_t block = ENGINE_DATA_END; block < end - 8; block += ENGINE_CHUNK_ALIGN)
+        if (is_large_block(block, end))
             immortalize(block + ENGINE_BLOCK_HEADER);
-    }
 }
 
 static void

@@ -26,6 +26,9 @@ struct worker {
     struct bmap    *agents;            /* key: agent_key; those in memory only */
     struct list_node idle;             /* agents with nothing to do, longest idle first */
     struct list_node rested;           /* the same, after REST_MS: caches given back */
+    struct list_node detached;         /* entries of older deployments that still finish something */
+    int64_t          deployed_ms;      /* when the newest deployment came, while older heaps may be left; 0 */
+    unsigned         open_calls;       /* of others, not answered yet */
     struct umap    *socket_owners;     /* live and joined sockets → struct ws_end */
     struct bmap    *with_sockets;      /* ids of agents with hibernatable sockets at the gateway → non-NULL */
     struct loop_timer *idle_timer;

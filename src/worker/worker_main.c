@@ -123,6 +123,7 @@ set_up(void)
     worker.with_sockets = bmap_create();
     list_init(&worker.idle);
     list_init(&worker.rested);
+    list_init(&worker.detached);
     worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
     worker_start_loopback();
 }
@@ -200,12 +201,12 @@ static void
 link_down(struct room *room, struct link *link, const struct err *err)
 {
     struct peer *p = link_user(link);
-    bool was_gateway = link_peer(link)->role == ROLE_GATEWAY;
+    enum role role = (enum role)link_peer(link)->role;
 
     if (p != NULL)
         peer_lost(p);
-    if (was_gateway && !is_build)
-        sockets_gateway_lost();
+    if ((role == ROLE_GATEWAY || role == ROLE_EGRESS) && !is_build)
+        sockets_holder_lost(role);
     if (!is_build)
         worker_run_loopback();
 }
@@ -275,7 +276,7 @@ message(struct room *room, struct link *link, uint16_t type, struct bytes payloa
 static void
 stop_if_idle(void *owner)
 {
-    if (umap_count(peer_loopback()->incoming) == 0 && (worker.entry == NULL || worker.entry->open_incoming == 0))
+    if (worker.open_calls == 0)
         room_exit(worker.room, 0);
 }
 
