@@ -14,6 +14,7 @@ import {
   CloseEvent, CustomEvent, ErrorEvent, Event, EventTarget, ExtendableEvent, MessageEvent, PromiseRejectionEvent,
 } from "./event.js";
 import { FormData } from "./formdata.js";
+import { EventSource } from "./event_source.js";
 import { installErrors } from "./errors.js";
 import { flatOf, Headers, headersFromFlat } from "./headers.js";
 import { installIntl } from "./intl.js";
@@ -33,7 +34,7 @@ import { WebAssembly } from "./wasm.js";
 
 const CLASSES = {
   AbortController, AbortSignal, Blob, Cache, CacheStorage, CloseEvent, CompressionStream, Crypto, CryptoKey, CustomEvent,
-  DecompressionStream, ErrorEvent, Event, EventTarget, ExtendableEvent, File, FormData, Headers, MessageChannel, MessageEvent, MessagePort, Navigator, Performance,
+  DecompressionStream, ErrorEvent, Event, EventSource, EventTarget, ExtendableEvent, File, FormData, Headers, MessageChannel, MessageEvent, MessagePort, Navigator, Performance,
   PerformanceEntry, PerformanceMark, PerformanceMeasure, PromiseRejectionEvent, Request, Response, Scheduler, SubtleCrypto, TextDecoder,
   TextDecoderStream, TextEncoder, TextEncoderStream, URL, URLPattern, URLSearchParams, WebAssembly,
 };
