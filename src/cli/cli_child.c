@@ -238,3 +238,11 @@ child_destroy(struct child **child)
     }
     free(c);
 }
+
+bool
+signal_is_ignored(int signo)
+{
+    struct sigaction now;
+
+    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}

@@ -35,6 +35,8 @@ MUST_USE bool child_start(struct child **out_child, struct loop *loop, const str
 void child_signal(struct child *child, int signo);      /* NULL or ended: nothing */
 void child_end_input(struct child *child);
 int  child_pid(const struct child *child);
+/* Is the signal ignored, as nohup leaves SIGHUP? Then it stays so. */
+bool signal_is_ignored(int signo);
 /* Kills it when it still runs, and waits for it. */
 void child_destroy(struct child **child);
 

@@ -13,6 +13,7 @@
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
 #include "src/cli/cli_bundle.h"
+#include "src/cli/cli_child.h"
 #include "src/cli/cli_commands.h"
 #include "src/cli/cli_node.h"
 #include "src/cli/cli_out.h"
@@ -412,7 +413,7 @@ command_serve(int argc, char **argv)
     serve.loop = loop_create();
     serve.status_timer = loop_timer_create(serve.loop, status_ask, &serve);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        hooks[i] = loop_signal(serve.loop, signals[i], on_signal, &serve);
+        hooks[i] = signal_is_ignored(signals[i]) ? NULL : loop_signal(serve.loop, signals[i], on_signal, &serve);
     if (serve_start(&serve, &err)) {
         jobs_go_on(&serve);
         loop_run(serve.loop);

@@ -305,3 +305,21 @@ test("another number of workers moves agents and loses nothing", options, async 
   assert.ok((await hit()).every((n) => n === 3));
   await server.stop();
 });
+
+test("a template that another engine left is built again at the start", options, async (t) => {
+  const dir = scratch(t, counter("aged"));
+  const data = join(dir, "data");
+  let server = new Dev(t, ["serve", "--data", data, "--port", "0", "--workers", "2", "--deploy", dir]);
+  let port = Number(new URL((await server.until("ready")).url).port);
+  assert.equal(JSON.parse((await get(port, "localhost", "/x")).body).n, 1);
+  const { deploy } = JSON.parse((await run(["apps", "--json", "--data", data])).out);
+  await server.stop();
+  const template = join(data, "apps/aged/deploys", deploy, "template");
+  const old = readFileSync(template);
+  writeFileSync(template, Buffer.alloc(old.length, 7));
+  server = new Dev(t, ["serve", "--data", data, "--port", "0", "--workers", "2"]);
+  port = Number(new URL((await server.until("ready")).url).port);
+  assert.equal(JSON.parse((await get(port, "localhost", "/x")).body).n, 2);
+  assert.ok(!readFileSync(template).subarray(0, 64).equals(Buffer.alloc(64, 7)));
+  await server.stop();
+});
