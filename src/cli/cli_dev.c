@@ -374,7 +374,7 @@ command_dev(int argc, char **argv)
     dev.status_timer = loop_timer_create(dev.loop, status_ask, &dev);
     dev.stop_timer = loop_timer_create(dev.loop, on_patience_over, &dev);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        hooks[i] = signal_is_ignored(signals[i]) ? NULL : loop_signal(dev.loop, signals[i], on_signal, &dev);
+        hooks[i] = signals[i] == SIGHUP && signal_is_ignored(SIGHUP) ? NULL : loop_signal(dev.loop, signals[i], on_signal, &dev);
     ok = parts_start(&dev, &err);
     if (!ok) {
         dev.status = out_fail(&err);

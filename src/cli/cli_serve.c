@@ -413,7 +413,7 @@ command_serve(int argc, char **argv)
     serve.loop = loop_create();
     serve.status_timer = loop_timer_create(serve.loop, status_ask, &serve);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        hooks[i] = signal_is_ignored(signals[i]) ? NULL : loop_signal(serve.loop, signals[i], on_signal, &serve);
+        hooks[i] = signals[i] == SIGHUP && signal_is_ignored(SIGHUP) ? NULL : loop_signal(serve.loop, signals[i], on_signal, &serve);
     if (serve_start(&serve, &err)) {
         jobs_go_on(&serve);
         loop_run(serve.loop);
