@@ -6,7 +6,7 @@
  *
  * Promise: such a stub works until the call that passed it is over, as the platform promises for stubs in arguments.
  */
-import { addressless, callValue, received, stubOf, transfer } from "./capabilities.js";
+import { addressless, callValue, received, receivedArguments, stubOf, transfer } from "./capabilities.js";
 import { failOpen, openCall } from "./calls.js";
 import { flagsOf, messageOf, packError, reviveError } from "./errors.js";
 import { host } from "./host.js";
@@ -123,7 +123,7 @@ function unpackFor(session, call, bytes) {
 export function unpackArguments(call, bytes) {
   arriving = { call, session: undefined };
   try {
-    const args = received(bytes);
+    const args = receivedArguments(bytes);
     return { args, session: arriving.session };
   } finally {
     arriving = undefined;

@@ -442,7 +442,16 @@ async function drain(body) {
 export function received(bytes) {
   const value = host.deserialize(bytes);
   if (typeof value !== "object" || value === null) return value;
-  if (!Object.hasOwn(value, MARK)) return withDisposer(value, undefined);
+  return Object.hasOwn(value, MARK) ? refilled(value) : withDisposer(value, undefined);
+}
+
+/* The same for arguments: a list that nobody disposes of. */
+export function receivedArguments(bytes) {
+  const value = host.deserialize(bytes);
+  return typeof value === "object" && value !== null && Object.hasOwn(value, MARK) ? refilled(value) : value;
+}
+
+function refilled(value) {
   const stubs = [];
   const parts = value.x.map((filler) => refill(filler, stubs));
   const whole = restore(value.v, parts, new Set());

@@ -34,13 +34,15 @@ export const wildcard = new Proxy(ObjectPrototype, {
   },
 });
 
-const baseOf = new WeakMap();              /* RpcProperty → {base, path} for reads and deeper names */
+const BASE = Symbol("base");               /* of a property, for reads and deeper names */
+const PATH = Symbol("path");
 
 function makeProperty(base, path) {
   const property = (...args) => new RpcPromise(base[SEND](path, args));
   delete property.name;
   delete property.length;
-  baseOf.set(property, { base, path });
+  property[BASE] = base;                   /* before the prototype is set: behind it is the Proxy; a WeakMap costs as much as all of this */
+  property[PATH] = path;
   return Object.setPrototypeOf(property, RpcProperty.prototype);
 }
 
@@ -50,8 +52,7 @@ export class RpcProperty {
   }
 
   then(fulfilled, rejected) {
-    const { base, path } = baseOf.get(this);
-    return base[SEND](path, undefined).then(fulfilled, rejected);
+    return this[BASE][SEND](this[PATH], undefined).then(fulfilled, rejected);
   }
 
   catch(rejected) {
@@ -68,8 +69,7 @@ Object.setPrototypeOf(RpcProperty.prototype, new Proxy(ObjectPrototype, {
   get(target, name, receiver) {
     if (typeof name === "symbol" || name in ObjectPrototype) return Reflect.get(ObjectPrototype, name, receiver);
     if (name === "call" || name === "apply" || name === "bind") return Function.prototype[name];
-    const { base, path } = baseOf.get(receiver);
-    return makeProperty(base, `${path}.${name}`);
+    return makeProperty(receiver[BASE], `${receiver[PATH]}.${name}`);
   },
   has: () => true,
 }));
