@@ -132,6 +132,14 @@ Object.setPrototypeOf(DurableObjectStub, Fetcher);
 Object.setPrototypeOf(DurableObjectStub.prototype, Fetcher.prototype);
 named(DurableObjectStub, "DurableObject");
 
+/* `stub.constructor(…)` could be a method of an agent that is called by mistake: it says what the platform says. */
+function DurableObject() {
+  throw illegalConstructor();
+}
+Object.defineProperty(DurableObject, "name", { value: "DurableObject" });
+DurableObject.prototype = DurableObjectStub.prototype;
+Object.defineProperty(DurableObjectStub.prototype, "constructor", { value: DurableObject, writable: true, configurable: true });
+
 /* env.ASSETS */
 export class AssetsFetcher extends Fetcher {
   [FETCH](request) {
