@@ -59,6 +59,17 @@ describe("an agent in trouble", { skip }, () => {
     assert.deepEqual(await server.json("/p/a/kept"), []);
   });
 
+  it("that aborts when its write is kept takes nobody along", { skip: onlyHere }, async (t) => {
+    const server = await serve(t, probe);
+    await server.json("/p/other/keep?v=mine");
+    const workers = server.rooms("worker").map(({ pid }) => pid);
+    const seen = await trouble(server, "/p/a/syncAbort?v=kept");
+    assert.deepEqual([seen.status, seen.message, seen.durableObjectReset], [555, "aborted after a sync", true]);
+    assert.deepEqual(await server.json("/p/a/all"), ["kept"]);
+    assert.deepEqual(await server.json("/p/other/kept"), ["mine"]);
+    assert.deepEqual(server.rooms("worker").map(({ pid }) => pid), workers);
+  });
+
   it("that cannot be constructed says so every time, and only it", async (t) => {
     const server = await serve(t, probe);
     for (let i = 0; i < 2; i++) {

@@ -31,6 +31,7 @@ export class Probe extends DurableObject {
       case "ws": return this.accept(v);
       case "throw": throw new RangeError("thrown on purpose");
       case "abort": return this.ctx.abort("aborted on purpose");
+      case "syncAbort": this.put(v); await this.ctx.storage.sync(); return this.ctx.abort("aborted after a sync");
       case "hang": this.tell({ hanging: true }); return new Promise(() => {});
       case "wait": return new Response(await new Promise((resolve) => { this.release = resolve; this.tell({ waiting: true }); }));
       case "release": this.release(v); return new Response("released");
