@@ -78,12 +78,33 @@ asset_is_hidden(const char *file)
 }
 
 static bool
+segment_is_plain(const char *from, const char *to)
+{
+    size_t n = (size_t)(to - from);
+
+    return !(n == 1 && from[0] == '.') && !(n == 2 && from[0] == '.' && from[1] == '.') &&
+           memchr(from, '\\', n) == NULL;
+}
+
+/* No empty segment, none that is "." or "..": adding and cutting ".html" can make what was not in the request. */
+static bool
+path_is_plain(const char *path)
+{
+    for (const char *from = path + 1;; from++) {
+        const char *to = strchrnul(from, '/');
+        if (to == from || !segment_is_plain(from, to))
+            return false;
+        if (*to == 0)
+            return true;
+        from = to;
+    }
+}
+
+static bool
 file_exists(const struct lookup *l, const char *path)
 {
-    size_t len = strlen(path);
-
     assert(path[0] == '/');
-    if (len < 2 || path[len - 1] == '/' || asset_is_hidden(path + 1))
+    if (!path_is_plain(path) || asset_is_hidden(path + 1))
         return false;
     return l->exists(l->files, path + 1);
 }
@@ -267,15 +288,6 @@ hex_digit(uint8_t c)
         return c - '0';
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool
-segment_is_plain(const char *from, const char *to)
-{
-    size_t n = (size_t)(to - from);
-
-    return !(n == 1 && from[0] == '.') && !(n == 2 && from[0] == '.' && from[1] == '.') &&
-           memchr(from, '\\', n) == NULL;
 }
 
 bool
