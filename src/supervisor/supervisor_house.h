@@ -72,6 +72,8 @@ struct house {
 
 void house_log(struct house *house, int level, const char *fmt, ...) PRINTF(3, 4);
 struct house_room *house_find(struct house *house, enum role role, uint16_t index, const char *app);
+/* What a worker may write beneath its app's folder: agents, and a build the deploys. Neither gets what the other writes. */
+const char *worker_folder(const struct house_room *room);
 void room_label(const struct house_room *room, char out[ROOM_LABEL_MAX]);
 
 /* supervisor_shell.c */

@@ -46,6 +46,7 @@ static void
 conf_of_worker(const struct house_room *room, const char *json, struct buf *out)
 {
     const struct supervisor_config *config = room->house->config;
+    char app[APP_NAME_MAX + 8];
     size_t len = strlen(json);
 
     while (len > 0 && (json[len - 1] == '\n' || json[len - 1] == ' '))
@@ -60,8 +61,12 @@ conf_of_worker(const struct house_room *room, const char *json, struct buf *out)
     buf_append_str(out, ",\"runtime\":");
     conf_put_text(out, config->runtime);
     buf_printf(out, ",\"sandbox\":\"%s\"", jail_mode_name(config->sandbox));
-    put_jail(out, "write", config->data, "/apps/", room->app);
-    buf_append_byte(out, '}');
+    (void)snprintf(app, sizeof app, "/apps/%s", room->app);
+    buf_append_str(out, ",\"jail\":{\"write\":[");
+    put_path_value(out, config->data, app, worker_folder(room));
+    buf_append_str(out, "],\"read\":[");
+    put_path_value(out, config->data, app, "/deploys");
+    buf_append_str(out, "]}}");
 }
 
 static void

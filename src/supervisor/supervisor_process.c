@@ -188,13 +188,19 @@ death_event(void *owner, int events)
 
 /* ---- start ------------------------------------------------------------------------------------------------------ */
 
+const char *
+worker_folder(const struct house_room *room)
+{
+    return room->build_conf != NULL ? "/deploys" : "/agents";
+}
+
 static bool
 folder_for(struct house_room *room, char *out, size_t size, struct err *err)
 {
     const struct supervisor_config *config = room->house->config;
 
     if (room->role == ROLE_WORKER)
-        (void)snprintf(out, size, "%s/apps/%s", config->data, room->app);
+        (void)snprintf(out, size, "%s/apps/%s%s", config->data, room->app, worker_folder(room));
     else if (room->role == ROLE_GATEWAY)
         (void)snprintf(out, size, "%s/apps", config->data);
     else if (room->role == ROLE_SCHEDULER)
@@ -212,6 +218,7 @@ room_spawn_process(struct house_room *room, struct spawned *out_spawned, struct 
     const struct supervisor_config *config = room->house->config;
     char program[PATH_MAX];
     char folder[PATH_MAX] = "";
+    char deploys[PATH_MAX];
     char label[ROOM_LABEL_MAX];
     struct spawn_spec spec = { .index = room->index, .app = room->app, .probed = &room->house->probed };
 
@@ -228,8 +235,12 @@ room_spawn_process(struct house_room *room, struct spawned *out_spawned, struct 
     else if (folder[0] != '\0')
         spec.jail.write[0] = folder;
     if (room->role == ROLE_WORKER) {
+        (void)snprintf(deploys, sizeof deploys, "%s/apps/%s/deploys", config->data, room->app);
+        if (!folder_make(deploys, room->house->uid, room->house->gid, err))
+            return false;
+        spec.jail.read[0] = deploys;
         if (config->runtime[0] != '\0')
-            spec.jail.read[0] = config->runtime;
+            spec.jail.read[1] = config->runtime;
         spec.jail.memory_bytes_max = config->worker_memory_bytes_max;
         spec.jail.cpu_percent_max = config->worker_cpu_percent_max;
     }
