@@ -38,7 +38,9 @@ struct deployment {                    /* one deploy on its way; app->deployment
     char               hash[HASH_BYTES_MAX + 1];
     uint16_t           workers;        /* known with the manifest */
     uint16_t           workers_wanted; /* as in struct app */
-    bool               was_built;      /* the build was skipped: should the workers refuse the template, it is built anew */
+    bool               was_built;      /* the build was skipped: it was done by an earlier deploy */
+    bool               was_rebuilt;    /* the workers could not take the template, and it was built anew: once */
+    unsigned           restarts_before;/* of the app's workers, when it was built anew */
     bool               wants_default;
     bool               is_opening;     /* done but for the app's own address */
     char               listen[128];
@@ -70,8 +72,8 @@ void deploy_taken(struct control *c, struct link *worker, const struct msg_DEPLO
 void deploy_resume(struct control *c, struct app *app);
 void deploy_worker_up(struct control *c, struct link *worker);
 void deploy_worker_down(struct control *c, const struct link *worker);
-/* A worker of the app ended before it served. */
-void deploy_worker_died(struct control *c, const char *app);
+/* The supervisor's list of rooms changed: workers may be dying of a deploy. */
+void deploy_status(struct control *c, const json_t *rooms);
 void deploy_abandon_all(struct control *c);
 
 /* control_tell.c: what other rooms are told about an app */

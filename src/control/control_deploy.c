@@ -62,7 +62,7 @@ on_timeout(void *owner)
 {
     struct deployment *d = owner;
 
-    if (deployment_builds_again(d))
+    if (d->was_built && deployment_builds_again(d))
         return;
     if (d->is_opening) {
         deployment_cannot_listen(d, BYTES_LIT("the supervisor does not answer"));
@@ -491,25 +491,61 @@ deploy_build_done(struct control *c, const struct link *builder, const struct ms
     deployment_event(d, DEPLOY_BUILT);
 }
 
-/* A template of another engine is refused: built before an update of Dormouse. Once, it is built again. A worker that cannot
+/* A template of another engine or runtime library is refused: built before an update of Dormouse. Once, it is built again. A worker that cannot
  * even start with it dies before it can say so: the supervisor's STATUS or the clock tells. */
 static bool
 deployment_builds_again(struct deployment *d)
 {
-    if (!d->was_built || d->state != DEPLOY_TAKING)
+    if (d->was_rebuilt || d->state != DEPLOY_TAKING)
         return false;
+    d->was_rebuilt = true;
     d->state = DEPLOY_BUILDING;
     deployment_build(d);
     return true;
 }
 
-void
-deploy_worker_died(struct control *c, const char *name)
+/* How often workers of the app were started anew, in all; *out_is_waiting: one of them is dead just now. */
+static unsigned
+restarts_count(const json_t *rooms, const char *app, bool *out_is_waiting)
 {
-    struct app *app = apps_find(&c->apps, bytes_of(name));
+    unsigned restarts = 0;
+    json_t *room;
+    size_t i;
 
-    if (app != NULL && app->deployment != NULL)
-        (void)deployment_builds_again(app->deployment);
+    *out_is_waiting = false;
+    json_array_foreach ((json_t *)rooms, i, room) {
+        const char *of = json_string_value(json_object_get(room, "app")), *state = json_string_value(json_object_get(room, "state"));
+
+        if (of == NULL || strcmp(of, app) != 0 || state == NULL)
+            continue;
+        restarts += (unsigned)json_integer_value(json_object_get(room, "restarts"));
+        *out_is_waiting = *out_is_waiting || strcmp(state, "waiting") == 0;
+    }
+    return restarts;
+}
+
+void
+deploy_status(struct control *c, const json_t *rooms)
+{
+    struct app *app;
+
+    list_each(app, &c->apps.list, struct app, in_apps) {
+        struct deployment *d = app->deployment;
+        bool is_waiting;
+        unsigned restarts;
+
+        if (d == NULL || d->state != DEPLOY_TAKING)
+            continue;
+        restarts = restarts_count(rooms, app->name, &is_waiting);
+        if (!is_waiting)
+            continue;
+        if (deployment_builds_again(d)) {
+            d->restarts_before = restarts;
+        } else if (restarts >= d->restarts_before + TAKE_DEATHS_MAX) {
+            (void)err_set(&d->err, ERR_UNAVAILABLE, 0, "the workers of '%s' end as soon as they start; Dormouse's own output says why", app->name);
+            deployment_fail(d);
+        }
+    }
 }
 
 void

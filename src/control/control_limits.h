@@ -25,6 +25,7 @@
 #define TAKE_MS_MAX            30000                /* workers start and map the template */
 
 #define TAKE_BUILT_MS_MAX      5000                 /* a template of an older engine cannot be taken at all: then it is built again */
+#define TAKE_DEATHS_MAX        4                    /* of workers that start with a new template; the supervisor's back-off spaces them */
 #define LISTEN_MS_MAX          5000                 /* the supervisor opens a socket in microseconds, or is ill */
 
 #define LOG_LINES_MAX          20000                /* the ring for `logs` without a file behind it */

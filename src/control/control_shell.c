@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
@@ -174,17 +173,9 @@ control_link_down(struct room *room, struct link *link, const struct err *err)
 static void
 status_take(struct control *c, struct bytes json)
 {
-    json_t *room;
-    size_t i;
-
     json_decref(c->status);
     c->status = json_loadb((const char *)json.data, json.len, 0, NULL);
-    json_array_foreach (json_object_get(c->status, "rooms"), i, room) {
-        const char *app = json_string_value(json_object_get(room, "app")), *state = json_string_value(json_object_get(room, "state"));
-
-        if (app != NULL && app[0] != '\0' && state != NULL && strcmp(state, "waiting") == 0)
-            deploy_worker_died(c, app);
-    }
+    deploy_status(c, json_object_get(c->status, "rooms"));
 }
 
 static bool
