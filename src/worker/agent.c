@@ -447,23 +447,24 @@ agent_pump(struct agent *a)
 {
     struct event *e;
 
-    if (a->is_running)
+    /* The end of a turn posts events of its own (SYNCED): they must not be run, and the agent not put away, below that turn. */
+    if (a->is_running || a->is_pumping)
         return;
+    a->is_pumping = true;
     list_remove(&a->in_idle);
-    while ((e = next_event(a)) != NULL) {
-        if (a->state == AGENT_ABSENT) {
-            if (!start(a) && a->heap == NULL && a->state == AGENT_ABSENT && list_is_empty(&a->queue))
-                break;
-        } else {
-            (void)run_event(a, e);
+    do {
+        while ((e = next_event(a)) != NULL) {
+            if (a->state == AGENT_ABSENT) {
+                if (!start(a) && a->heap == NULL && a->state == AGENT_ABSENT && list_is_empty(&a->queue))
+                    break;
+            } else {
+                (void)run_event(a, e);
+            }
+            reset_if_wanted(a);
+            (void)move_on(a, false);
         }
-        reset_if_wanted(a);
-        (void)move_on(a, false);
-    }
-    if (move_on(a, false) && !list_is_empty(&a->queue)) {
-        agent_pump(a);
-        return;
-    }
+    } while (move_on(a, false) && !list_is_empty(&a->queue));
+    a->is_pumping = false;
     note_idle(a);
     if (a->state == AGENT_ABSENT && list_is_empty(&a->queue))
         (void)agent_evict(a);

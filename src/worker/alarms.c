@@ -186,13 +186,16 @@ alarms_sync(struct agent *a, uint32_t request)
 void
 alarms_post_synced(struct agent *a)
 {
+    bool was_pumping = a->is_pumping;
     struct sync_request *s;
 
+    a->is_pumping = true;              /* the caller pumps: an event may end the agent and all its other requests */
     list_each(s, &a->syncs, struct sync_request, in_agent) {
         list_remove(&s->in_agent);
         deliver_post_synced(a, s->request, s->section);
         free(s);
     }
+    a->is_pumping = was_pumping;
 }
 
 /* ---- natives ---- */
