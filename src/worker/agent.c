@@ -327,7 +327,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     bool boot_failed = a->state == AGENT_BOOTING || a->state == AGENT_ABSENT;
 
     assert(!a->is_running);
-    gate_drop(a);
+    gate_drop(a, code, flags, message);
     if (a->store != NULL)
         store_rollback(a->store);      /* else the answers below would wait for a commit that never comes */
     drop_calls(a, code, flags, message);

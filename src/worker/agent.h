@@ -134,7 +134,8 @@ const char *agent_folder(const struct agent *agent, char out[], size_t size);
 struct buf *agent_out(struct agent *agent, struct peer *peer);
 /* End of a turn: commit, then let the effects go. False: the commit failed and the agent was reset. */
 bool gate_end_turn(struct agent *agent);
-void gate_drop(struct agent *agent);               /* forgets held effects */
+/* Forgets held effects; callers whose answers are among them get this failure instead. */
+void gate_drop(struct agent *agent, enum err_code code, unsigned flags, const char *message);
 void gate_flush(struct agent *agent);              /* sends what is held, when nothing holds it any more */
 
 #endif

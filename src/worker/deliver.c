@@ -262,11 +262,13 @@ deliver_post_cancelled(struct call *c)
     if (c->is_replied) {
         struct event *e = create(c, run_cancelled, BYTES_NONE);
 
+        struct agent *a = c->agent;
+
         e->call = NULL;                /* the call ends here; the event carries its number */
         e->n1 = c->number;
         e->deliver = deliver_run_cancelled_number;
-        agent_post(c->agent, e);
         call_free(c);
+        agent_post(a, e);
         return;
     }
     agent_post(c->agent, create(c, run_cancelled, BYTES_NONE));

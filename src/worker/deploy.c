@@ -112,6 +112,19 @@ take_manifest(struct deploy *d, struct bytes text, struct err *err)
     return ok;
 }
 
+/* Facets run classes that no binding names: whether it is exported, the heap finds out. A name that is none is refused here. */
+bool
+deploy_may_have_class(struct bytes class_name)
+{
+    char name[130];
+
+    if (class_name.len == 0 || class_name.len > 128 || memchr(class_name.data, 0, class_name.len) != NULL)
+        return false;
+    memcpy(name, class_name.data, class_name.len);
+    name[class_name.len] = '\0';
+    return is_class_name(name);
+}
+
 bool
 deploy_has_class(const struct deploy *d, struct bytes class_name)
 {
@@ -129,6 +142,18 @@ deploy_ref(struct deploy *d)
     d->refs++;
 }
 
+static void
+deploy_fini(struct deploy *d)
+{
+    for (char **c = d->classes; c != NULL && *c != NULL; c++)
+        free(*c);
+    free(d->classes);
+    free(d->env_json);
+    free(d->compat_json);
+    free(d->hash);
+    stack_map_destroy(&d->map);
+}
+
 void
 deploy_unref(struct deploy **d_ptr)
 {
@@ -140,13 +165,7 @@ deploy_unref(struct deploy **d_ptr)
         template_retire(d->template);
         template_unref(&d->template);
     }
-    for (char **c = d->classes; c != NULL && *c != NULL; c++)
-        free(*c);
-    free(d->classes);
-    free(d->env_json);
-    free(d->compat_json);
-    free(d->hash);
-    stack_map_destroy(&d->map);
+    deploy_fini(d);
     free(d);
 }
 
@@ -209,10 +228,11 @@ diagnostics(const char *dir, struct template_error *e, const struct err *err, st
 }
 
 bool
-deploy_build(const char *dir, struct buf *out_json, struct err *err)
+deploy_build(const char *dir, struct bytes manifest, struct buf *out_json, struct err *err)
 {
     struct buf bundle = { 0 };
     struct template_error e = { 0 };
+    struct deploy settings = { 0 };
     struct template_source source = { .runtime_js = runtime_library(), .app_hash = BYTES_NONE };
     char path[PATH_BYTES], temporary[PATH_BYTES];
     int fd = -1;
@@ -220,7 +240,9 @@ deploy_build(const char *dir, struct buf *out_json, struct err *err)
 
     (void)snprintf(path, sizeof path, "%s/bundle.js", dir);
     (void)snprintf(temporary, sizeof temporary, "%s/template.new", dir);
-    ok = read_file(path, SOURCE_BYTES_MAX, &bundle, err);
+    ok = take_manifest(&settings, manifest, err) && read_file(path, SOURCE_BYTES_MAX, &bundle, err);
+    source.env_json = bytes_of(settings.env_json);
+    source.compat_json = bytes_of(settings.compat_json);
     if (ok) {
         fd = sys_open(temporary, O_RDWR | O_CREAT | O_TRUNC, 0600);
         if (fd < 0)
@@ -236,6 +258,7 @@ deploy_build(const char *dir, struct buf *out_json, struct err *err)
     }
     if (!ok)
         diagnostics(dir, &e, err, out_json);
+    deploy_fini(&settings);
     buf_fini(&bundle);
     buf_fini(&e.message);
     buf_fini(&e.stack);

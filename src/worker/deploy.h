@@ -25,10 +25,13 @@ struct deploy {
 MUST_USE bool deploy_open(struct deploy **out_deploy, const char *dir, const char *hash, struct bytes manifest, struct err *err);
 void deploy_ref(struct deploy *d);
 void deploy_unref(struct deploy **d);
+/* Could CLASS_NAME be a class at all? (It becomes a folder's name.) */
+bool deploy_may_have_class(struct bytes class_name);
+/* Is it one of the manifest's classes? */
 bool deploy_has_class(const struct deploy *d, struct bytes class_name);
 
 /* Build mode: evaluates DIR/bundle.js and writes DIR/template. On ERR_BUILD *out_json tells {"message", "stack"} for people. */
-MUST_USE bool deploy_build(const char *dir, struct buf *out_json, struct err *err);
+MUST_USE bool deploy_build(const char *dir, struct bytes manifest, struct buf *out_json, struct err *err);
 
 /* The runtime library's text (js/runtime.js), read before the sandbox closes. */
 MUST_USE bool runtime_library_load(const char *path, struct err *err);

@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/store/store.h"
 #include "src/worker/alarms.h"
@@ -52,13 +53,48 @@ held_free(struct held_frame *h)
     free(h);
 }
 
-void
-gate_drop(struct agent *a)
+/* An answer that may not leave any more: its caller must not wait for it. */
+static void
+answer_lost(struct peer *p, uint16_t type, struct bytes payload, const struct msg_FAIL *failure)
 {
+    struct msg_FAIL fail = *failure;
+    struct msg_REPLY reply;
+    struct msg_FAIL given;
+    struct msg_END end;
+
+    if (type == MSG_REPLY && msg_REPLY_unpack(&reply, payload, NULL)) {
+        fail.call = reply.call;
+        msg_FAIL_pack(peer_out(p), &fail);
+    } else if (type == MSG_FAIL && msg_FAIL_unpack(&given, payload, NULL)) {
+        fail.call = given.call;
+        msg_FAIL_pack(peer_out(p), &fail);
+    } else if (type == MSG_END && msg_END_unpack(&end, payload, NULL)) {
+        end.message = failure->message;    /* of a body whose head is out already; unknown calls are ignored there */
+        msg_END_pack(peer_out(p), &end);
+    }
+}
+
+void
+gate_drop(struct agent *a, enum err_code code, unsigned flags, const char *message)
+{
+    struct msg_FAIL failure = { .code = (uint16_t)code, .flags = (uint8_t)flags, .message = bytes_of(message) };
     struct held_frame *h;
 
-    list_each(h, &a->outbox, struct held_frame, in_outbox)
+    if (failure.message.len > TEXT_MAX_BYTES)
+        failure.message.len = TEXT_MAX_BYTES;
+    list_each(h, &a->outbox, struct held_frame, in_outbox) {
+        for (size_t at = 0; h->frames.len - at >= FRAME_HEADER_BYTES;) {
+            uint32_t len;
+            uint16_t type;
+
+            memcpy(&len, h->frames.data + at, 4);
+            memcpy(&type, h->frames.data + at + 4, 2);
+            at += FRAME_HEADER_BYTES;
+            answer_lost(h->peer, type, bytes_from(h->frames.data + at, len), &failure);
+            at += len;
+        }
         held_free(h);
+    }
 }
 
 /* Everything the effects could reflect is durable: let them go. */

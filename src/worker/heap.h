@@ -19,6 +19,7 @@ struct template_source {
     struct bytes runtime_js;       /* the runtime library */
     struct bytes bundle_js;        /* the app, an ES module */
     struct bytes app_hash;         /* names the deployment */
+    struct bytes env_json, compat_json;    /* for PREPARE, before the app's module runs; empty: not told */
 };
 /* What the heap says at template time when the app's code throws: message and stack as JavaScript gives them. */
 struct template_error {

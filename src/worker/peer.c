@@ -151,7 +151,7 @@ target_of(struct peer *p, const struct msg_CALL *m)
             refuse(p, m->call, ERR_UNAVAILABLE, FAIL_RETRYABLE, "This worker does not own that agent.");
             return NULL;
         }
-        if (worker.deploy == NULL || !deploy_has_class(worker.deploy, m->class_name)) {
+        if (worker.deploy == NULL || !deploy_may_have_class(m->class_name)) {
             refuse(p, m->call, ERR_NOT_FOUND, 0, "No such Durable Object class is exported from the worker.");
             return NULL;
         }

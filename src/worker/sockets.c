@@ -235,7 +235,7 @@ owner_of(uint64_t socket, const struct agent_id *id, struct bytes class_name, st
     if (w != NULL)
         return w->agent;
     if (agent_id_is_none(id) || agent_id_slot(id, worker.slots) != worker.slot || worker.deploy == NULL ||
-        !deploy_has_class(worker.deploy, class_name))
+        !deploy_may_have_class(class_name))
         return NULL;
     a = agent_get(class_name, id, name);
     if (a->state != AGENT_ABSENT && info_find(a, socket) == NULL)

@@ -25,6 +25,7 @@
 #define EVAL_COMPILE_ONLY 32                       /* JS_EVAL_FLAG_COMPILE_ONLY */
 #define LONE_SHAPES_MAX 4096                      /* shapes outside of the table: one per object with very many properties */
 #define LARGE_COUNT_MAX 1000000                   /* references to one long string; more is no count */
+#define EVENT_PREPARE 12
 #define PROMISE_FULFILLED 1
 #define PROMISE_REJECTED 2
 
@@ -299,10 +300,17 @@ load_runtime(struct build *b)
 static bool
 load_bundle(struct build *b)
 {
-    jsval module = evaluate(b->source->bundle_js, "bundle.js", ENGINE_EVAL_MODULE | EVAL_COMPILE_ONLY), promise;
-    uint32_t def = (uint32_t)module;
+    jsval module, promise;
+    uint32_t def;
     int state;
 
+    if (b->source->env_json.len > 0) {
+        jsval args[2] = { js_new_string(b->source->env_json), js_new_string(b->source->compat_json) };
+
+        heap_dispatch(EVENT_PREPARE, 2, args);
+    }
+    module = evaluate(b->source->bundle_js, "bundle.js", ENGINE_EVAL_MODULE | EVAL_COMPILE_ONLY);
+    def = (uint32_t)module;
     if (js_is_exception(module))
         return false;
     promise = Z_qjsZ_JS_EvalFunction(&engine_q, engine_ctx, module);

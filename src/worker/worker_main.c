@@ -85,11 +85,14 @@ build_and_tell(const json_t *conf, const char *dir, struct err *err)
     struct link *control;
     struct msg_BUILD_DONE m = { .build = number_of(conf, "build", room_index(worker.room) & 0x7fffu), .ok = 1 };
     struct buf json = { 0 };
+    char *manifest;
 
-    if (!deploy_build(dir, &json, err)) {
+    manifest = json_dumps(json_object_get(conf, "manifest"), JSON_COMPACT);
+    if (!deploy_build(dir, bytes_of(manifest), &json, err)) {
         m.ok = 0;
         m.json = buf_view(&json);
     }
+    free(manifest);
     control = worker_control();
     if (control == NULL)
         return err_set(err, ERR_UNAVAILABLE, 0, "control is away");
