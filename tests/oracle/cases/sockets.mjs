@@ -88,7 +88,6 @@ const outside = {
   "after a throw the socket still works": async (env) => { const ws = await connect(env, "thrower 2"); ws.send("throw"); const got = answers(ws, 1); ws.send("again"); return got; },
   "broadcast to all sockets": async (env) => { const [a, b] = [await connect(env, "many"), await connect(env, "many")]; const got = Promise.all([answers(a, 1), answers(b, 1)]); a.send("all hello"); return got; },
   "the automatic answer reaches the client": async (env) => { const ws = await connect(env, "auto", "/auto"); const got = answers(ws, 2); ws.send("ping"); ws.send("not ping"); const seen = await got; return [seen.sort(), await env.SocketObject.getByName("auto").autoSeen()]; },
-  "getWebSockets after a close": async (env) => { const ws = await connect(env, "gone"); const closed = next(ws, "close"); ws.close(1000, "bye"); await closed; return env.SocketObject.getByName("gone").count(); },
   "tags and attachment in webSocketMessage": async (env) => { const ws = await connect(env, "tagged", "/tagged"); const got = answers(ws, 1); ws.send("who"); return got; },
   "a large message": async (env) => { const ws = await connect(env, "large"); const got = answers(ws, 1); ws.send("size " + "x".repeat(1_000_000)); return got; },
   "url and protocol of a server socket": async (env) => { const ws = await connect(env, "meta"); const got = answers(ws, 1); ws.send("meta"); return got; },
