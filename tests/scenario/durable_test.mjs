@@ -303,6 +303,22 @@ describe("a deploy", { skip: onlyHere }, () => {
     client.drop();
   });
 
+  it("lets a request in flight finish in the code that it began with", async (t) => {
+    const project = scratch();
+    cpSync(probe, project.dir, { recursive: true });
+    const server = await serve(t, project.dir, { watch: true });
+    t.after(project.remove);
+    const watcher = await connect(server.ws("/p/a/ws"));
+    const going = server.fetch("/p/a/outlive");
+    assert.deepEqual(JSON.parse(await watcher.next()), { outliving: true });
+    const file = join(project.dir, "index.js");
+    writeFileSync(file, readFileSync(file, "utf8").replace('VERSION = "one"', 'VERSION = "two"'));
+    const answer = await going;
+    assert.deepEqual([answer.status, await answer.text()], [200, "one has seen two"]);
+    await eventually(async () => (await (await server.fetch("/p/a/version")).text()) === "two");
+    watcher.drop();
+  });
+
   it("that is broken changes nothing", async (t) => {
     const project = scratch();
     cpSync(probe, project.dir, { recursive: true });

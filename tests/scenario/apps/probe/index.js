@@ -21,6 +21,7 @@ export class Probe extends DurableObject {
     const v = url.searchParams.get("v");
     switch (url.pathname.split("/")[3]) {
       case "version": return new Response(VERSION);
+      case "outlive": return new Response(await this.outlive());
       case "put": return Response.json({ id: this.put(v) });
       case "pair": return Response.json({ ids: [this.put(`${v} left`), this.put(`${v} right`)] });
       case "all": return Response.json(this.rows());
@@ -42,6 +43,15 @@ export class Probe extends DurableObject {
       case "global": globalThis.shared = (globalThis.shared ?? 0) + 1; return Response.json(globalThis.shared);
     }
     return new Response("no such operation", { status: 404 });
+  }
+
+  /* Goes on until another agent runs newer code than this one. */
+  async outlive() {
+    this.tell({ outliving: true });
+    for (;;) {
+      const other = await (await this.env.PROBE.getByName("other").fetch("http://x/p/other/version")).text();
+      if (other !== VERSION) return `${VERSION} has seen ${other}`;
+    }
   }
 
   accept(who) {
