@@ -11,6 +11,9 @@ const MADE = Symbol("made");
 const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 const END = Object.freeze({ done: true, value: undefined });
 
+const ILLEGAL_INVOCATION_TEXT = "Illegal invocation: function called with incorrect `this` reference. See " +
+  "https://developers.cloudflare.com/workers/observability/errors/#illegal-invocation-errors for details.";
+
 let nextOf;
 let restOf;
 
@@ -26,7 +29,7 @@ export class Cursor {
 
   next() {
     const row = this.#step(false);
-    return row === undefined ? { done: true } : { done: false, value: row };
+    return row === undefined ? { done: true, value: undefined } : { done: false, value: row };
   }
 
   toArray() {
@@ -121,11 +124,14 @@ class Statement {
 }
 
 export class SqlStorage {
+  #isOurs = true;
+
   constructor(made) {
     if (made !== MADE) throw illegalConstructor();
   }
 
   exec(query, ...bindings) {
+    if (!(#isOurs in this)) throw new TypeError(ILLEGAL_INVOCATION_TEXT);
     if (query === undefined) throw badArgument("exec", "SqlStorage", 1, "String");
     return new Cursor(MADE, host.sqlExec(typeof query === "string" ? query : `${query}`, bindings));
   }

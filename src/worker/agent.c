@@ -11,6 +11,7 @@
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/alarms.h"
+#include "src/worker/deflate.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
 #include "src/worker/log.h"
@@ -345,6 +346,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     timers_drop(a);
     sockets_drop(a);
     drop_syncs(a);
+    deflate_drop(a);
     a->sections_count = 0;
     a->wait_until = 0;
     a->wants_reset = false;
@@ -532,6 +534,7 @@ agent_evict(struct agent *a)
     if (!agent_is_idle(a))
         return false;
     timers_drop(a);
+    deflate_drop(a);
     sql_drop_cursors(a);
     if (a->store != NULL)
         store_close(&a->store);

@@ -68,6 +68,8 @@ struct agent {
     struct store    *store;            /* opened at first use; NULL */
     struct umap     *cursors;          /* number → struct cursor (sql.c); NULL: none yet */
     uint32_t         last_cursor, oldest_cursor;
+    struct umap     *deflate_streams;  /* number → struct deflate_stream; NULL: none yet */
+    uint32_t         last_deflate_stream;
     struct list_node queue;            /* struct event */
     size_t           queued;
     uint32_t         sections[SECTIONS_MAX];

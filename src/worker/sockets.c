@@ -345,8 +345,9 @@ sockets_event_done(struct agent *a, uint64_t socket, uint64_t bytes)
     struct peer *p = peer_of_role(w != NULL ? w->role : ROLE_GATEWAY);
     struct msg_WS_CREDIT m = { .socket = socket, .bytes = (uint32_t)bytes };
 
+    /* Behind the gate: the gateway takes it as "handled for good", and keeps the socket through this worker's death. */
     if (bytes > 0 && p != NULL)
-        msg_WS_CREDIT_pack(peer_out(p), &m);
+        msg_WS_CREDIT_pack(agent_out(a, p), &m);
     if (w != NULL && w->is_closed)
         info_free(w);
 }

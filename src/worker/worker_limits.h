@@ -24,6 +24,9 @@
 #define WS_MESSAGE_BYTES_MAX     (32u << 20)
 #define INLINE_BODY_BYTES        (64u * 1024)  /* a body up to here travels with its head */
 #define SOCKETS_PER_AGENT_MAX    32768         /* surface spec 3.3 */
+#define DEFLATE_STREAMS_MAX      64            /* open per agent: 300 KB each when compressing */
+#define DEFLATE_STEP_BYTES       (64u << 10)
+#define DEFLATE_PUSH_BYTES_MAX   (32u << 20)   /* out of one chunk: a bomb ends here */
 #define CURSORS_MAX              128           /* kept per agent, newest first: a row costs its statement, a finished one 150 bytes */
 
 #endif
