@@ -2,12 +2,15 @@
 #include "src/worker/admin.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/ident/ident.h"
 #include "lib/store/store.h"
+#include "lib/sys/sys.h"
 #include "src/worker/agent.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
@@ -70,6 +73,19 @@ subject_open(struct subject *s, struct err *err)
     }
     s->is_own_store = true;
     return store_open(&s->store, agent_folder(s->agent, folder, sizeof folder), NULL, err);
+}
+
+/* A name that nothing was ever written for, and that is not in memory, is no agent: to open it would invent one. */
+static bool
+subject_is_there(const struct subject *s, struct err *err)
+{
+    char folder[4096];
+    struct stat st;
+
+    if (s->agent->state != AGENT_ABSENT || sys_fstatat(AT_FDCWD, agent_folder(s->agent, folder, sizeof folder), &st, 0) == 0)
+        return true;
+    return err_set(err, ERR_NOT_FOUND, 0, "there is no agent '%s' of class %s", s->agent->name != NULL ? s->agent->name : "of this id",
+                   s->agent->class_name);
 }
 
 static void
@@ -346,7 +362,7 @@ answer(const json_t *q)
             continue;
         out = json_object();
         json_object_set_new(out, "ok", json_true());
-        if (!subject_find(q, &s, &err) || !ops[i].run(q, &s, out, &err)) {
+        if (!subject_find(q, &s, &err) || !subject_is_there(&s, &err) || !ops[i].run(q, &s, out, &err)) {
             json_decref(out);
             out = failure(err.message);
         }
