@@ -467,7 +467,9 @@ loop_destroy(struct loop **loop)
     uv_close((uv_handle_t *)&l->prepare, NULL);
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_walk(&l->uv, close_if_open, NULL);
-    (void)uv_run(&l->uv, UV_RUN_DEFAULT); /* runs the close callbacks; nothing else is left */
+    /* Runs the close callbacks; nothing else is left. A loop that was stopped before it ran returns from the first run at once. */
+    while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
+        ;
     rc = uv_loop_close(&l->uv);
     assert(rc == 0);
     for (size_t i = 0; i < l->heap_len; i++)

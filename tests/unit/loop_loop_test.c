@@ -281,6 +281,14 @@ a_signal_reaches_its_hook(void **state)
     loop_hook_destroy(&hook);
 }
 
+static void
+a_loop_stopped_before_it_ran_can_be_destroyed(void **state)
+{
+    loop_stop(loop);
+    loop_destroy(&loop);
+    assert_null(loop);
+}
+
 int
 main(void)
 {
@@ -295,6 +303,7 @@ main(void)
         cmocka_unit_test_setup_teardown(hooks_run_in_order_and_writers_last, setup, teardown),
         cmocka_unit_test_setup_teardown(a_hook_may_destroy_another, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_reaches_its_hook, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_loop_stopped_before_it_ran_can_be_destroyed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
