@@ -105,8 +105,17 @@ function answerRpc(call, value, session) {
 }
 
 function sendResult(call, bytes, session) {
-  if (session === undefined) host.replyRpc(call, bytes);
-  else session.finish((open) => host.replyRpc(open, bytes));
+  if (session === undefined) replyOrFail(call, bytes);
+  else session.finish((open) => replyOrFail(open, bytes));
+}
+
+/* The host refuses results that are too large: the caller must learn of it, or it would wait for ever. */
+function replyOrFail(call, bytes) {
+  try {
+    host.replyRpc(call, bytes);
+  } catch (error) {
+    host.replyFail(call, messageOf(error), packError(error), flagsOf(error));
+  }
 }
 
 /* Errors of methods belong to the caller: they are not logged here unless nobody there catches them. */

@@ -148,6 +148,26 @@ test("a first build that fails waits for the repair", options, async (t) => {
   await dev.stop();
 });
 
+test("a second one in the same folder says so and ends; the first goes on", options, async (t) => {
+  const dir = project(t);
+  const dev = await start(t, dir);
+  const second = await run(["dev", dir, "--port", "0"]);
+  assert.equal(second.status, 1, second.out + second.err);
+  assert.match(second.err, /is running with this data folder already/);
+  assert.equal((await dev.get("/")).text, "one");
+});
+
+test("a result that is too large to travel is an error for who called", options, async (t) => {
+  const dir = project(t, { "src/main.ts": `import { DurableObject } from "cloudflare:workers";
+export class Box extends DurableObject { big() { return "y".repeat(33 << 20); } }
+export default { async fetch(request, env) {
+  try { return Response.json((await env.BOX.getByName("b").big()).length); } catch (error) { return new Response(error.message, { status: 500 }); }
+} };` });
+  const { status, text } = await (await start(t, dir)).get("/");
+  assert.equal(status, 500);
+  assert.match(text, /larger than 32 MiB/);
+});
+
 test("for people: a ready line, frames, and no escapes in a pipe", options, async (t) => {
   const dir = project(t);
   const { spawn } = await import("node:child_process");
