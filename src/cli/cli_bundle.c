@@ -87,6 +87,16 @@ words_add(const char **words, size_t *count, const char *option, const char *val
     words[(*count)++] = value;
 }
 
+/* NAME:VALUE each; here rather than in the bundler, which would wait for the project to change. */
+static bool
+vars_check(const struct text_list *vars, struct err *err)
+{
+    for (size_t i = 0; vars != NULL && i < vars->count; i++)
+        if (strchr(vars->item[i], ':') == NULL || vars->item[i][0] == ':')
+            return err_set(err, ERR_USAGE, 0, "'--var' takes NAME:VALUE, not '%.200s'.", vars->item[i]);
+    return true;
+}
+
 bool
 bundler_start(struct bundler **out_bundler, struct loop *loop, const struct bundle_spec *spec, const struct bundle_events *events,
               void *owner, struct err *err)
@@ -99,7 +109,7 @@ bundler_start(struct bundler **out_bundler, struct loop *loop, const struct bund
     size_t count = 0;
     bool ok;
 
-    if (!where_bundler(program, err))
+    if (!vars_check(spec->vars, err) || !where_bundler(program, err))
         return false;
     words[count++] = node != NULL && node[0] != '\0' ? node : "node";
     words[count++] = program;

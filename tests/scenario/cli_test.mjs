@@ -68,6 +68,7 @@ const WRONG = [
   [["dev", "a", "b"], 2, /one word too many/],
   [["dev", "/nowhere/at/all"], 1, /no folder '\/nowhere\/at\/all'/],
   [["dev", DORMOUSE], 2, /is no folder/],
+  [["build", ".", "--var", "foo", "--config", "package.json", "--out", "/tmp/x"], 2, /'--var' takes NAME:VALUE, not 'foo'/],
   [["dev", tmpdir()], 1, /No wrangler\.jsonc/],
   [["serve", "--deploy", "/nowhere", "--data", "/tmp/x"], 1, /no folder '\/nowhere'/],
   [["serve", "--app-port", "counter", "--data", "/tmp/x"], 2, /NAME=PORT/],
