@@ -86,6 +86,8 @@ void room_start_process(struct house_room *room);
 
 /* supervisor_links.c: what a room is told when it starts, and its peers with it. */
 void room_introduce(struct house_room *room);
+/* Once the room's program runs (its HELLO came): a worker's own page map. */
+void room_send_pagemap(const struct house_room *room);
 void listener_announce(struct house *house, const struct listener *listener);
 MUST_USE bool house_listen(struct house *house, const char *name, const char *address, const struct listener **out_listener,
                            struct err *err);

@@ -109,6 +109,24 @@ app_conf(const struct house_room *room)
     return "{}";
 }
 
+/* A worker gives back pages of heaps that are as they were; which ones it wrote to, only /proc tells, which it cannot see. Without
+ * the permission to open it the worker keeps them. */
+void
+room_send_pagemap(const struct house_room *room)
+{
+    char path[64];
+    int fd;
+
+    if (room->role != ROLE_WORKER || room->build_conf != NULL)
+        return;
+    (void)snprintf(path, sizeof path, "/proc/%d/pagemap", (int)room->pid);
+    fd = sys_open(path, O_RDONLY, 0);
+    if (fd < 0)
+        return;
+    msg_LISTEN_pack(link_out(room->link), &(struct msg_LISTEN){ .name = BYTES_LIT("pagemap") });
+    link_send_fd(room->link, fd);
+}
+
 static void
 conf_send(struct house_room *room)
 {

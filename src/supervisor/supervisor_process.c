@@ -81,6 +81,12 @@ room_message(void *owner, struct link *link, uint16_t type, struct bytes payload
 }
 
 static void
+room_up(void *owner, struct link *link)
+{
+    room_send_pagemap(owner);
+}
+
+static void
 room_closed(void *owner, struct link *link, const struct err *err)
 {
     struct house_room *room = owner;
@@ -251,7 +257,7 @@ room_spawn_process(struct house_room *room, struct spawned *out_spawned, struct 
 void
 room_start_process(struct house_room *room)
 {
-    static const struct link_events events = { room_message, room_closed, NULL };
+    static const struct link_events events = { room_message, room_closed, room_up };
     struct house *house = room->house;
     struct msg_HELLO hello = { .version = IPC_VERSION, .role = ROLE_SUPERVISOR, .pid = (uint32_t)getpid() };
     struct spawned spawned;

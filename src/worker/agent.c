@@ -611,6 +611,8 @@ rest(struct agent *a)
      * two descriptors stay. Opening again takes a quarter of a millisecond, at the first statement. */
     if (a->store != NULL)
         store_close(&a->store);
+    if (a->heap != NULL)
+        (void)heap_share_again(a->heap);
 }
 
 /* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */

@@ -9,6 +9,7 @@
 struct template {
     int      fd;
     unsigned refs;
+    const uint8_t *view;           /* the image, read-only, for comparing; NULL until it is wanted */
     uint64_t pages;                /* of 64 KiB */
     uint32_t stack_pointer, ctx, rt;
     uint32_t atoms[ATOMS];

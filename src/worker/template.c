@@ -635,6 +635,8 @@ template_unref(struct template **t_ptr)
     *t_ptr = NULL;
     if (--t->refs > 0)
         return;
+    if (t->view != NULL)
+        (void)sys_munmap((void *)(uintptr_t)t->view, t->pages * PAGE);
     (void)sys_close(t->fd);
     free(t);
 }

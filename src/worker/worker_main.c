@@ -16,6 +16,7 @@
 #include "src/worker/alarms.h"
 #include "src/worker/deploy.h"
 #include "src/worker/engine.h"
+#include "src/worker/heap.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/sockets.h"
@@ -276,6 +277,16 @@ message(struct room *room, struct link *link, uint16_t type, struct bytes payloa
     return ok;
 }
 
+/* The only descriptor that comes this way: /proc/PID/pagemap. */
+static void
+take_descriptor(struct room *room, struct bytes name, struct bytes address, int fd)
+{
+    if (bytes_equal_str(name, "pagemap"))
+        heap_use_pagemap(fd);
+    else
+        (void)sys_close(fd);
+}
+
 static void
 stop_if_idle(void *owner)
 {
@@ -300,7 +311,7 @@ int
 main(int argc, char **argv)
 {
     static const struct room_spec spec = {
-        .role = ROLE_WORKER, .name = "worker", .start = start, .link_up = link_up, .link_down = link_down, .message = message, .stop = stop,
+        .role = ROLE_WORKER, .name = "worker", .start = start, .link_up = link_up, .link_down = link_down, .message = message, .listen = take_descriptor, .stop = stop,
     };
 
     return room_main(argc, argv, &spec);

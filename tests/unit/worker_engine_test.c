@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <cmocka.h>
 
@@ -393,6 +394,30 @@ test_template_pages_are_shared(void **state)
 }
 
 static void
+test_equal_pages_go_back(void **state)
+{
+    struct template *t = make_template(BUNDLE_HEAD
+        "const cells = new Uint8Array(64 * 4096);\n"
+        "export default (e, a) => { if (a === 'dirty') for (let i = 0; i < 60; i++) cells[i * 4096] = 1;\n"
+        "  else if (a === 'half') for (let i = 0; i < 30; i++) cells[i * 4096] = 0; else put(cells.reduce((x, y) => x + y, 0)); };");
+    struct heap *heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+    size_t before;
+
+    heap_use_pagemap(sys_open("/proc/self/pagemap", O_RDONLY, 0));
+    assert_int_equal(deliver_event(heap, 1, "dirty"), TRAP_NONE);
+    assert_int_equal(deliver_event(heap, 1, "half"), TRAP_NONE);
+    before = heap_private_bytes(heap);
+    assert_true(heap_share_again(heap) >= 29);
+    assert_true(heap_private_bytes(heap) + 29 * 4096 <= before);
+    assert_int_equal(deliver_event(heap, 1, "sum"), TRAP_NONE);
+    assert_string_equal(output(heap), "30 ");
+    heap_use_pagemap(-1);
+    assert_int_equal(heap_share_again(heap), 0);
+    heap_destroy(&heap);
+    template_unref(&t);
+}
+
+static void
 test_random_differs(void **state)
 {
     struct template *t = make_template(BUNDLE_HEAD "export default () => put(Math.random());");
@@ -436,7 +461,7 @@ main(void)
         cmocka_unit_test(test_values), cmocka_unit_test(test_value_interface), cmocka_unit_test(test_modules),
         cmocka_unit_test(test_isolation_and_memory_return), cmocka_unit_test(test_traps), cmocka_unit_test(test_faults_end_one_heap),
         cmocka_unit_test(test_async_context), cmocka_unit_test(test_rejections), cmocka_unit_test(test_collector_is_frozen),
-        cmocka_unit_test(test_template_objects_can_change), cmocka_unit_test(test_template_values_survive), cmocka_unit_test(test_template_pages_are_shared), cmocka_unit_test(test_random_differs), cmocka_unit_test(test_damaged_template_is_refused),
+        cmocka_unit_test(test_template_objects_can_change), cmocka_unit_test(test_template_values_survive), cmocka_unit_test(test_template_pages_are_shared), cmocka_unit_test(test_equal_pages_go_back), cmocka_unit_test(test_random_differs), cmocka_unit_test(test_damaged_template_is_refused),
     };
 
     engine_init();
