@@ -552,9 +552,15 @@ agent_evict(struct agent *a)
     return true;
 }
 
+enum move {
+    MOVE_FREE,                         /* those in which nothing runs */
+    MOVE_AWAITED,                      /* and those that keep new turns waiting: a stream that stays open must not stall its agent */
+    MOVE_ALL,
+};
+
 /* Agents in memory, taken down first: moving one changes the map. */
 static void
-move_all(bool is_time_over)
+move_all(enum move which)
 {
     size_t count = bmap_count(worker.agents), n = 0, cursor = 0;
     struct agent **list = calloc(count + 1, sizeof *list);
@@ -565,8 +571,10 @@ move_all(bool is_time_over)
     while (n < count && bmap_next(worker.agents, &cursor, &key, &value))
         list[n++] = value;
     for (size_t i = 0; i < n; i++) {
-        if (is_outdated(list[i]) && !agent_evict(list[i]) && move_on(list[i], is_time_over))
-            agent_pump(list[i]);
+        struct agent *a = list[i];
+
+        if (is_outdated(a) && !agent_evict(a) && move_on(a, which == MOVE_ALL || (which == MOVE_AWAITED && a->queued > 0)))
+            agent_pump(a);
     }
     free(list);
 }
@@ -581,7 +589,7 @@ agents_on_deploy(void)
         worker.entry = NULL;
     }
     worker.deployed_ms = clock_mono_ms();
-    move_all(false);
+    move_all(MOVE_FREE);
 }
 
 /* Until the grace of a deployment is over; then whatever is left of the old one ends. */
@@ -595,9 +603,13 @@ finish_deploy(int64_t now)
             agent_reset(a, ERR_UNAVAILABLE, FAIL_RETRYABLE, "The code was updated while this request ran.");
         (void)agent_evict(a);
     }
-    if (worker.deployed_ms != 0 && now - worker.deployed_ms >= DEPLOY_GRACE_MS) {
+    if (worker.deployed_ms == 0)
+        return;
+    if (now - worker.deployed_ms >= DEPLOY_GRACE_MS) {
         worker.deployed_ms = 0;
-        move_all(true);
+        move_all(MOVE_ALL);
+    } else if (now - worker.deployed_ms >= DEPLOY_WAIT_MS) {
+        move_all(MOVE_AWAITED);
     }
 }
 

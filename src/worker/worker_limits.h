@@ -18,6 +18,7 @@
 #define AGENT_IDLE_MS_DEFAULT    10000         /* surface spec 3.3: hibernation after 10 s without events */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
 #define DEPLOY_GRACE_MS          30000         /* surface spec 3.3: what runs at a code update may go on so long */
+#define DEPLOY_WAIT_MS           2000          /* new turns wait so long for the old code of their agent to finish */
 #define CALLS_MAX                16384         /* open calls per worker and direction */
 #define TIMERS_MAX               10000         /* per heap: beyond it setTimeout throws */
 #define RPC_BYTES_MAX            (32u << 20)   /* surface spec 3.3: 32 MiB messages */

@@ -379,7 +379,7 @@ test("SQL cursors: rows, raw rows, one, names, iteration helpers", () => {
   assert.deepEqual(world.last("sqlExec"), ["q", [1, "x"]]);
   assert.deepEqual(cursor.next(), { done: false, value: { a: 1, b: 2 } });
   assert.deepEqual(cursor.toArray(), [{ a: 3, b: 4 }]);
-  assert.deepEqual(cursor.next(), { done: true });
+  assert.deepEqual(cursor.next(), { done: true, value: undefined });
   assert.deepEqual(cursor.toArray(), []);
   assert.deepEqual(Object.getOwnPropertyNames(cursor), []);
   assert.equal(cursor.constructor.name, "Cursor");
