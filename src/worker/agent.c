@@ -14,6 +14,7 @@
 #include "src/worker/deflate.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
+#include "src/worker/js_events.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/sockets.h"
@@ -21,8 +22,6 @@
 #include "src/worker/timers.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
-
-enum { EVENT_BOOT_ENTRY = 1, EVENT_BOOT_AGENT = 2 };
 
 #define KEY_MAX (NAME_MAX_BYTES + 1 + 32)
 
@@ -143,7 +142,7 @@ deliver_boot(void *arg)
         args[n++] = a->name != NULL ? js_new_string(bytes_of(a->name)) : JSV_UNDEFINED;
         args[n++] = JSV_UNDEFINED;
     }
-    heap_dispatch(a->is_entry ? EVENT_BOOT_ENTRY : EVENT_BOOT_AGENT, n, args);
+    heap_dispatch(a->is_entry ? JS_BOOT_ENTRY : JS_BOOT_AGENT, n, args);
     if (a->is_entry)
         agent_booted(a, NULL, BYTES_NONE);     /* an entry has no constructor to wait for */
 }

@@ -9,8 +9,6 @@
 #include "src/worker/engine.h"
 #include "src/worker/worker_limits.h"
 
-#define NAMES_ENUMERABLE (1 | 16)      /* JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY */
-#define NAMES_ALL 1                    /* JS_GPN_STRING_MASK */
 #define OUT_BYTES_MIN 512
 
 /* Objects met so far, by their address in the heap; each is held by a reference until the end, so that no address comes twice.
@@ -212,42 +210,6 @@ met_release(struct met *m)
 
 /* ---- objects ---- */
 
-struct names {
-    uint32_t tab, count;
-};
-
-static bool
-names_get(jsval obj, int which, struct names *n)
-{
-    uint32_t sp = engine_q.w2c___stack_pointer - 16;
-    bool ok;
-
-    engine_q.w2c___stack_pointer = sp;
-    ok = (int)Z_qjsZ_JS_GetOwnPropertyNames(&engine_q, engine_ctx, sp, sp + 4, obj, (u32)which) == 0;
-    memcpy(&n->tab, guest_mem(sp, 4), 4);
-    memcpy(&n->count, guest_mem(sp + 4, 4), 4);
-    engine_q.w2c___stack_pointer = sp + 16;
-    return ok;
-}
-
-static uint32_t
-names_atom(const struct names *n, uint32_t i)
-{
-    uint32_t atom;
-
-    memcpy(&atom, guest_mem(n->tab + 8 * i + 4, 4), 4);
-    return atom;
-}
-
-static void
-names_free(struct names *n)
-{
-    Z_qjsZ_JS_FreePropertyEnum(&engine_q, engine_ctx, n->tab, n->count);
-}
-
-/* Atoms with this bit are array indices; JavaScript orders them first. */
-#define ATOM_INDEX_BIT 0x80000000u
-
 static bool
 put_property(struct writer *w, jsval obj, uint32_t atom)
 {
@@ -256,8 +218,8 @@ put_property(struct writer *w, jsval obj, uint32_t atom)
 
     if (js_is_exception(value))
         return false;
-    if (atom & ATOM_INDEX_BIT) {
-        put_int32(w, (int32_t)(atom & ~ATOM_INDEX_BIT));
+    if (atom & JS_ATOM_INDEX_BIT) {
+        put_int32(w, (int32_t)(atom & ~JS_ATOM_INDEX_BIT));
         ok = true;
     } else {
         key = Z_qjsZ_JS_AtomToString(&engine_q, engine_ctx, atom);
@@ -273,21 +235,21 @@ put_property(struct writer *w, jsval obj, uint32_t atom)
 static int64_t
 put_properties(struct writer *w, jsval obj, bool with_indices)
 {
-    struct names n;
+    struct js_names n;
     int64_t written = 0;
     bool ok = true;
 
-    if (!names_get(obj, NAMES_ENUMERABLE, &n))
+    if (!js_names_get(obj, JS_NAMES_ENUMERABLE, &n))
         return -1;
     for (uint32_t i = 0; i < n.count && ok; i++) {
-        uint32_t atom = names_atom(&n, i);
+        uint32_t atom = js_names_atom(&n, i);
 
-        if (!with_indices && (atom & ATOM_INDEX_BIT))
+        if (!with_indices && (atom & JS_ATOM_INDEX_BIT))
             continue;
         ok = put_property(w, obj, atom);
         written++;
     }
-    names_free(&n);
+    js_names_free(&n);
     return ok ? written : -1;
 }
 
@@ -309,14 +271,14 @@ put_object(struct writer *w, jsval obj)
 static bool
 count_indices(jsval obj, uint32_t *out)
 {
-    struct names n;
+    struct js_names n;
 
-    if (!names_get(obj, NAMES_ENUMERABLE, &n))
+    if (!js_names_get(obj, JS_NAMES_ENUMERABLE, &n))
         return false;
     *out = 0;
-    while (*out < n.count && (names_atom(&n, *out) & ATOM_INDEX_BIT))
+    while (*out < n.count && (js_names_atom(&n, *out) & JS_ATOM_INDEX_BIT))
         ++*out;
-    names_free(&n);
+    js_names_free(&n);
     return true;
 }
 
@@ -488,21 +450,21 @@ static jsval
 error_rest(jsval obj)
 {
     jsval rest = js_new_object(), stack = js_get(obj, A(stack));
-    struct names n;
+    struct js_names n;
     bool ok = !js_is_exception(stack) && js_define_atom(rest, A(stack), stack);
 
-    if (!ok || !names_get(obj, NAMES_ALL, &n))
+    if (!ok || !js_names_get(obj, JS_NAMES_ALL, &n))
         return JSV_EXCEPTION;
     for (uint32_t i = 0; i < n.count && ok; i++) {
-        uint32_t atom = names_atom(&n, i);
+        uint32_t atom = js_names_atom(&n, i);
         jsval value;
 
-        if ((atom & ATOM_INDEX_BIT) || atom == A(name) || atom == A(message) || atom == A(stack))
+        if ((atom & JS_ATOM_INDEX_BIT) || atom == A(name) || atom == A(message) || atom == A(stack))
             continue;
         value = js_get(obj, atom);
         ok = !js_is_exception(value) && js_define_atom(rest, atom, value);
     }
-    names_free(&n);
+    js_names_free(&n);
     return ok ? rest : JSV_EXCEPTION;
 }
 

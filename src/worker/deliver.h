@@ -2,13 +2,9 @@
 #ifndef DORMOUSE_WORKER_DELIVER_H
 #define DORMOUSE_WORKER_DELIVER_H
 
+#include "src/worker/js_events.h"
 #include "src/worker/peer.h"
 
-enum js_event {
-    JS_BOOT_ENTRY = 1, JS_BOOT_AGENT, JS_ENTRY, JS_FETCH, JS_RPC, JS_ALARM, JS_WS_MESSAGE, JS_WS_CLOSE, JS_WS_ERROR, JS_SCHEDULED, JS_EMAIL,
-    JS_REPLY = 20, JS_REPLY_RPC, JS_FAIL, JS_BODY, JS_BODY_END, JS_DRAIN, JS_CANCELLED, JS_BODY_CANCELLED,
-    JS_TIMER = 30, JS_SYNCED, JS_REJECTION
-};
 /* Local kinds of struct call beside enum call_kind. */
 enum { CALL_WS_EVENT = 100 };
 

@@ -28,7 +28,6 @@ MUST_USE bool engine_add_natives(jsval obj);
 enum trap engine_run(void (*fn)(void *arg), void *arg);
 /* Why the last trap happened, for logs: "out of bounds memory access". */
 const char *trap_text(enum trap trap);
-/* The message of ctx.abort(), valid after TRAP_ABORT until the next turn. */
 
 /* Frees all scratch memory (between turns). */
 void guest_scratch_reset(void);

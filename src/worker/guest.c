@@ -456,6 +456,34 @@ js_get_length(jsval obj, int64_t *out)
     return ok;
 }
 
+bool
+js_names_get(jsval obj, enum js_names_of which, struct js_names *out_names)
+{
+    uint32_t previous = Q->w2c___stack_pointer, sp = stack_push(8);
+    bool ok = (int)Z_qjsZ_JS_GetOwnPropertyNames(Q, CTX, sp, sp + 4, obj, (u32)which) == 0;
+
+    memcpy(&out_names->tab, guest_mem(sp, 4), 4);
+    memcpy(&out_names->count, guest_mem(sp + 4, 4), 4);
+    stack_pop(previous);
+    return ok;
+}
+
+/* The engine's table: struct { int is_enumerable; JSAtom atom; }. */
+uint32_t
+js_names_atom(const struct js_names *names, uint32_t i)
+{
+    uint32_t atom;
+
+    memcpy(&atom, guest_mem(names->tab + 8 * i + 4, 4), 4);
+    return atom;
+}
+
+void
+js_names_free(struct js_names *names)
+{
+    Z_qjsZ_JS_FreePropertyEnum(Q, CTX, names->tab, names->count);
+}
+
 bool js_is_array(jsval v) { return (int)Z_qjsZ_JS_IsArray(Q, v) > 0; }
 bool js_is_function(jsval v) { return js_is_object(v) && Z_qjsZ_JS_IsFunction(Q, CTX, v); }
 bool js_is_error(jsval v) { return js_is_object(v) && Z_qjsZ_JS_IsError(Q, v); }

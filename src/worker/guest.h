@@ -98,6 +98,16 @@ bool js_is_error(jsval v);
 /* The engine's class number of an object (ENGINE_CLASS_*), -1 otherwise. */
 int js_class_id(jsval v);
 
+/* Own string-keyed properties, in the language's order. Free them before leaving. */
+enum js_names_of { JS_NAMES_ALL = 1, JS_NAMES_ENUMERABLE = 1 | 16 };   /* JS_GPN_STRING_MASK, JS_GPN_ENUM_ONLY */
+struct js_names {
+    uint32_t tab, count;
+};
+#define JS_ATOM_INDEX_BIT 0x80000000u                   /* an atom with it is the array index in its other bits; indices come first */
+MUST_USE bool js_names_get(jsval obj, enum js_names_of which, struct js_names *out_names);    /* false: threw */
+uint32_t js_names_atom(const struct js_names *names, uint32_t i);     /* borrowed */
+void js_names_free(struct js_names *names);
+
 jsval js_call(jsval fn, jsval this_val, int argc, const jsval *argv); /* borrows its arguments */
 jsval js_dup(jsval v);
 void js_free(jsval v);

@@ -10,6 +10,7 @@
 #include "lib/sys/sys.h"
 #include "src/worker/async_context.h"
 #include "src/worker/heap_internal.h"
+#include "src/worker/js_events.h"
 #include "src/worker/rejections.h"
 #include "src/worker/worker_limits.h"
 
@@ -244,7 +245,7 @@ report_rejections(void)
     jsval promise, reason;
 
     while (rejections_take(&promise, &reason)) {
-        jsval args[3] = { JSV(ENGINE_TAG_INT, 32), reason, promise };
+        jsval args[3] = { JSV(ENGINE_TAG_INT, JS_REJECTION), reason, promise };
         jsval result = js_call(current->dispatch, JSV_UNDEFINED, 3, args);
 
         if (js_is_exception(result))

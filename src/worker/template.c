@@ -15,17 +15,16 @@
 
 #include "lib/sys/sys.h"
 #include "src/worker/heap_internal.h"
+#include "src/worker/js_events.h"
 #include "src/worker/worker_limits.h"
 
 #define IMAGE_MAGIC 0x31454d444f524d44ull          /* "DMRODME1" */
 #define PAGE 65536ull
 #define KERNEL_PAGE 4096u
 #define BOOT_PAGES 18                              /* the module's initial memory */
-#define NAMES_MASK_STRINGS_ENUMERABLE (1 | 16)     /* JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY */
 #define EVAL_COMPILE_ONLY 32                       /* JS_EVAL_FLAG_COMPILE_ONLY */
 #define LONE_SHAPES_MAX 4096                      /* shapes outside of the table: one per object with very many properties */
 #define LARGE_COUNT_MAX 1000000                   /* references to one long string; more is no count */
-#define EVENT_PREPARE 12
 #define PROMISE_FULFILLED 1
 #define PROMISE_REJECTED 2
 
@@ -98,44 +97,17 @@ find_module(const char *name)
     return js_get_str(heap_modules(), alias);
 }
 
-struct export_names {
-    uint32_t tab, count;
-};
-
-static bool
-names_get(jsval obj, struct export_names *names)
-{
-    uint32_t sp = engine_q.w2c___stack_pointer - 16;
-    bool ok;
-
-    engine_q.w2c___stack_pointer = sp;
-    ok = (int)Z_qjsZ_JS_GetOwnPropertyNames(&engine_q, engine_ctx, sp, sp + 4, obj, NAMES_MASK_STRINGS_ENUMERABLE) == 0;
-    memcpy(&names->tab, guest_mem(sp, 4), 4);
-    memcpy(&names->count, guest_mem(sp + 4, 4), 4);
-    engine_q.w2c___stack_pointer = sp + 16;
-    return ok;
-}
-
-static uint32_t
-name_atom(const struct export_names *names, uint32_t i)
-{
-    uint32_t atom;
-
-    memcpy(&atom, guest_mem(names->tab + 8 * i + 4, 4), 4);
-    return atom;
-}
-
 /* Calls FN for the name of every export of MODULE_OBJ. */
 static bool
 each_export(jsval module_obj, uint32_t module, bool (*fn)(uint32_t module, uint32_t name, jsval value))
 {
-    struct export_names names;
+    struct js_names names;
     bool ok = true;
 
-    if (!names_get(module_obj, &names))
+    if (!js_names_get(module_obj, JS_NAMES_ENUMERABLE, &names))
         return false;
     for (uint32_t i = 0; i < names.count && ok; i++) {
-        uint32_t atom = name_atom(&names, i);
+        uint32_t atom = js_names_atom(&names, i);
         uint32_t text = Z_qjsZ_JS_AtomToCStringLen(&engine_q, engine_ctx, 0, atom);
         jsval value = js_get(module_obj, atom);
 
@@ -144,7 +116,7 @@ each_export(jsval module_obj, uint32_t module, bool (*fn)(uint32_t module, uint3
         if (text != 0)
             Z_qjsZ_JS_FreeCString(&engine_q, engine_ctx, text);
     }
-    Z_qjsZ_JS_FreePropertyEnum(&engine_q, engine_ctx, names.tab, names.count);
+    js_names_free(&names);
     return ok;
 }
 
@@ -307,7 +279,7 @@ load_bundle(struct build *b)
     if (b->source->env_json.len > 0) {
         jsval args[2] = { js_new_string(b->source->env_json), js_new_string(b->source->compat_json) };
 
-        heap_dispatch(EVENT_PREPARE, 2, args);
+        heap_dispatch(JS_PREPARE, 2, args);
     }
     module = evaluate(b->source->bundle_js, "bundle.js", ENGINE_EVAL_MODULE | EVAL_COMPILE_ONLY);
     def = (uint32_t)module;
