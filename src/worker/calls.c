@@ -198,9 +198,11 @@ call_credit(struct call *c, uint32_t bytes)
         c->out.credit = 2 * STREAM_WINDOW_BYTES;   /* a peer cannot grant without bound */
     if (c->out.wants_drain && c->out.credit > (int64_t)c->out.waiting.len) {
         c->out.wants_drain = false;
-        deliver_post_drain(c);
+        body_flush(c);
+        deliver_post_drain(c);   /* last: it runs guest code, which may end the call */
+    } else {
+        body_flush(c);
     }
-    body_flush(c);
 }
 
 void
