@@ -108,14 +108,6 @@ read_bytes(struct reader *r, struct bytes *out, size_t max, const char *field, s
 #define ID(x)         size += sizeof msg->x.bytes;
 #define BYTES(x, max) assert(msg->x.len <= (max)); size += 4 + msg->x.len;
 #include "lib/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef I64
-#undef ID
-#undef BYTES
 
 #define MESSAGE(name, code, fields)                                                                                    \
     void msg_##name##_pack(struct buf *out, const struct msg_##name *msg)                                              \
@@ -141,14 +133,6 @@ read_bytes(struct reader *r, struct bytes *out, size_t max, const char *field, s
 #define ID(x)         memcpy(at, msg->x.bytes, sizeof msg->x.bytes); at += sizeof msg->x.bytes;
 #define BYTES(x, max) at = put_bytes(at, msg->x);
 #include "lib/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef I64
-#undef ID
-#undef BYTES
 
 /* ---- unpack ------------------------------------------------------------------------------------------------- */
 
@@ -176,14 +160,6 @@ read_bytes(struct reader *r, struct bytes *out, size_t max, const char *field, s
 #define ID(x)         if (!read_id(&r, &out_msg->x, #x, err)) return false;
 #define BYTES(x, max) if (!read_bytes(&r, &out_msg->x, (max), #x, err)) return false;
 #include "lib/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef I64
-#undef ID
-#undef BYTES
 
 /* No message may be able to exceed a frame: the sum of its maxima is known when this is compiled. */
 #define MESSAGE(name, code, fields) static_assert(0 fields <= FRAME_MAX_BYTES, #name " can exceed a frame");
@@ -195,14 +171,6 @@ read_bytes(struct reader *r, struct bytes *out, size_t max, const char *field, s
 #define ID(x)         + 32
 #define BYTES(x, max) + 4 + (max)
 #include "lib/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef I64
-#undef ID
-#undef BYTES
 
 /* ---- names and ids ------------------------------------------------------------------------------------------ */
 
@@ -214,7 +182,6 @@ message_name(uint16_t type)
     case code:                                                                                                         \
         return #name;
 #include "lib/ipc/messages.def"
-#undef MESSAGE
     default:
         return NULL;
     }

@@ -20,7 +20,6 @@ struct agent_id {
 enum message_type {
 #define MESSAGE(name, code, fields) MSG_##name = code,
 #include "lib/ipc/messages.def"
-#undef MESSAGE
 };
 
 /* struct msg_CALL, struct msg_REPLY, … with the fields of the table in order. */
@@ -33,21 +32,12 @@ enum message_type {
 #define BYTES(x, max)  struct bytes x;
 #define MESSAGE(name, code, fields) struct msg_##name { fields };
 #include "lib/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef I64
-#undef ID
-#undef BYTES
 
 /* Appends the whole frame (header and payload) to OUT. Asserts the table's maxima: exceeding one is our bug. */
 #define MESSAGE(name, code, fields)                                                                                    \
     void msg_##name##_pack(struct buf *out, const struct msg_##name *msg);                                             \
     MUST_USE bool msg_##name##_unpack(struct msg_##name *out_msg, struct bytes payload, struct err *err);
 #include "lib/ipc/messages.def"
-#undef MESSAGE
 
 const char *message_name(uint16_t type);          /* "CALL", or NULL when the table has no such type */
 

@@ -25,12 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
         buf_fini(&out);                                                                                                \
     }
 #include "lib/ipc/messages.def"
-#undef MESSAGE
 
 static void (*const tries[])(struct bytes payload) = {
 #define MESSAGE(name, number, fields) try_##name,
 #include "lib/ipc/messages.def"
-#undef MESSAGE
 };
 
 int

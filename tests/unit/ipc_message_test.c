@@ -152,7 +152,6 @@ attack(struct sample *s, unpack_fn *unpack)
         attack(&s, unpack_##name);                                                                                     \
     }
 #include "lib/ipc/messages.def"
-#undef MESSAGE
 
 static void
 a_field_at_its_maximum_is_accepted(void **state)
@@ -217,7 +216,6 @@ main(void)
         cmocka_unit_test(ids_have_a_text_form_and_a_slot),
 #define MESSAGE(name, number, fields) cmocka_unit_test(attack_##name),
 #include "lib/ipc/messages.def"
-#undef MESSAGE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
