@@ -145,17 +145,24 @@ text_drop(struct guest_text *t)
 
 /* ---- values in ---- */
 
-jsval
-js_new_string(struct bytes utf8)
+/* What the engine's constructor MAKE makes of BYTES; COUNT is their number in its units. */
+static jsval
+from_bytes(u64 (*make)(Z_qjs_instance_t *, u32, u32, u32), struct bytes bytes, size_t count)
 {
     struct guest_text t;
     jsval v;
 
-    if (!text_put(&t, utf8))
+    if (!text_put(&t, bytes))
         return JSV_EXCEPTION;
-    v = Z_qjsZ_JS_NewStringLen(Q, CTX, t.ptr, (u32)utf8.len);
+    v = make(Q, CTX, t.ptr, (u32)count);
     text_drop(&t);
     return v;
+}
+
+jsval
+js_new_string(struct bytes utf8)
+{
+    return from_bytes(Z_qjsZ_JS_NewStringLen, utf8, utf8.len);
 }
 
 jsval
@@ -171,14 +178,7 @@ js_new_string_latin1(struct bytes latin1)
 jsval
 js_new_string_utf16(const uint16_t *units, size_t len)
 {
-    struct guest_text t;
-    jsval v;
-
-    if (!text_put(&t, bytes_from(units, len * 2)))
-        return JSV_EXCEPTION;
-    v = Z_qjsZ_JS_NewStringUTF16(Q, CTX, t.ptr, (u32)len);
-    text_drop(&t);
-    return v;
+    return from_bytes(Z_qjsZ_JS_NewStringUTF16, bytes_from(units, len * 2), len);
 }
 
 jsval
@@ -203,27 +203,13 @@ js_new_bigint_i64(int64_t v)
 jsval
 js_new_array_buffer(struct bytes copy)
 {
-    struct guest_text t;
-    jsval v;
-
-    if (!text_put(&t, copy))
-        return JSV_EXCEPTION;
-    v = Z_qjsZ_JS_NewArrayBufferCopy(Q, CTX, t.ptr, (u32)copy.len);
-    text_drop(&t);
-    return v;
+    return from_bytes(Z_qjsZ_JS_NewArrayBufferCopy, copy, copy.len);
 }
 
 jsval
 js_new_uint8_array(struct bytes copy)
 {
-    struct guest_text t;
-    jsval v;
-
-    if (!text_put(&t, copy))
-        return JSV_EXCEPTION;
-    v = Z_qjsZ_JS_NewUint8ArrayCopy(Q, CTX, t.ptr, (u32)copy.len);
-    text_drop(&t);
-    return v;
+    return from_bytes(Z_qjsZ_JS_NewUint8ArrayCopy, copy, copy.len);
 }
 
 jsval js_new_object(void) { return Z_qjsZ_JS_NewObject(Q, CTX); }
