@@ -263,11 +263,11 @@ connection_find(const struct admin *admin, uint64_t number)
     return c != NULL && !c->is_closing ? c : NULL;
 }
 
-void
-admin_ok(struct admin *admin, struct admin_ref to, json_t *fields)
+/* Says LINE with FIELDS (NULL: none) in it, when the connection is still there. Takes both. */
+static void
+say_with(struct admin *admin, struct admin_ref to, json_t *line, json_t *fields)
 {
     struct connection *c = connection_find(admin, to.connection);
-    json_t *line = json_pack("{s:I, s:b}", "id", (json_int_t)to.id, "ok", 1);
 
     if (fields != NULL)
         (void)json_object_update_missing(line, fields);
@@ -276,6 +276,12 @@ admin_ok(struct admin *admin, struct admin_ref to, json_t *fields)
         connection_say(c, line);
     else
         json_decref(line);
+}
+
+void
+admin_ok(struct admin *admin, struct admin_ref to, json_t *fields)
+{
+    say_with(admin, to, json_pack("{s:I, s:b}", "id", (json_int_t)to.id, "ok", 1), fields);
 }
 
 void
@@ -298,15 +304,7 @@ admin_fail(struct admin *admin, struct admin_ref to, const struct err *err, cons
 void
 admin_event(struct admin *admin, struct admin_ref to, const char *name, json_t *fields)
 {
-    struct connection *c = connection_find(admin, to.connection);
-    json_t *line = json_pack("{s:I, s:s}", "id", (json_int_t)to.id, "event", name);
-
-    (void)json_object_update_missing(line, fields);
-    json_decref(fields);
-    if (c != NULL)
-        connection_say(c, line);
-    else
-        json_decref(line);
+    say_with(admin, to, json_pack("{s:I, s:s}", "id", (json_int_t)to.id, "event", name), fields);
 }
 
 void
