@@ -6,31 +6,17 @@
 #ifndef DORMOUSE_EGRESS_RIG_H
 #define DORMOUSE_EGRESS_RIG_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "lib/ipc/link.h"
-#include "lib/loop/loop.h"
-#include "lib/sys/sys.h"
 #include "src/egress/egress.h"
 #include "src/egress/egress_headers.h"
 #include "src/egress/egress_limits.h"
+#include "tests/unit/room_rig.h"
 
 #define WAIT_MS   20000 /* a hang fails the test, never a slow machine */
 #define CALLS_MAX 8
 
-static struct loop *loop;
-static struct loop_timer *hang;
-static bool is_hung;
 static pid_t server_pid;
 static int server_stdin = -1;
 static int port;
@@ -66,13 +52,6 @@ static struct link *worker;
 static struct link *control;
 static bool is_ready, is_worker_closed;
 static char log_text[1024];
-static pid_t room_pid;
-
-#define RUN_UNTIL(condition)                                                                                           \
-    while (!(condition)) {                                                                                             \
-        assert_false(is_hung);                                                                                         \
-        loop_run_once(loop);                                                                                           \
-    }
 
 /* ---- the sides of the links ----------------------------------------------------------------------------------- */
 
@@ -198,51 +177,24 @@ on_closed(void *owner, struct link *link, const struct err *err)
 static const struct link_events events = { on_message, on_closed, NULL };
 
 static void
-on_hang(void *owner)
-{
-    is_hung = true;
-}
-
-static struct link *
 open_side(struct link **place, int fd, enum role role)
 {
-    const struct msg_HELLO hello = { IPC_VERSION, (uint8_t)role, 0, 1,
-                                     role == ROLE_WORKER ? BYTES_LIT("app") : BYTES_NONE };
-
-    *place = link_open(loop, fd, &hello, &events, place);
-    return *place;
+    *place = rig_link(fd, role, 0, role == ROLE_WORKER ? "app" : "", &events, place);
 }
 
 static void
 introduce(struct link **place, enum role role, const char *app)
 {
-    int fds[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    msg_LINK_pack(link_out(supervisor), &(struct msg_LINK){ (uint8_t)role, 0, 1, bytes_of(app) });
-    link_send_fd(supervisor, fds[1]);
-    open_side(place, fds[0], role);
+    open_side(place, rig_introduce(supervisor, role, 0, app), role);
 }
 
 static void
 start_room(const char *conf)
 {
-    int fds[2];
+    static char name[] = "dormouse-egress";
+    char *argv[] = { name, NULL };
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    room_pid = fork();
-    assert_true(room_pid >= 0);
-    if (room_pid == 0) {
-        static char name[] = "dormouse-egress";
-        char *argv[] = { name, NULL };
-        if (fds[1] != 3)
-            dup2(fds[1], 3);
-        for (int fd = 4; fd < 64; fd++)
-            close(fd);
-        exit(room_main(1, argv, &egress_room));
-    }
-    sys_close(fds[1]);
-    open_side(&supervisor, fds[0], ROLE_SUPERVISOR);
+    open_side(&supervisor, rig_fork(1, argv, &egress_room), ROLE_SUPERVISOR);
     msg_CONF_pack(link_out(supervisor), &(struct msg_CONF){ bytes_of(conf) });
     introduce(&worker, ROLE_WORKER, "app");
     introduce(&control, ROLE_CONTROL, "");
@@ -254,10 +206,8 @@ setup(void **state)
 {
     const char *conf = *state;
 
-    loop = loop_create();
-    is_hung = is_ready = is_worker_closed = false;
-    hang = loop_timer_create(loop, on_hang, NULL);
-    loop_timer_arm(hang, WAIT_MS);
+    rig_open(WAIT_MS);
+    is_ready = is_worker_closed = false;
     memset(calls, 0, sizeof calls);
     memset(&ws, 0, sizeof ws);
     log_text[0] = '\0';
@@ -278,8 +228,8 @@ teardown(void **state)
         loop_run_once(loop);
     link_destroy(&supervisor);
     if (is_hung)
-        kill(room_pid, SIGKILL);
-    waitpid(room_pid, &status, 0);
+        kill(child, SIGKILL);
+    waitpid(child, &status, 0);
     for (int i = 0; i < CALLS_MAX; i++) {
         buf_fini(&calls[i].headers);
         buf_fini(&calls[i].text);
@@ -289,8 +239,7 @@ teardown(void **state)
     buf_fini(&ws.data);
     buf_fini(&ws.partial);
     buf_fini(&ws.reason);
-    loop_timer_destroy(&hang);
-    loop_destroy(&loop);
+    rig_close();
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1; /* a leak or fault in the room fails the test */
 }
 

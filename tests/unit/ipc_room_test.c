@@ -1,19 +1,7 @@
 /* ipc_room_test — the frame of a room: this program is the supervisor, its forked child a room. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "lib/ipc/link.h"
-#include "lib/ipc/room.h"
-#include "lib/loop/loop.h"
-#include "lib/sys/sys.h"
+#include "tests/unit/room_rig.h"
 
 #define WAIT_MS 10000 /* a hang fails the test, never a slow machine */
 
@@ -99,11 +87,6 @@ struct side {
     bool is_closed;
 };
 
-static struct loop *loop;
-static pid_t child;
-static struct loop_timer *hang;
-static bool is_hung;
-
 static bool
 side_message(void *owner, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
@@ -142,47 +125,21 @@ side_closed(void *owner, struct link *link, const struct err *err)
 static const struct link_events events = { side_message, side_closed, NULL };
 
 static void
-on_hang(void *owner)
-{
-    is_hung = true;
-}
-
-#define RUN_UNTIL(condition)                                                                                           \
-    while (!(condition)) {                                                                                             \
-        assert_false(is_hung);                                                                                         \
-        loop_run_once(loop);                                                                                           \
-    }
-
-static void
 side_open(struct side *side, int fd, enum role role, uint16_t index, const char *app)
 {
-    const struct msg_HELLO hello = { IPC_VERSION, (uint8_t)role, index, 1, bytes_of(app) };
-
     *side = (struct side){ 0 };
-    side->link = link_open(loop, fd, &hello, &events, side);
+    side->link = rig_link(fd, role, index, app, &events, side);
 }
 
 static void
 start_room(struct side *supervisor)
 {
-    int fds[2];
+    static char name[] = "dormouse-gateway";
+    static char index[] = "2";
+    static char app[] = "shop";
+    char *argv[] = { name, index, app, NULL };
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        static char name[] = "dormouse-gateway";
-        static char index[] = "2";
-        static char app[] = "shop";
-        char *argv[] = { name, index, app, NULL };
-        if (fds[1] != 3)
-            dup2(fds[1], 3);
-        for (int fd = 4; fd < 64; fd++)
-            close(fd);
-        _exit(room_main(3, argv, &spec));
-    }
-    sys_close(fds[1]);
-    side_open(supervisor, fds[0], ROLE_SUPERVISOR, 0, "");
+    side_open(supervisor, rig_fork(3, argv, &spec), ROLE_SUPERVISOR, 0, "");
 }
 
 static int
@@ -199,10 +156,7 @@ exit_status(void)
 static int
 setup(void **state)
 {
-    loop = loop_create();
-    is_hung = false;
-    hang = loop_timer_create(loop, on_hang, NULL);
-    loop_timer_arm(hang, WAIT_MS);
+    rig_open(WAIT_MS);
     return 0;
 }
 
@@ -214,8 +168,7 @@ teardown(void **state)
         waitpid(child, NULL, 0);
         child = 0;
     }
-    loop_timer_destroy(&hang);
-    loop_destroy(&loop);
+    rig_close();
     return 0;
 }
 
@@ -238,12 +191,7 @@ ask(struct side *side, const char *json)
 static void
 introduce(struct side *supervisor, struct side *peer, enum role role, uint16_t index, const char *app)
 {
-    int fds[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    msg_LINK_pack(link_out(supervisor->link), &(struct msg_LINK){ (uint8_t)role, index, 1, bytes_of(app) });
-    link_send_fd(supervisor->link, fds[1]);
-    side_open(peer, fds[0], role, index, app);
+    side_open(peer, rig_introduce(supervisor->link, role, index, app), role, index, app);
 }
 
 static void

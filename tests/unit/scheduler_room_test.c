@@ -2,22 +2,11 @@
  * scheduler_room_test — the room as its peers see it: this program is the supervisor and the workers, its forked child the
  * scheduler. It is killed at will; what was acknowledged must fire.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "lib/ipc/link.h"
-#include "lib/loop/loop.h"
-#include "lib/sys/sys.h"
 #include "src/scheduler/scheduler_shell.h"
+#include "tests/unit/room_rig.h"
 
 #define WAIT_MS 20000                      /* a hang fails the test, never a slow machine */
 #define CALLS_KEPT 512
@@ -31,10 +20,6 @@ struct side {
 };
 
 static char folder[64];
-static struct loop *loop;
-static struct loop_timer *hang;
-static bool is_hung;
-static pid_t child;
 static struct side supervisor;
 
 static bool
@@ -78,49 +63,21 @@ side_closed(void *owner, struct link *link, const struct err *err)
 static const struct link_events events = { .message = side_message, .closed = side_closed };
 
 static void
-on_hang(void *owner)
-{
-    is_hung = true;
-}
-
-#define RUN_UNTIL(condition)                                                                                           \
-    while (!(condition)) {                                                                                             \
-        assert_false(is_hung);                                                                                         \
-        loop_run_once(loop);                                                                                           \
-    }
-
-static void
 side_open(struct side *side, int fd, enum role role, uint16_t index, const char *app)
 {
-    const struct msg_HELLO hello = { IPC_VERSION, (uint8_t)role, index, 1, bytes_of(app) };
-
     memset(side, 0, sizeof *side);
-    side->link = link_open(loop, fd, &hello, &events, side);
+    side->link = rig_link(fd, role, index, app, &events, side);
 }
 
 static void
 room_start(void)
 {
+    static char name[] = "dormouse-scheduler";
+    static char index[] = "0";
+    char *argv[] = { name, index, NULL };
     char conf[128];
-    int fds[2];
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        static char name[] = "dormouse-scheduler";
-        static char index[] = "0";
-        char *argv[] = { name, index, NULL };
-        if (fds[1] != 3)
-            dup2(fds[1], 3);
-        else
-            (void)fcntl(3, F_SETFD, 0);
-        for (int fd = 4; fd < 64; fd++)
-            close(fd);
-        _exit(room_main(2, argv, &scheduler_room));
-    }
-    sys_close(fds[1]);
-    side_open(&supervisor, fds[0], ROLE_SUPERVISOR, 0, "");
+    side_open(&supervisor, rig_fork(2, argv, &scheduler_room), ROLE_SUPERVISOR, 0, "");
     (void)snprintf(conf, sizeof conf, "{\"data\":\"%s\"}", folder);
     msg_CONF_pack(link_out(supervisor.link), &(struct msg_CONF){ bytes_of(conf) });
     RUN_UNTIL(supervisor.ready == 1);
@@ -138,12 +95,7 @@ room_kill(void)
 static void
 worker_join(struct side *worker, uint16_t index)
 {
-    int fds[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    msg_LINK_pack(link_out(supervisor.link), &(struct msg_LINK){ ROLE_WORKER, index, 1, BYTES_LIT("shop") });
-    link_send_fd(supervisor.link, fds[1]);
-    side_open(worker, fds[0], ROLE_WORKER, index, "shop");
+    side_open(worker, rig_introduce(supervisor.link, ROLE_WORKER, index, "shop"), ROLE_WORKER, index, "shop");
 }
 
 static int
@@ -152,10 +104,7 @@ setup(void **state)
     (void)snprintf(folder, sizeof folder, "/tmp/dormouse-scheduler-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
-    loop = loop_create();
-    is_hung = false;
-    hang = loop_timer_create(loop, on_hang, NULL);
-    loop_timer_arm(hang, WAIT_MS);
+    rig_open(WAIT_MS);
     return 0;
 }
 
@@ -166,8 +115,7 @@ teardown(void **state)
 
     if (child > 0)
         room_kill();
-    loop_timer_destroy(&hang);
-    loop_destroy(&loop);
+    rig_close();
     (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command);
 }
