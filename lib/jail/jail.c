@@ -82,6 +82,19 @@ report_set(struct jail_report *report, enum jail_layer layer, enum layer_state s
     va_end(args);
 }
 
+bool
+jail_file_write(const char *path, const char *text)
+{
+    int fd = sys_open(path, O_WRONLY, 0);
+    bool ok;
+
+    if (fd < 0)
+        return false;
+    ok = sys_write_all(fd, text, strlen(text));
+    sys_close(fd);
+    return ok;
+}
+
 static void
 json_text(struct buf *out, const char *text)
 {

@@ -50,17 +50,10 @@ file_read(const char *path, char *out, size_t size)
 static bool
 file_write(const char *folder, const char *name, const char *text)
 {
-    char path[PATH_MAX];
-    bool ok;
-    int fd;
+    char path[PATH_MAX + NAME_MAX];
 
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    fd = sys_open(path, O_WRONLY, 0);
-    if (fd < 0)
-        return false;
-    ok = sys_write_all(fd, text, strlen(text));
-    sys_close(fd);
-    return ok;
+    return jail_file_write(path, text);
 }
 
 /* Is WORD one of the items of LIST, separated by SEPARATOR? */

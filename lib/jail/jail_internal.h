@@ -8,6 +8,9 @@
 void report_set(struct jail_report *report, enum jail_layer layer, enum layer_state state, const char *fmt, ...)
     PRINTF(4, 5);
 
+/* Writes TEXT to an existing file of /proc or a cgroup; errno says why not. */
+bool jail_file_write(const char *path, const char *text);
+
 /* jail_user.c, in this order */
 void jail_close_doors(void);
 bool jail_drop_user(const struct jail_spec *spec, struct jail_report *report, struct err *err);

@@ -41,19 +41,6 @@ struct trees {
     size_t      count;
 };
 
-static bool
-file_put(const char *path, const char *text)
-{
-    int fd = sys_open(path, O_WRONLY, 0);
-    bool ok;
-
-    if (fd < 0)
-        return false;
-    ok = sys_write_all(fd, text, strlen(text));
-    sys_close(fd);
-    return ok;
-}
-
 /* A user namespace gives an ordinary user the right to the other namespaces; it stays the same user inside. */
 static bool
 user_namespace_enter(struct err *err)
@@ -64,12 +51,12 @@ user_namespace_enter(struct err *err)
 
     if (unshare(CLONE_NEWUSER) != 0)
         return err_set(err, ERR_DENIED, errno, "no user namespace");
-    (void)file_put("/proc/self/setgroups", "deny");     /* older kernels have no such file; the map decides */
+    (void)jail_file_write("/proc/self/setgroups", "deny");     /* older kernels have no such file; the map decides */
     (void)snprintf(map, sizeof map, "%u %u 1", (unsigned)uid, (unsigned)uid);
-    if (!file_put("/proc/self/uid_map", map))
+    if (!jail_file_write("/proc/self/uid_map", map))
         return err_set(err, ERR_DENIED, errno, "map uid %u", (unsigned)uid);
     (void)snprintf(map, sizeof map, "%u %u 1", (unsigned)gid, (unsigned)gid);
-    if (!file_put("/proc/self/gid_map", map))
+    if (!jail_file_write("/proc/self/gid_map", map))
         return err_set(err, ERR_DENIED, errno, "map gid %u", (unsigned)gid);
     return true;
 }
