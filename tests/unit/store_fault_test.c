@@ -95,18 +95,6 @@ faults_arm(enum fault_call call, enum fault_mode mode, int sys_errno, unsigned k
     sys_table.mkdirat = faulty_mkdirat;
 }
 
-static bool
-quiet(struct store *store, const char *sql)
-{
-    struct store_cursor *cursor;
-    struct err err;
-
-    if (!store_query(store, bytes_of(sql), NULL, 0, &cursor, &err))
-        return false;
-    store_cursor_close(&cursor);
-    return true;
-}
-
 /* One turn: a row whose number is the turn, and enough bytes that closing half-way checkpoints the WAL. */
 static bool
 turn(struct store *store, int n)

@@ -52,6 +52,19 @@ store_must_open(const char *name)
     return store;
 }
 
+/* Runs SQL for its effect; did it work? */
+static UNUSED bool
+quiet(struct store *store, const char *sql)
+{
+    struct store_cursor *cursor;
+    struct err err;
+
+    if (!store_query(store, bytes_of(sql), NULL, 0, &cursor, &err))
+        return false;
+    store_cursor_close(&cursor);
+    return true;
+}
+
 /* Appends VALUE as a reader would write it; long texts and blobs as their lengths. */
 static UNUSED void
 value_print(struct buf *out, const struct store_value *value)
