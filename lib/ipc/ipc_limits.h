@@ -2,7 +2,7 @@
 #ifndef DORMOUSE_IPC_LIMITS_H
 #define DORMOUSE_IPC_LIMITS_H
 
-#define IPC_VERSION 1u
+#define IPC_VERSION 2u
 
 #define CHUNK_MAX_BYTES        (64 * 1024)        /* one body chunk: large enough to amortise a copy, small enough to interleave */
 #define STREAM_WINDOW_BYTES    (256 * 1024)       /* credit per body direction: four chunks in flight */
@@ -20,6 +20,7 @@
 #define WS_ATTACHMENT_MAX_BYTES 16384             /* surface spec 3.3 */
 #define WS_AUTO_MAX_BYTES      2048               /* surface spec 3.3 */
 #define WS_REASON_MAX_BYTES    123                /* RFC 6455 section 5.5: a control frame's payload less the code */
+#define COMMIT_PART_MAX_BYTES  (1024 * 1024)      /* one part of a commit: 240 pages that do not compress */
 #define FRAME_MAX_BYTES        (2 * 1024 * 1024)  /* above the largest message the table allows */
 #define LINK_OUT_MAX_BYTES     (64 * 1024 * 1024) /* a peer that reads nothing: the link is closed, its room restarted */
 #define FRAME_FDS_MAX          1                  /* descriptors with one message */

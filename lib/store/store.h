@@ -38,6 +38,10 @@ struct store_options {
     /* Asked every STORE_TICK_OPS steps of a running statement; false ends it with ERR_TIMEOUT. NULL: no limit. */
     bool  (*tick)(void *owner);
     void   *owner;
+    /* Commits go to a journal (below); otherwise each is synced here. */
+    bool         is_journaled;
+    struct bytes redo;                 /* journaled: page sets of commits that db.sqlite may lack, oldest first, end to end; borrowed */
+    uint64_t     redo_seq;             /* the number of the last of them */
 };
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
@@ -62,6 +66,22 @@ MUST_USE bool store_commit(struct store *store, uint64_t *out_seq, struct err *e
 void store_rollback(struct store *store);                  /* undoes the turn, open transactions included */
 bool store_is_dirty(const struct store *store);            /* something waits for store_commit() */
 uint64_t store_durable_seq(const struct store *store);     /* commits up to this number are durable */
+
+/*
+ * ---- journaled stores (docs/decisions/007-journal.md) ----
+ * The WAL lives in memory. store_commit() numbers and captures a commit; whoever opened the store takes its pages, makes them durable
+ * elsewhere and says so. Numbers go on where db.sqlite's stamp, or the redo, ends. store_close() writes nothing: what was not
+ * checkpointed must come back as redo.
+ */
+uint64_t store_seq(const struct store *store);             /* the last commit */
+/* Gives FN the page sets of the commits captured since the last call (bytes borrowed); more: another part of the same commit follows. */
+void store_take_pages(struct store *store, void (*fn)(void *owner, struct bytes pages, bool more), void *owner);
+void store_set_durable(struct store *store, uint64_t seq); /* commits up to SEQ are durable; never goes back */
+bool store_wants_checkpoint(const struct store *store);    /* the WAL is long, and all of it is durable */
+bool store_is_checkpointed(const struct store *store);     /* db.sqlite, as the kernel has it, holds every commit */
+/* Copies the WAL into db.sqlite, without a sync, and stamps the number of the last commit there. Only between turns, when every commit is
+ * durable (asserted). False: db.sqlite may be torn until the same commits are applied again; the store itself goes on from its WAL. */
+MUST_USE bool store_checkpoint(struct store *store, struct err *err);
 
 /* Nested transactions within the turn (transactionSync): each ends by exactly one of the two. */
 MUST_USE bool store_txn_begin(struct store *store, struct err *err);
