@@ -72,13 +72,17 @@ tell_routes(struct control *c, const struct app *app)
     link_flush(gateway);
 }
 
+/* The default app comes last: a gateway that knows it, and not yet the others, would send it requests for their hosts. */
 void
 tell_all_routes(struct control *c)
 {
-    struct app *app;
+    struct app *app, *default_app = apps_default(&c->apps);
 
     list_each(app, &c->apps.list, struct app, in_apps)
-        tell_routes(c, app);
+        if (app != default_app)
+            tell_routes(c, app);
+    if (default_app != NULL)
+        tell_routes(c, default_app);
 }
 
 void
