@@ -1,6 +1,6 @@
 # Dormouse. One Makefile, no recursion; each folder's room.mk names what it may use.
 #   make [FLAVOUR=release|debug|asan] [CC=gcc|clang]     everything, into build/FLAVOUR[-clang]
-#   make check | tidy | format | oracle | bench | fuzz | clean | help
+#   make check | tidy | format | oracle | bench | fault | fuzz | clean | help
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 .SUFFIXES:
 .DELETE_ON_ERROR:

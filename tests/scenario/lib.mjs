@@ -57,8 +57,9 @@ export async function startPeer(dir, { data, port = 0, evict = true }) {
   return asServer(peer, { dir, data, spawnedAt: peer.spawnedAt, stopSignal: "SIGKILL" }); // it would wait for open sockets for ever
 }
 
-/* `dormouse serve`, or `dormouse dev` when WATCH; without a deploy when the data ISDEPLOYED already; LIMITS are those of docs/configuration.md. */
-export async function startDormouse(dir, { data, env = {}, args = [], port = 0, limits, watch = false, isDeployed = false }) {
+/* `dormouse serve`, or `dormouse dev` when WATCH; without a deploy when the data ISDEPLOYED already; LIMITS are those of docs/configuration.md.
+ * ONSPAWN gets the process before it is ready. */
+export async function startDormouse(dir, { data, env = {}, args = [], port = 0, limits, watch = false, isDeployed = false, onSpawn = () => {} }) {
   const words = watch ? ["dev", dir] : isDeployed ? ["serve"] : ["serve", "--deploy", dir];
   if (limits) {
     writeFileSync(join(data, "limits.json"), JSON.stringify({ limits }));
@@ -70,6 +71,7 @@ export async function startDormouse(dir, { data, env = {}, args = [], port = 0, 
     env: { ...process.env, NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  onSpawn(child);
   const output = [];
   const ready = new Promise((listens, fails) => {
     for (const stream of [child.stdout, child.stderr]) {

@@ -1,0 +1,6 @@
+# The fault rigs (tests/fault/README.md) against build/dormouse, or DORMOUSE=path.
+.PHONY: fault fault-long
+fault: ## kill, starve and break a running Dormouse, in about a minute (RIGS="kill disk" for some)
+	@node --test tests/fault/*_test.mjs && node tests/fault/run.mjs $(RIGS)
+fault-long: ## the same as often as the bars ask for: hours (RIGS="kill", OPTIONS="--tree 100 --seed 7")
+	@node tests/fault/run.mjs --long $(RIGS) $(if $(OPTIONS),-- $(OPTIONS))
