@@ -1,36 +1,28 @@
 // make bench: every figure of this list, workerd and Dormouse side by side in the same run.
-//   FIGURES="warm-get first-write"   only these          AGENTS_ON_DISK=100000   for "start"
+//   FIGURES="warm-get first-write"   only these          AGENTS_ON_DISK=100000   for "start" and "start-recovery"
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, linkSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
-import { DORMOUSE, ROOT, startDormouse, startPeer } from "../tests/scenario/lib.mjs";
-import { get, load, median, memory, openSockets, sleep, touch } from "./measure.mjs";
+import { DORMOUSE, ROOT } from "../tests/scenario/lib.mjs";
+import { DURABLE } from "./durable.mjs";
+import { get, load, memory, openSockets, sleep, touch } from "./measure.mjs";
+import { SERVERS, failures, round, sdk, speed, trivial, withServer } from "./rig.mjs";
+import { START } from "./start.mjs";
 
-const trivial = join(ROOT, "bench/apps/trivial");
-const sdk = join(ROOT, "bench/apps/sdk");
-const ON_DISK = Number(process.env.AGENTS_ON_DISK ?? 100_000);
-const LINKS_PER_FILE = 50_000; // ext4 allows 65,000
-const round = (value, digits = 0) => (value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }));
-
-// Each figure: what it is, in which unit, and how one server is asked. HIGHER tells which way is better.
+// Each figure: what it is, in which unit, and how one server is asked (WHOLE starts its servers itself). HIGHER tells which way is better.
 const FIGURES = {
   "warm-get": { title: "warm GET, one SELECT, JSON; 100 agents, 32 connections", unit: "requests/s", isHigherBetter: true, app: trivial, async ask(server) {
     await touch({ server, path: "/a/agent-{i}/put", count: 100 });
     const seen = await load({ server, path: "/a/agent-{i}/get", agents: 100, connections: 32 });
-    return { value: seen.perSecond, note: `p50 ${round(seen.p50, 2)} p99 ${round(seen.p99, 1)} ms, ${round(seen.cpuUs)} µs CPU each${failures(seen)}` };
+    return { value: seen.perSecond, note: speed(seen) };
   } },
   "warm-sdk": { title: "warm SDK agent, routeAgentRequest's default answer; 50 agents, 8 connections", unit: "requests/s", isHigherBetter: true, app: sdk, async ask(server) {
     await touch({ server, path: "/agents/minimal/agent-{i}", count: 50 });
-    const seen = await load({ server, path: "/agents/minimal/agent-{i}", agents: 50, connections: 8 });
-    return { value: seen.perSecond, note: `p50 ${round(seen.p50, 2)} p99 ${round(seen.p99, 1)} ms, ${round(seen.cpuUs)} µs CPU each${failures(seen)}` };
+    const seen = await load({ server, path: "/agents/minimal/agent-{i}", agents: 50, connections: 8, isRefused: true });
+    return { value: seen.perSecond, note: speed(seen) };
   } },
-  "first-write": { title: "new trivial agent, first write; 4 in flight", unit: "agents/s", isHigherBetter: true, app: trivial, async ask(server) {
-    await get(`${server.url}/a/warm/put`);
-    const seen = [];
-    for (let i = 0; i < 3; i++) seen.push(await touch({ server, path: "/a/new-{i}/put", count: 400, inFlight: 4, from: i * 400 }));
-    return { value: median(seen.map((one) => one.perSecond)), note: `p50 ${round(seen[1].p50, 1)} p99 ${round(seen[1].p99, 1)} ms${failures(seen[1])}` };
-  } },
+  ...DURABLE,
   "first-sdk": { title: "new minimal SDK agent, first request; one at a time", unit: "ms", app: sdk, async ask(server) {
     await get(`${server.url}/agents/minimal/warm`);
     const seen = await touch({ server, path: "/agents/minimal/new-{i}", count: 150 });
@@ -59,10 +51,8 @@ const FIGURES = {
     open.close();
     return { value: (after.pssKb - before.pssKb) / 2000, note: `${round((after.fds - before.fds) / 2000, 1)} descriptors each` };
   } },
-  "start": { title: `start to first answer with ${round(ON_DISK)} agents on disk`, unit: "ms", app: trivial, ask: null },
+  ...START,
 };
-
-const failures = ({ failed }) => (failed ? `, ${failed} FAILED` : "");
 
 async function memoryEach(server, path, count) {
   await touch({ server, path, count: 20 });
@@ -70,57 +60,6 @@ async function memoryEach(server, path, count) {
   await touch({ server, path, count, inFlight: 4, from: 20 });
   const after = memory(server.pid);
   return { value: (after.pssKb - before.pssKb) / count, note: `${round((after.fds - before.fds) / count, 1)} descriptors each` };
-}
-
-const SERVERS = {
-  workerd: (dir, data, figure) => startPeer(dir, { data, evict: !figure.keepAwake }),
-  dormouse: (dir, data, figure, isDeployed) => startDormouse(dir, { data, isDeployed }),
-};
-
-async function withServer(name, figure, use) {
-  const data = mkdtempSync(join(tmpdir(), "dormouse-bench-"));
-  try {
-    const server = await SERVERS[name](figure.app, data, figure);
-    try {
-      return await use(server);
-    } finally {
-      await server.kill9();
-    }
-  } finally {
-    rmSync(data, { recursive: true, force: true, maxRetries: 5 });
-  }
-}
-
-/* Fills a data folder, stops, and times the next start. workerd's files are linked, for it would need minutes to make them. */
-async function timeStart(name, figure) {
-  const data = mkdtempSync(join(tmpdir(), "dormouse-bench-"));
-  const begin = async (use, isDeployed = true) => {
-    const server = await SERVERS[name](figure.app, data, figure, isDeployed);
-    try { return await use(server); } finally { await server.stop(); }
-  };
-  try {
-    if (name === "workerd") {
-      await begin((server) => get(`${server.url}/a/known/put`));
-      const folder = join(data, "do", "peer-Trivial");
-      const [one] = readdirSync(folder).filter((file) => /^[0-9a-f]{64}\.sqlite$/.test(file));
-      let source = join(folder, one);
-      for (let i = 0; i < ON_DISK; i++) {
-        const file = join(folder, `${i.toString(16).padStart(64, "0")}.sqlite`);
-        if (i % LINKS_PER_FILE === 0) copyFileSync(source, file), (source = file);
-        else linkSync(source, file);
-      }
-    } else {
-      await begin((server) => touch({ server, path: "/a/agent-{i}/put", count: ON_DISK, inFlight: 16 }), false);
-      await begin((server) => get(`${server.url}/a/known/put`));
-    }
-    const seen = [];
-    for (let i = 0; i < 3; i++) {
-      seen.push(await begin(async (server) => { await get(`${server.url}/a/known/get`); return performance.now() - server.spawnedAt; }));
-    }
-    return { value: median(seen), note: `${seen.map((ms) => round(ms)).join(", ")} ms` };
-  } finally {
-    rmSync(data, { recursive: true, force: true, maxRetries: 5 });
-  }
 }
 
 function versions() {
@@ -139,8 +78,9 @@ for (const [key, figure] of Object.entries(FIGURES)) {
   if (chosen.length && !chosen.includes(key)) continue;
   const seen = {};
   for (const name of names) {
+    if (figure.only && figure.only !== name) continue;
     try {
-      seen[name] = figure.ask ? await withServer(name, figure, figure.ask) : await timeStart(name, figure);
+      seen[name] = figure.whole ? await figure.whole(name, figure) : await withServer(name, figure, figure.ask);
     } catch (error) {
       seen[name] = { note: `failed: ${error.message.split("\n")[0]}` };
     }
@@ -149,7 +89,7 @@ for (const [key, figure] of Object.entries(FIGURES)) {
   const [theirs, ours] = [seen.workerd?.value, seen.dormouse?.value];
   const ratio = figure.isHigherBetter ? ours / theirs : theirs / ours;
   const verdict = Number.isFinite(ratio) && ratio > 0 ? (ratio >= 1 ? `${round(ratio, 1)} × better` : `${round(1 / ratio, 1)} × worse`) : "–";
-  const digits = figure.unit === "ms" ? 1 : 0;
+  const digits = figure.digits ?? (figure.unit === "ms" ? 1 : 0);
   console.log(`| ${figure.title} | ${figure.unit} | ${round(theirs, digits)} | ${round(ours, digits)} | ${verdict} |`);
 }
 console.log(`\n${notes.join("\n")}`);

@@ -1,5 +1,8 @@
-// The smallest useful agent: GET /a/NAME/get one SELECT, /put one INSERT, /ws a hibernatable echo, /hello no agent at all.
+// The smallest useful agent: GET /a/NAME/get one SELECT, /put one INSERT, /row one of 100 bytes, /hold the same by an agent
+// that stays awake for ten minutes, /ws a hibernatable echo, /hello no agent at all.
 import { DurableObject } from "cloudflare:workers";
+
+const ROW = "x".repeat(100);
 
 export class Trivial extends DurableObject {
   constructor(ctx, env) {
@@ -13,6 +16,11 @@ export class Trivial extends DurableObject {
     switch (pathname.split("/")[3]) {
       case "get": return Response.json(this.sql.exec("SELECT count(*) AS n, max(id) AS last FROM t").one());
       case "put": return Response.json(this.sql.exec("INSERT INTO t (v) VALUES (?) RETURNING id", "hello").one());
+      case "hold": setTimeout(() => {}, 600_000); // and on to the row
+      case "row": {
+        this.sql.exec("INSERT INTO t (v) VALUES (?)", ROW);
+        return new Response("ok");
+      }
       case "ws": {
         const pair = new WebSocketPair();
         this.ctx.acceptWebSocket(pair[1]);
