@@ -497,9 +497,30 @@ core_end(struct core *core, struct alarm *alarm, enum alarm_outcome outcome, int
         alarm_retry(core, alarm, outcome, now_ms, chance);
 }
 
+/* What was due by the old clock waits for its date again. */
+static void
+list_unready(struct core *core, struct list_node *ready)
+{
+    struct alarm *alarm;
+
+    list_each (alarm, ready, struct alarm, in_list) {
+        if (alarm->is_retry)
+            continue;
+        alarm_unready(alarm);
+        alarm_wait(core, alarm, alarm->fire_ms);
+    }
+}
+
 void
 core_clock_stepped(struct core *core, int64_t delta_ms)
 {
+    struct core_app *app;
+
+    list_each (app, &core->apps, struct core_app, in_core) {
+        list_unready(core, &app->homeless);
+        for (uint16_t i = 0; i < app->slots; i++)
+            list_unready(core, &app->workers[i].ready);
+    }
     for (size_t i = 0; i < core->heap_count; i++)
         if (core->heap[i]->is_retry)
             core->heap[i]->fire_ms += delta_ms;

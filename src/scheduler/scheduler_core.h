@@ -74,7 +74,7 @@ void core_worker_down(struct core *core, struct bytes app, uint16_t index);
 struct alarm *core_start(struct core *core, int64_t now_ms);
 /* The delivery of ALARM ended. CHANCE: any random number, for the jitter. */
 void core_end(struct core *core, struct alarm *alarm, enum alarm_outcome outcome, int64_t now_ms, uint64_t chance);
-/* The wall clock was set by DELTA: delays of ours move along, dates of agents do not. */
+/* The wall clock was set by DELTA: delays of ours move along, dates of agents do not; one that was due and has not started waits for its date again. */
 void core_clock_stepped(struct core *core, int64_t delta_ms);
 /* How long from NOW until core_start() may have something, if nothing else happens; -1: for ever. */
 int64_t core_wait_ms(const struct core *core, int64_t now_ms);

@@ -102,6 +102,20 @@ on_stop(struct room *room, uint32_t grace_ms)
     room_exit(room, 0);
 }
 
+/* The wall clock. When it was set, the core hears so first: a delay counted from the new time must not be moved along with the old ones. */
+static int64_t
+wall_now_ms(void)
+{
+    int64_t wall_ms = clock_wall_ms();
+    int64_t wall_less_mono_ms = wall_ms - clock_mono_ms();
+    int64_t delta_ms = wall_less_mono_ms - shell.wall_less_mono_ms;
+
+    shell.wall_less_mono_ms = wall_less_mono_ms;
+    if (delta_ms < -CLOCK_STEP_MS || delta_ms > CLOCK_STEP_MS)
+        core_clock_stepped(shell.core, delta_ms);
+    return wall_ms;
+}
+
 /* ---- links -------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -125,7 +139,7 @@ deliveries_lost(struct link *link)
         if (delivery->link != link)
             continue;
         (void)umap_take(shell.deliveries, call);
-        core_end(shell.core, delivery->alarm, OUTCOME_LOST, clock_wall_ms(), rng_u64());
+        core_end(shell.core, delivery->alarm, OUTCOME_LOST, wall_now_ms(), rng_u64());
         free(delivery);
     }
 }
@@ -185,7 +199,7 @@ delivery_end(struct link *link, uint32_t call, enum alarm_outcome outcome)
     if (delivery == NULL || delivery->link != link)
         return;
     (void)umap_take(shell.deliveries, call);
-    core_end(shell.core, delivery->alarm, outcome, clock_wall_ms(), rng_u64());
+    core_end(shell.core, delivery->alarm, outcome, wall_now_ms(), rng_u64());
     free(delivery);
 }
 
@@ -268,24 +282,13 @@ acks_send(void)
 }
 
 static void
-clock_look(void)
-{
-    int64_t now = clock_wall_ms() - clock_mono_ms();
-    int64_t delta = now - shell.wall_less_mono_ms;
-
-    shell.wall_less_mono_ms = now;
-    if (delta < -CLOCK_STEP_MS || delta > CLOCK_STEP_MS)
-        core_clock_stepped(shell.core, delta);
-}
-
-static void
 deliver(struct alarm *alarm)
 {
     struct link *link = room_link(shell.room, ROLE_WORKER, alarm->slot, core_app_name(alarm->app));
     struct delivery *delivery;
 
     if (link == NULL) {
-        core_end(shell.core, alarm, OUTCOME_LOST, clock_wall_ms(), rng_u64());
+        core_end(shell.core, alarm, OUTCOME_LOST, wall_now_ms(), rng_u64());
         return;
     }
     delivery = calloc(1, sizeof *delivery);
@@ -317,10 +320,9 @@ shell_settle(void *owner)
         return;
     }
     acks_send();
-    clock_look();
-    while ((alarm = core_start(shell.core, clock_wall_ms())) != NULL)
+    while ((alarm = core_start(shell.core, wall_now_ms())) != NULL)
         deliver(alarm);
-    wait_ms = core_wait_ms(shell.core, clock_wall_ms());
+    wait_ms = core_wait_ms(shell.core, wall_now_ms());
     loop_timer_arm(shell.timer, (uint64_t)(wait_ms < 0 || wait_ms > CLOCK_LOOK_MS ? CLOCK_LOOK_MS : wait_ms));
 }
 
