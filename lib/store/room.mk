@@ -1,6 +1,6 @@
 # The only user of SQLite. The amalgamation is npm better-sqlite3's, patched (sqlite.patch says why) and compiled once for all flavours.
 uses   := lib/sys lib/base
-libs   := -lm
+libs   := -lm -llz4
 cflags := -isystem $(NPM)/better-sqlite3/deps/sqlite3
 extra  := $(ENGINE)/sqlite3.o
 

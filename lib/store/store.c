@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/store/store_frames.h"
 #include "lib/store/store_internal.h"
 
 #define DB_NAME "/db.sqlite"
@@ -105,7 +106,7 @@ mode_apply(struct store *store, struct err *err)
 {
     int rc;
 
-    if (!vfs_is_journalled(store->db))
+    if (!vfs_is_rollback_mode(store->db))
         return true;
     store->is_trusted = true;
     rc = sqlite3_exec(store->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
@@ -114,22 +115,49 @@ mode_apply(struct store *store, struct err *err)
 }
 
 static bool
-store_setup(struct store *store, struct err *err)
+db_open(struct store *store, struct err *err)
 {
-    bool has;
-    int rc = sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "dormouse");
+    const char *vfs = store->options.is_journaled ? VFS_JOURNALED : "dormouse";
+    int rc = sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs);
 
     if (rc != SQLITE_OK)
         return open_failed(store, rc, err);
     if (vfs_failure(store->db).trouble == VFS_DAMAGED)
         return err_set(err, ERR_CORRUPT, 0, "'%s' is missing or empty although its -wal file continues it; restore it from a backup",
                        store->path);
+    return true;
+}
+
+static bool
+journaled_open(struct store *store, struct err *err)
+{
+    if (store_adopt_is_due(store->path) && !store_adopt(store->path, err))
+        return false;
+    if (!db_open(store, err))
+        return false;
+    if (vfs_is_rollback_mode(store->db)) {
+        (void)sqlite3_close(store->db);    /* nothing was done with it yet */
+        store->db = NULL;
+        if (!store_adopt(store->path, err) || !db_open(store, err))
+            return false;
+    }
+    return store_redo(store, err);
+}
+
+static bool
+store_setup(struct store *store, struct err *err)
+{
+    bool has;
+
+    if (!(store->options.is_journaled ? journaled_open(store, err) : db_open(store, err)))
+        return false;
     policy_apply(store);
     (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);   /* fails for unknown verbs only */
-    (void)sqlite3_wal_autocheckpoint(store->db, STORE_WAL_PAGES_MAX);               /* never fails */
+    if (!store->options.is_journaled)
+        (void)sqlite3_wal_autocheckpoint(store->db, STORE_WAL_PAGES_MAX);           /* never fails */
     if (store->options.tick != NULL)
         sqlite3_progress_handler(store->db, STORE_TICK_OPS, store_tick, store);
-    if (vfs_is_unborn(store->db)) {
+    if (vfs_is_unborn(store->db) && store_is_checkpointed(store)) {
         store->tables_known = true;
         return quota_apply(store, err);
     }
@@ -154,7 +182,7 @@ store_close(struct store **owned)
     store_cursors_cancel(store);
     if (store->db != NULL) {
         store_rollback(store);
-        if (store->broken == NULL && vfs_wal_bytes(store->db) > (int64_t)STORE_WAL_PAGES_IDLE_MAX * STORE_PAGE_BYTES)
+        if (store->broken == NULL && !store->options.is_journaled && vfs_wal_bytes(store->db) > (int64_t)STORE_WAL_PAGES_IDLE_MAX * STORE_PAGE_BYTES)
             (void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);   /* else next time */
         store_trim(store);
         rc = sqlite3_close(store->db);
@@ -194,7 +222,7 @@ store_memory(const struct store *store)
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (sqlite3_db_status(store->db, parts[i], &now, &high, 0) == SQLITE_OK)
             bytes += (size_t)now;
-    return bytes;
+    return bytes + (store->options.is_journaled ? frames_memory(vfs_frames(store->db)) : 0);
 }
 
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
@@ -408,7 +436,7 @@ store_commit(struct store *store, uint64_t *out_seq, struct err *err)
         }
         store->in_txn = false;
         if (vfs_sync_count(store->db) != syncs)
-            store->seq++;
+            store->seq++;                  /* of a journaled store the WAL's hook counts */
     }
     *out_seq = store->seq;
     return true;
@@ -423,6 +451,8 @@ store_rollback(struct store *store)
         return;
     if (!sqlite3_get_autocommit(store->db) && !store_own_run(store, OWN_ROLLBACK, &ignored))
         store_break(store, &ignored);      /* closing the database undoes it too */
+    if (store->options.is_journaled)
+        frames_rollback(vfs_frames(store->db));
     store->in_txn = false;
     store->depth = 0;
     store->tables_known = false;
@@ -437,7 +467,7 @@ store_is_dirty(const struct store *store)
 uint64_t
 store_durable_seq(const struct store *store)
 {
-    return store->seq;
+    return store->options.is_journaled ? store->durable_seq : store->seq;
 }
 
 unsigned

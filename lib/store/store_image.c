@@ -47,3 +47,36 @@ image_state(const uint8_t *header, size_t header_bytes, int64_t file_bytes)
             return IMAGE_SOUND;
     return IMAGE_MISSING;
 }
+
+uint64_t
+image_stamp_of(const uint8_t *header, size_t header_bytes)
+{
+    uint64_t stamp = 0;
+
+    if (header_bytes < IMAGE_STAMP_OFFSET + IMAGE_STAMP_BYTES || header[IMAGE_STAMP_OFFSET] != 0)
+        return 0;                          /* the mark, or no number of ours */
+    for (int i = 0; i < IMAGE_STAMP_BYTES; i++)
+        stamp = stamp << 8 | header[IMAGE_STAMP_OFFSET + i];
+    return stamp;
+}
+
+void
+image_stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp)
+{
+    for (int i = 0; i < IMAGE_STAMP_BYTES; i++)
+        out[i] = (uint8_t)(stamp >> 8 * (IMAGE_STAMP_BYTES - 1 - i));
+}
+
+void
+image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp)
+{
+    image_stamp_pack(page + IMAGE_STAMP_OFFSET, stamp);
+}
+
+void
+image_hide_stamp(uint8_t *data, size_t len, int64_t at)
+{
+    for (int64_t i = IMAGE_STAMP_OFFSET; i < IMAGE_STAMP_OFFSET + IMAGE_STAMP_BYTES; i++)
+        if (i >= at && i < at + (int64_t)len)
+            data[i - at] = 0;
+}

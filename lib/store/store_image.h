@@ -10,6 +10,8 @@
 #define IMAGE_MODE_JOURNAL  1
 #define IMAGE_MARK_OFFSET   72             /* first byte of "reserved for expansion"; SQLite neither reads nor writes it */
 #define IMAGE_MARK          0xd0           /* this file's name may not be on disk yet */
+#define IMAGE_STAMP_OFFSET  72             /* without the mark: the number of the last commit in the file, big-endian */
+#define IMAGE_STAMP_BYTES   8
 
 /* The page: STORE_PAGE_BYTES bytes, the same for all. */
 const uint8_t *image_page(void);
@@ -20,5 +22,12 @@ enum image_state {
     IMAGE_MISSING                          /* too short or all zero: its first page was never made durable */
 };
 enum image_state image_state(const uint8_t *header, size_t header_bytes, int64_t file_bytes);
+
+/* The stamp of a first page that begins with HEADER; 0 without one. */
+uint64_t image_stamp_of(const uint8_t *header, size_t header_bytes);
+void image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp);
+void image_stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp);
+/* What SQLite is to see of LEN bytes read at AT of a database: mark and stamp are ours, and it would carry them elsewhere. */
+void image_hide_stamp(uint8_t *data, size_t len, int64_t at);
 
 #endif

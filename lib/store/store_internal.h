@@ -55,7 +55,8 @@ struct store {
     bool              in_txn;                  /* BEGIN was run */
     unsigned          depth;                   /* savepoints */
     const char       *refusal;                 /* why the authorizer said no, when it has more to say */
-    uint64_t          seq;                     /* commits so far */
+    uint64_t          seq;                     /* the last commit */
+    uint64_t          durable_seq;             /* journaled: commits up to this one are */
     struct err       *broken;                  /* NULL while all is well */
 };
 
@@ -72,6 +73,11 @@ MUST_USE bool store_own_run(struct store *store, enum store_own which, struct er
 MUST_USE bool store_has_table(struct store *store, enum store_table table, bool *out_has, struct err *err);
 MUST_USE bool store_need_table(struct store *store, enum store_table table, struct err *err);
 int  store_tick(void *store);                                               /* sqlite3_progress_handler */
+/* store_journaled.c */
+bool store_adopt_is_due(const char *path);                                  /* PATH: of db.sqlite */
+/* Moves what files beside db.sqlite hold into it, durably, and removes them. */
+MUST_USE bool store_adopt(const char *path, struct err *err);
+MUST_USE bool store_redo(struct store *store, struct err *err);             /* options.redo, and where numbers go on */
 /* store_query.c */
 void store_stmts_drop(struct store *store);                                 /* empties the cache */
 MUST_USE bool store_cursors_drain(struct store *store, struct err *err);    /* writers give their rows up front */

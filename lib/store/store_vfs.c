@@ -13,39 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/store/store_file.h"
 #include "lib/store/store_image.h"
 #include "lib/store/store_limits.h"
 #include "lib/store/store_wal.h"
 #include "lib/sys/sys.h"
 
-enum file_kind { FILE_MAIN, FILE_WAL, FILE_OTHER };
-
-struct vfs_file {
-    sqlite3_file     base;                 /* first: SQLite's handle */
-    enum file_kind   kind;
-    int              fd;                   /* -1: not there yet */
-    const char      *path;                 /* SQLite's, lives as long as the file */
-    struct vfs_file *main;                 /* of a WAL: its database (SQLite closes the WAL first) */
-    struct vfs_file *wal;                  /* of a database: its WAL while that is open */
-    bool             is_unborn;            /* main: no file on disk, reads give the constant page */
-    bool             is_marked;            /* main: carries IMAGE_MARK; its folders are not known to be durable */
-    bool             is_new_name;          /* wal: created by us, its name not yet synced */
-    bool             is_locked;
-    bool             is_journalled;        /* main: not in WAL mode when it was opened */
-    struct buf       pending;              /* wal: written by SQLite, not yet by us */
-    int64_t          pending_at;
-    int64_t          disk_bytes;           /* wal: size of the file */
-    int64_t          durable_bytes;        /* wal: this generation is on disk up to here */
-    uint64_t         syncs;
-    struct vfs_failure failure;            /* main: sticky, of both files */
-    int              last_errno;           /* main */
-    vfs_observer    *observer;             /* main */
-    void            *observer_owner;
-};
-
 static const sqlite3_io_methods file_methods;
 
-static struct vfs_file *
+struct vfs_file *
 file_of(sqlite3_file *file)
 {
     return (struct vfs_file *)(void *)file;
@@ -58,13 +34,13 @@ file_head(struct vfs_file *file)
     return file->main != NULL ? file->main : file;
 }
 
-static void
+void
 file_note(struct vfs_file *file, int sys_errno)
 {
     file_head(file)->last_errno = sys_errno;
 }
 
-static bool
+bool
 errno_is_full(int sys_errno)
 {
     return sys_errno == ENOSPC || sys_errno == EDQUOT || sys_errno == EFBIG;
@@ -92,7 +68,7 @@ file_is_broken(struct vfs_file *file)
 
 /* ---- birth ---------------------------------------------------------------------------------------------------------- */
 
-static bool
+bool
 folder_of(const char *path, char out_folder[STORE_PATH_MAX_BYTES + 1])
 {
     const char *slash = strrchr(path, '/');
@@ -105,8 +81,8 @@ folder_of(const char *path, char out_folder[STORE_PATH_MAX_BYTES + 1])
     return true;
 }
 
-/* Nobody else may have the database open, SQLite's shell included: the lock is on the bytes it locks (file format, section 2.3). */
-static int
+/* The lock is on the bytes that SQLite's shell locks (file format, section 2.3). */
+int
 main_lock(struct vfs_file *file)
 {
     if (file->fd < 0 || file->is_locked)
@@ -224,10 +200,6 @@ wal_flush(struct vfs_file *wal)
 static int
 wal_write(struct vfs_file *wal, const void *data, size_t len, int64_t at)
 {
-    struct vfs_file *head = file_head(wal);
-
-    if (head->observer != NULL)
-        head->observer(head->observer_owner, at, bytes_from(data, len));
     if (wal->pending.len > 0 &&
         (at != wal->pending_at + (int64_t)wal->pending.len || wal->pending.len + len > STORE_WAL_BUFFER_BYTES)) {
         int rc = wal_flush(wal);
@@ -294,8 +266,7 @@ file_close(sqlite3_file *base)
     return SQLITE_OK;
 }
 
-/* A read beyond the end gives zeros and says so. */
-static int
+int
 read_tail(uint8_t *data, size_t wanted, size_t got)
 {
     if (got == wanted)
@@ -304,7 +275,7 @@ read_tail(uint8_t *data, size_t wanted, size_t got)
     return SQLITE_IOERR_SHORT_READ;
 }
 
-static int
+int
 read_image(uint8_t *data, size_t len, int64_t at)
 {
     size_t got = 0;
@@ -316,22 +287,13 @@ read_image(uint8_t *data, size_t len, int64_t at)
     return read_tail(data, len, got);
 }
 
-static int
-file_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
+int
+read_disk(struct vfs_file *file, uint8_t *to, size_t len, int64_t at)
 {
-    struct vfs_file *file = file_of(base);
-    uint8_t *to = data;
     size_t got = 0;
 
-    if (file->is_unborn)
-        return read_image(to, (size_t)len, at);
-    if (file->pending.len > 0) {
-        int rc = wal_flush(file);
-        if (rc != SQLITE_OK)
-            return SQLITE_IOERR_READ;
-    }
-    while (file->fd >= 0 && got < (size_t)len) {
-        ssize_t n = sys_pread(file->fd, to + got, (size_t)len - got, at + (int64_t)got);
+    while (file->fd >= 0 && got < len) {
+        ssize_t n = sys_pread(file->fd, to + got, len - got, at + (int64_t)got);
         if (n < 0) {
             file_note(file, errno);
             return SQLITE_IOERR_READ;
@@ -340,10 +302,37 @@ file_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
             break;
         got += (size_t)n;
     }
-    /* The mark is ours; SQLite would carry it into the WAL and back. */
-    if (file->kind == FILE_MAIN && at <= IMAGE_MARK_OFFSET && at + (int64_t)got > IMAGE_MARK_OFFSET)
-        to[IMAGE_MARK_OFFSET - at] = 0;
-    return read_tail(to, (size_t)len, got);
+    if (file->kind == FILE_MAIN)
+        image_hide_stamp(to, got, at);
+    return read_tail(to, len, got);
+}
+
+static int
+file_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
+{
+    struct vfs_file *file = file_of(base);
+
+    if (file->is_unborn)
+        return read_image(data, (size_t)len, at);
+    if (file->pending.len > 0) {
+        int rc = wal_flush(file);
+        if (rc != SQLITE_OK)
+            return SQLITE_IOERR_READ;
+    }
+    return read_disk(file, data, (size_t)len, at);
+}
+
+/* A checkpoint of the first page: SQLite does not know of the stamp in it. */
+static bool
+page_write(struct vfs_file *file, const void *data, size_t len, int64_t at)
+{
+    uint8_t page[STORE_PAGE_BYTES];
+
+    if (file->stamp == 0 || file->kind != FILE_MAIN || at != 0 || len != sizeof page)
+        return sys_pwrite_all(file->fd, data, len, at);
+    memcpy(page, data, sizeof page);
+    image_stamp(page, file->stamp);
+    return sys_pwrite_all(file->fd, page, sizeof page, 0);
 }
 
 static int
@@ -360,7 +349,7 @@ file_write(sqlite3_file *base, const void *data, int len, sqlite3_int64 at)
         if (rc != SQLITE_OK)
             return rc;
     }
-    if (sys_pwrite_all(file->fd, data, (size_t)len, at))
+    if (page_write(file, data, (size_t)len, at))
         return SQLITE_OK;
     /* A checkpoint that cannot write is tried again later; the WAL still has everything. */
     file_note(file, errno);
@@ -428,7 +417,7 @@ file_size(sqlite3_file *base, sqlite3_int64 *out_size)
     return SQLITE_OK;
 }
 
-static int
+int
 file_lock(sqlite3_file *base, int level)
 {
     struct vfs_file *file = file_of(base);
@@ -436,32 +425,32 @@ file_lock(sqlite3_file *base, int level)
     return file->kind == FILE_MAIN ? main_lock(file) : SQLITE_OK;
 }
 
-static int
+int
 file_unlock(sqlite3_file *base, int level)
 {
     return SQLITE_OK;                      /* held until the descriptor is closed */
 }
 
-static int
+int
 file_check_reserved(sqlite3_file *base, int *out_reserved)
 {
     *out_reserved = 0;                     /* nobody else has it: we hold the lock */
     return SQLITE_OK;
 }
 
-static int
+int
 file_control(sqlite3_file *base, int op, void *arg)
 {
     return SQLITE_NOTFOUND;
 }
 
-static int
+int
 file_sector_size(sqlite3_file *base)
 {
     return STORE_PAGE_BYTES;
 }
 
-static int
+int
 file_characteristics(sqlite3_file *base)
 {
     return SQLITE_IOCAP_POWERSAFE_OVERWRITE | SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN;
@@ -523,9 +512,10 @@ main_adopt(struct vfs_file *file)
     got = sys_pread(file->fd, header, sizeof header, 0);
     if (got < 0)
         return file_break(file, errno, SQLITE_IOERR_READ);
+    file->stamp = image_stamp_of(header, (size_t)got);
     switch (image_state(header, (size_t)got, st.st_size)) {
     case IMAGE_SOUND:
-        file->is_journalled = got > IMAGE_MODE_OFFSET && header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
+        file->is_rollback_mode = got > IMAGE_MODE_OFFSET && header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
         break;
     case IMAGE_MARKED:
         file->is_marked = true;
@@ -700,7 +690,9 @@ int sqlite3_os_end(void);
 int
 sqlite3_os_init(void)
 {
-    return sqlite3_vfs_register(&the_vfs, 1);
+    int rc = sqlite3_vfs_register(&the_vfs, 1);
+
+    return rc == SQLITE_OK ? vfs_journaled_register(&the_vfs) : rc;
 }
 
 int
@@ -721,7 +713,7 @@ vfs_init(void)
     (void)sqlite3_hard_heap_limit64(STORE_HEAP_HARD_BYTES);
 }
 
-static struct vfs_file *
+struct vfs_file *
 file_of_db(sqlite3 *db)
 {
     sqlite3_file *file = NULL;
@@ -757,11 +749,11 @@ vfs_is_unborn(sqlite3 *db)
 }
 
 bool
-vfs_is_journalled(sqlite3 *db)
+vfs_is_rollback_mode(sqlite3 *db)
 {
     struct vfs_file *file = file_of_db(db);
 
-    return file != NULL && file->is_journalled;
+    return file != NULL && file->is_rollback_mode;
 }
 
 int64_t
@@ -778,14 +770,4 @@ vfs_sync_count(sqlite3 *db)
     struct vfs_file *file = file_of_db(db);
 
     return file == NULL ? 0 : file->syncs;
-}
-
-void
-vfs_observe(sqlite3 *db, vfs_observer *fn, void *owner)
-{
-    struct vfs_file *file = file_of_db(db);
-
-    assert(file != NULL);
-    file->observer = fn;
-    file->observer_owner = owner;
 }

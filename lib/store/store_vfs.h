@@ -5,7 +5,7 @@
  * disk. A file whose write or sync failed refuses everything after (vfs_failure): nobody syncs the same descriptor again.
  * Nothing is created before the first byte is written: an absent database reads as an empty one in WAL mode.
  *
- * Every write to a WAL passes vfs_observe()'s function, in order, before it reaches the disk: the door for a node-wide journal.
+ * Two VFSes: "dormouse" syncs each commit; "dormouse-journaled" keeps the WAL in memory (store_frames.h) for a journal elsewhere.
  * Not here: locks between threads (there is one thread), shared memory (locking is exclusive, the WAL index is in our heap).
  */
 #ifndef DORMOUSE_STORE_VFS_H
@@ -36,14 +36,28 @@ int vfs_last_errno(sqlite3 *db);
 /* Whether the database exists only in our heads so far. */
 bool vfs_is_unborn(sqlite3 *db);
 /* Whether the file came to us in rollback-journal mode (an import). */
-bool vfs_is_journalled(sqlite3 *db);
+bool vfs_is_rollback_mode(sqlite3 *db);
 /* Pages in the WAL that the database file lacks, at most. */
 int64_t vfs_wal_bytes(sqlite3 *db);
 /* How often a WAL write of DB was made durable. */
 uint64_t vfs_sync_count(sqlite3 *db);
 
-typedef void vfs_observer(void *owner, int64_t at, struct bytes data);
-void vfs_observe(sqlite3 *db, vfs_observer *fn, void *owner);
+/* ---- databases opened with the VFS VFS_JOURNALED: their WAL is in memory, db.sqlite changes in vfs_checkpoint() only ---- */
+#define VFS_JOURNALED "dormouse-journaled"
+struct frames;
+struct frames *vfs_frames(sqlite3 *db);                    /* the WAL; belongs to DB */
+uint64_t vfs_stamp(sqlite3 *db);                           /* the number of the last commit that db.sqlite has */
+/* Whether db.sqlite has content, but no first page. */
+bool vfs_is_headless(sqlite3 *db);
+/* Writing db.sqlite, in three steps; each fails with errno. First: make it, when it is not there. No folder or file is ever synced. */
+MUST_USE bool vfs_file_make(sqlite3 *db, int *out_errno);
+/* Second, any number of times: pages, numbers rising. The old stamp stays. */
+struct page_image;
+MUST_USE bool vfs_pages_write(sqlite3 *db, const struct page_image *images, size_t count, int *out_errno);
+/* Third: its size, then the new stamp. */
+MUST_USE bool vfs_stamp_write(sqlite3 *db, uint32_t size_pages, uint64_t stamp, int *out_errno);
+/* Between true and false, SQLite's own checkpoint believes that it writes pages, which are there already. */
+void vfs_set_copied(sqlite3 *db, bool is_copied);
 
 /* Makes FOLDER exist (with the folders above it) and, when DURABLE, known to the disk. */
 MUST_USE bool vfs_folder_create(const char *folder, int *out_errno);

@@ -105,30 +105,32 @@ use(const char *name)
     struct err err;
 
     err_clear(&err);
-    if (!store_open(&store, agent_folder(name), &options, &err)) {
+    if (!test_open(&store, agent_folder(name), &options, &err)) {
         assert_true(err.code != ERR_NONE && err.message[0] != '\0');
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(statements); i++) {
         ticks = 200;
         (void)answer(store, statements[i]);
-        if (i % 4 == 3 && !store_commit(store, &seq, &err))
+        if (i % 4 == 3 && !test_commit(store, &seq, &err))
             store_rollback(store);
     }
     ticks = 200;
     if (!store_kv_list(store, &all, pair_count, &count, &err) || !store_alarm_get(store, &ms, &err) ||
-        !store_kv_put(store, BYTES_LIT("k1"), BYTES_LIT("v"), &err) || !store_commit(store, &seq, &err))
+        !store_kv_put(store, BYTES_LIT("k1"), BYTES_LIT("v"), &err) || !test_commit(store, &seq, &err))
         assert_true(err.code != ERR_NONE && err.message[0] != '\0');
     err_clear(&err);
     if (store_depth(store) == 0 && !store_delete_all(store, STORE_KEEP_NOTHING, &pairs, &err))
         assert_true(err.code != ERR_NONE && err.message[0] != '\0');
-    store_close(&store);
+    test_close(&store);
 }
 
+/* In a journaled store the records of the journal are damaged in place of the WAL. */
 static void
 damage_is_an_error_at_worst(void **state)
 {
     struct store *store = store_must_open("whole");
+    struct test_journal *hurt;
     struct buf db;
     struct buf wal;
     struct err err;
@@ -140,7 +142,9 @@ damage_is_an_error_at_worst(void **state)
                            " insert into t select x, 'x' || x, zeroblob(x * 20) from n"));
     assert_true(run(store, "insert into f values('some words'), ('other words')"));
     (void)commit(store);
-    store_close(&store);                   /* into the database */
+    if (test_mode == MODE_JOURNALED)
+        assert_true(test_checkpoint(store, &err));
+    test_close(&store);                    /* into the database */
     store = store_must_open("whole");
     for (int i = 0; i < 5; i++) {
         assert_true(store_kv_put(store, BYTES_LIT("key"), BYTES_LIT("value"), &err));
@@ -148,10 +152,13 @@ damage_is_an_error_at_worst(void **state)
         assert_true(store_alarm_set(store, 1000 + i, &err));
         (void)commit(store);
     }
-    store_close(&store);                   /* stays in the WAL */
+    test_close(&store);                    /* stays in the WAL, or in the journal */
     db = file_read("whole", "db.sqlite");
-    wal = file_read("whole", "db.sqlite-wal");
-    assert_true(db.len > 100000 && wal.len > 20000);
+    if (test_mode == MODE_SYNCED)
+        wal = file_read("whole", "db.sqlite-wal");
+    else
+        wal = journal_of_folder(agent_folder("whole"))->redo;
+    assert_true(db.len > 100000 && wal.len > (test_mode == MODE_SYNCED ? 20000 : 1000));
     (void)snprintf(path, sizeof path, "%s", agent_folder("hurt"));
     assert_int_equal(mkdir(path, 0700), 0);
     for (int round = 0; round < ROUNDS; round++) {
@@ -163,7 +170,14 @@ damage_is_an_error_at_worst(void **state)
         if (round % 3 != 0)
             bytes_damage(&copies[1]);
         file_write("hurt", "db.sqlite", buf_view(&copies[0]));
-        file_write("hurt", "db.sqlite-wal", buf_view(&copies[1]));
+        if (test_mode == MODE_SYNCED) {
+            file_write("hurt", "db.sqlite-wal", buf_view(&copies[1]));
+        } else {
+            hurt = journal_of_folder(agent_folder("hurt"));
+            buf_clear(&hurt->redo);
+            buf_append_bytes(&hurt->redo, buf_view(&copies[1]));
+            hurt->seq = 6;
+        }
         use("hurt");
         (void)snprintf(path, sizeof path, "%s/db.sqlite", agent_folder("hurt"));
         assert_int_equal(stat(path, &st), 0);
@@ -171,7 +185,8 @@ damage_is_an_error_at_worst(void **state)
         buf_fini(&copies[1]);
     }
     buf_fini(&db);
-    buf_fini(&wal);
+    if (test_mode == MODE_SYNCED)
+        buf_fini(&wal);
 }
 
 static int
@@ -180,8 +195,8 @@ no_sync(int fd)
     return 0;
 }
 
-int
-main(void)
+static int
+all_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damage_is_an_error_at_worst),
@@ -190,4 +205,15 @@ main(void)
     sys_table.fsync = no_sync;             /* nothing here is about power cuts */
     sys_table.fdatasync = no_sync;
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
+}
+
+int
+main(void)
+{
+    int failed = all_tests();
+
+    test_mode = MODE_JOURNALED;
+    failed += all_tests();
+    journals_free();
+    return failed;
 }

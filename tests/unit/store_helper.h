@@ -1,4 +1,9 @@
-/* store_helper — what the tests of lib/store share: a folder of one's own, one-line queries. */
+/*
+ * store_helper — what the tests of lib/store share: a folder of one's own, one-line queries, and a journal.
+ *
+ * run_in_all_modes() runs a test file once with stores that sync, and twice with journaled ones: the test journal keeps page sets by folder
+ * and gives them back as redo, until a checkpoint; with MODE_RESTING each store is checkpointed before it is closed, too.
+ */
 #ifndef DORMOUSE_TESTS_STORE_HELPER_H
 #define DORMOUSE_TESTS_STORE_HELPER_H
 
@@ -13,6 +18,9 @@
 
 #include "lib/store/store.h"
 
+enum test_mode { MODE_SYNCED, MODE_JOURNALED, MODE_RESTING };
+
+static enum test_mode test_mode;
 static char test_folder[64];               /* of this test; agents live in test_folder/ab/NAME */
 
 static UNUSED int
@@ -40,6 +48,172 @@ agent_folder(const char *name)
     return path;
 }
 
+/* ---- a journal -------------------------------------------------------------------------------------------------------- */
+
+struct test_journal {                      /* one agent's */
+    struct test_journal *next;
+    char                 folder[256];
+    struct store        *store;            /* NULL while it is closed */
+    uint64_t             opened_seq;       /* numbers of the open store are told from here */
+    uint64_t             seq;
+    struct buf           redo;             /* of commits since the last checkpoint */
+};
+
+static struct test_journal *journals;
+
+static UNUSED struct test_journal *
+journal_of_folder(const char *folder)
+{
+    struct test_journal *journal = journals;
+
+    while (journal != NULL && strcmp(journal->folder, folder) != 0)
+        journal = journal->next;
+    if (journal == NULL) {
+        journal = calloc(1, sizeof *journal);
+        assert_non_null(journal);
+        (void)snprintf(journal->folder, sizeof journal->folder, "%s", folder);
+        journal->next = journals;
+        journals = journal;
+    }
+    return journal;
+}
+
+static UNUSED struct test_journal *
+journal_of(const struct store *store)
+{
+    struct test_journal *journal = journals;
+
+    while (journal != NULL && journal->store != store)
+        journal = journal->next;
+    assert_non_null(journal);
+    return journal;
+}
+
+static UNUSED void
+journal_forget(struct test_journal *journal)
+{
+    buf_fini(&journal->redo);
+    journal->seq = 0;
+}
+
+static UNUSED void
+journals_free(void)
+{
+    while (journals != NULL) {
+        struct test_journal *journal = journals;
+        journals = journal->next;
+        buf_fini(&journal->redo);
+        free(journal);
+    }
+}
+
+static void
+journal_append(void *owner, struct bytes pages, bool more)
+{
+    struct test_journal *journal = owner;
+
+    assert_true(pages.len > 0);
+    buf_append_bytes(&journal->redo, pages);
+}
+
+/* What a worker does after a commit, with a journal that is always at once durable. */
+static UNUSED void
+journal_take(struct store *store)
+{
+    struct test_journal *journal = journal_of(store);
+
+    store_take_pages(store, journal_append, journal);
+    journal->seq = store_seq(store);
+    store_set_durable(store, journal->seq);
+}
+
+static UNUSED bool
+test_checkpoint(struct store *store, struct err *err)
+{
+    if (!store_checkpoint(store, err))
+        return false;
+    assert_true(store_is_checkpointed(store));
+    buf_fini(&journal_of(store)->redo);
+    return true;
+}
+
+static UNUSED bool
+test_open(struct store **out_store, const char *folder, const struct store_options *options, struct err *err)
+{
+    struct store_options journaled = { 0 };
+    struct test_journal *journal;
+
+    if (test_mode == MODE_SYNCED)
+        return store_open(out_store, folder, options, err);
+    journal = journal_of_folder(folder);
+    if (options != NULL)
+        journaled = *options;
+    journaled.is_journaled = true;
+    journaled.redo = buf_view(&journal->redo);
+    journaled.redo_seq = journal->seq;
+    if (!store_open(out_store, folder, &journaled, err))
+        return false;
+    assert_true(store_seq(*out_store) >= journal->seq);
+    journal->store = *out_store;
+    journal->opened_seq = store_seq(*out_store);
+    return true;
+}
+
+static UNUSED bool
+test_commit(struct store *store, uint64_t *out_seq, struct err *err)
+{
+    struct err ignored;
+
+    if (!store_commit(store, out_seq, err))
+        return false;
+    if (test_mode == MODE_SYNCED)
+        return true;
+    *out_seq -= journal_of(store)->opened_seq;
+    journal_take(store);
+    if (store_wants_checkpoint(store))
+        (void)test_checkpoint(store, &ignored);        /* faults may be armed; the journal keeps the records then */
+    return true;
+}
+
+static UNUSED void
+test_close(struct store **store)
+{
+    struct test_journal *journal;
+    struct err ignored;
+
+    if (*store != NULL && test_mode != MODE_SYNCED) {
+        journal = journal_of(*store);
+        store_rollback(*store);
+        journal_take(*store);
+        if (test_mode == MODE_RESTING)
+            (void)test_checkpoint(*store, &ignored);   /* as above */
+        journal->store = NULL;
+    }
+    store_close(store);
+}
+
+static UNUSED bool
+test_remove(const char *folder, struct err *err)
+{
+    journal_forget(journal_of_folder(folder));
+    return store_remove(folder, err);
+}
+
+static UNUSED int
+run_in_all_modes(int (*tests)(void))
+{
+    static const char *const names[] = { "synced", "journaled", "journaled, checkpointed at rest" };
+    int failed = 0;
+
+    for (int mode = MODE_SYNCED; mode <= MODE_RESTING; mode++) {
+        print_message("stores: %s\n", names[mode]);
+        test_mode = (enum test_mode)mode;
+        failed += tests();
+        journals_free();
+    }
+    return failed;
+}
+
 static UNUSED struct store *
 store_must_open(const char *name)
 {
@@ -47,7 +221,7 @@ store_must_open(const char *name)
     struct err err;
 
     err_clear(&err);
-    if (!store_open(&store, agent_folder(name), NULL, &err))
+    if (!test_open(&store, agent_folder(name), NULL, &err))
         fail_msg("open: %s", err.message);
     return store;
 }
@@ -166,7 +340,7 @@ commit(struct store *store)
     struct err err;
 
     err_clear(&err);
-    if (!store_commit(store, &seq, &err))
+    if (!test_commit(store, &seq, &err))
         fail_msg("commit: %s", err.message);
     return seq;
 }

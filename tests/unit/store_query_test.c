@@ -24,7 +24,7 @@ answers_are_workerds(void **state)
         }
     }
     assert_int_equal(wrong, 0);
-    store_close(&store);
+    test_close(&store);
 }
 
 static bool
@@ -74,7 +74,7 @@ bindings_reach_the_last_statement(void **state)
     assert_string_equal(err.message, "When executing multiple SQL statements in a single call, only the last statement can have parameters.");
     assert_false(query(store, "select ?, ?", values, 1, &cursor, &err));
     assert_string_equal(err.message, "Wrong number of parameter bindings for SQL query.");
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -102,7 +102,7 @@ a_text_can_run_twice_at_once(void **state)
     assert_int_equal(value.integer, 2);
     store_cursor_close(&one);
     store_cursor_close(&two);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -129,7 +129,7 @@ names_follow_the_schema(void **state)
     assert_true(store_cursor_shape(before) != store_cursor_shape(after));
     store_cursor_close(&before);
     store_cursor_close(&after);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -159,7 +159,7 @@ rows_of_a_write_outlive_its_commit(void **state)
     assert_false(store_cursor_has_row(cursor));
     assert_int_equal(store_cursor_rows_written(cursor), 3);
     store_cursor_close(&cursor);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -181,7 +181,7 @@ a_reader_goes_on_across_commits(void **state)
     }
     assert_int_equal(rows, 4);
     store_cursor_close(&cursor);
-    store_close(&store);
+    test_close(&store);
 }
 
 static bool
@@ -200,14 +200,14 @@ a_statement_that_runs_on_is_stopped(void **state)
     struct err err;
 
     err_clear(&err);
-    assert_true(store_open(&store, agent_folder("tick"), &options, &err));
+    assert_true(test_open(&store, agent_folder("tick"), &options, &err));
     assert_false(query(store, "with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c", NULL, 0,
                        &cursor, &err));
     assert_int_equal(err.code, ERR_TIMEOUT);
     assert_string_equal(err.message, "interrupted: SQLITE_INTERRUPT");
     assert_int_equal(ticks, 0);
     assert_false(store_is_broken(store));
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -218,17 +218,17 @@ a_full_quota_breaks_the_turn_only(void **state)
     struct err err;
 
     err_clear(&err);
-    assert_true(store_open(&store, agent_folder("quota"), &options, &err));
+    assert_true(test_open(&store, agent_folder("quota"), &options, &err));
     assert_true(run(store, "create table t(a)"));
     (void)commit(store);
     assert_string_equal(answer(store, "insert into t values(zeroblob(100000))"), "! database or disk is full: SQLITE_FULL");
     store_rollback(store);
-    store_close(&store);
-    assert_true(store_open(&store, agent_folder("quota"), &options, &err));
+    test_close(&store);
+    assert_true(test_open(&store, agent_folder("quota"), &options, &err));
     assert_true(run(store, "insert into t values(zeroblob(30000))"));
     (void)commit(store);
     assert_int_equal(number(store, "select count(*) from t"), 1);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -249,7 +249,7 @@ long_texts_are_judged_not_read(void **state)
     err_clear(&err);
     assert_false(store_query(store, bytes_from("select 1;\0select 2", 18), NULL, 0, &cursor, &err));
     free(text);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -267,11 +267,11 @@ the_cache_has_an_end(void **state)
     store_trim(store);
     assert_true(store_memory(store) < before + 64 * 1024);
     assert_int_equal(number(store, "select 7 as a, 7 as b"), 7);
-    store_close(&store);
+    test_close(&store);
 }
 
-int
-main(void)
+static int
+all_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_workerds),
@@ -287,4 +287,10 @@ main(void)
     };
 
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
+}
+
+int
+main(void)
+{
+    return run_in_all_modes(all_tests);
 }

@@ -27,7 +27,7 @@ nothing_written_leaves_nothing(void **state)
     assert_true(store_is_dirty(store));
     store_rollback(store);
     assert_false(store_is_dirty(store));
-    store_close(&store);
+    test_close(&store);
     assert_false(exists("unborn", ""));
 }
 
@@ -45,14 +45,14 @@ a_commit_survives_and_its_successor_without_commit_does_not(void **state)
     assert_true(run(store, "create table if not exists t(a)"));
     assert_int_equal(commit(store), 1);    /* a write that wrote nothing */
     assert_true(run(store, "insert into t values(2)"));
-    assert_true(store_commit(store, &seq, &err));
+    assert_true(test_commit(store, &seq, &err));
     assert_int_equal(seq, 2);
     assert_int_equal(store_durable_seq(store), 2);
     assert_true(run(store, "insert into t values(3)"));
-    store_close(&store);
+    test_close(&store);
     store = store_must_open("turns");
     assert_int_equal(number(store, "select sum(a) from t"), 3);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -72,15 +72,15 @@ transactions_nest(void **state)
     assert_true(run(store, "insert into t values(4)"));
     assert_true(store_txn_commit(store, &err));
     assert_int_equal(store_depth(store), 1);
-    assert_true(store_commit(store, &seq, &err));
+    assert_true(test_commit(store, &seq, &err));
     assert_int_equal(seq, 0);              /* still open: nothing is committed */
     assert_true(store_txn_commit(store, &err));
     assert_int_equal(commit(store), 1);
-    store_close(&store);
+    test_close(&store);
     store = store_must_open("nest");
     assert_int_equal(number(store, "select sum(a) from t"), 5);
     assert_false(run(store, "select * from gone"));
-    store_close(&store);
+    test_close(&store);
 }
 
 /* More than fits the page cache and SQLite's own threshold: what a rollback needs must not go to a file that is not ours. */
@@ -104,7 +104,7 @@ a_large_transaction_can_be_undone(void **state)
     assert_int_equal(number(store, "select count(*) from t where length(b) = 400"), 3000);
     (void)commit(store);
     assert_non_null(strstr(answer(store, "pragma quick_check"), "| ok"));
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -127,7 +127,7 @@ a_rollback_takes_our_tables_along(void **state)
     assert_true(store_txn_rollback(store, &err));
     assert_true(store_kv_put(store, BYTES_LIT("k"), BYTES_LIT("v"), &err));
     assert_int_equal(commit(store), 1);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -141,7 +141,7 @@ deferred_constraints_undo_the_turn(void **state)
     assert_int_equal(commit(store), 1);
     assert_true(run(store, "insert into c values(5)"));
     err_clear(&err);
-    assert_false(store_commit(store, &seq, &err));
+    assert_false(test_commit(store, &seq, &err));
     assert_string_equal(err.message,
                         "Durable Object was reset and rolled back to its last known good state because the application left the "
                         "database in a state where constraints were violated: FOREIGN KEY constraint failed: SQLITE_CONSTRAINT "
@@ -149,7 +149,7 @@ deferred_constraints_undo_the_turn(void **state)
     assert_int_equal(number(store, "select count(*) from c"), 0);
     assert_true(run(store, "insert into p values(5); insert into c values(5)"));
     assert_int_equal(commit(store), 2);
-    store_close(&store);
+    test_close(&store);
 }
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------------ */
@@ -224,7 +224,7 @@ pairs_are_found_in_order(void **state)
     assert_false(found);
     assert_string_equal(answer(store, "select * from _cf_KV"), "! access to _cf_KV.key is prohibited: SQLITE_AUTH");
     buf_fini(&value);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -241,7 +241,7 @@ a_value_too_big_is_refused(void **state)
     assert_true(store_kv_put(store, BYTES_LIT("k"), bytes_from(value, 8000000), &err));
     assert_int_equal(commit(store), 1);
     free(value);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
@@ -260,7 +260,7 @@ alarm_and_name_are_kept(void **state)
     assert_int_equal(commit(store), 1);
     assert_true(store_alarm_set(store, 1796173682538, &err));
     assert_int_equal(commit(store), 1);    /* the same alarm costs nothing */
-    store_close(&store);
+    test_close(&store);
     store = store_must_open("alarm");
     assert_true(store_alarm_get(store, &ms, &err));
     assert_true(ms == 1796173682538);
@@ -273,7 +273,7 @@ alarm_and_name_are_kept(void **state)
     assert_false(store_alarm_set(store, INT64_MAX, &err));
     assert_int_equal(err.code, ERR_LIMIT);
     buf_fini(&name);
-    store_close(&store);
+    test_close(&store);
 }
 
 /* ---- emptying and size -------------------------------------------------------------------------------------------------- */
@@ -316,7 +316,7 @@ delete_all_leaves_the_name(void **state)
     assert_int_equal(commit(store), 2);
     assert_true(store_size(store, &size, &err));
     assert_in_range(size, 1, 4 * STORE_PAGE_BYTES);
-    store_close(&store);
+    test_close(&store);
     store = store_must_open("empty");
     assert_true(store_alarm_get(store, &ms, &err));
     assert_int_equal(ms, 77);
@@ -329,16 +329,19 @@ delete_all_leaves_the_name(void **state)
     assert_true(store_alarm_get(store, &ms, &err));
     assert_int_equal(ms, 77);
     buf_fini(&name);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
 a_long_wal_is_moved_into_the_database(void **state)
 {
-    struct store *store = store_must_open("wal");
+    struct store *store;
     char path[224];
     struct stat st;
 
+    if (test_mode != MODE_SYNCED)
+        return;
+    store = store_must_open("wal");
     assert_true(run(store, "create table t(a)"));
     for (int i = 0; i < 200; i++) {
         assert_true(run(store, "insert into t values(zeroblob(30000))"));
@@ -350,50 +353,11 @@ a_long_wal_is_moved_into_the_database(void **state)
     (void)snprintf(path, sizeof path, "%s/db.sqlite-wal", agent_folder("wal"));
     assert_int_equal(stat(path, &st), 0);
     assert_true(st.st_size < 1200 * 4200);
-    store_close(&store);
+    test_close(&store);
     store = store_must_open("wal");
     assert_int_equal(number(store, "select count(*) from t"), 200);
     assert_string_equal(answer(store, "pragma quick_check"), "202 read, 0 written: quick_check | ok");
-    store_close(&store);
-}
-
-static void
-wal_copy(void *owner, int64_t at, struct bytes data)
-{
-    struct buf *copy = owner;
-
-    while (copy->len < (size_t)at + data.len)
-        buf_append_byte(copy, 0);
-    memcpy(copy->data + at, data.data, data.len);
-}
-
-static void
-every_frame_can_be_observed(void **state)
-{
-    struct store *store = store_must_open("observe");
-    struct buf seen = { 0 };
-    uint8_t *file = malloc(1 << 20);
-    char path[224];
-    ssize_t len;
-    int fd;
-
-    vfs_observe(store->db, wal_copy, &seen);
-    assert_true(run(store, "create table t(a)"));
-    (void)commit(store);
-    for (int i = 0; i < 8; i++) {
-        assert_true(run(store, "insert into t values(zeroblob(5000))"));
-        (void)commit(store);
-    }
-    store_close(&store);
-    (void)snprintf(path, sizeof path, "%s/db.sqlite-wal", agent_folder("observe"));
-    fd = open(path, O_RDONLY);
-    len = read(fd, file, 1 << 20);
-    (void)close(fd);
-    assert_true(len > 8 * 4096);
-    assert_int_equal(seen.len, len);
-    assert_memory_equal(seen.data, file, (size_t)len);
-    buf_fini(&seen);
-    free(file);
+    test_close(&store);
 }
 
 static void
@@ -405,12 +369,14 @@ two_cannot_have_it(void **state)
 
     assert_true(run(store, "create table t(a)"));
     assert_int_equal(commit(store), 1);
+    if (test_mode != MODE_SYNCED)
+        assert_true(test_checkpoint(store, &err));     /* before there is no file to have */
     err_clear(&err);
-    assert_false(store_open(&second, agent_folder("lock"), NULL, &err));
+    assert_false(test_open(&second, agent_folder("lock"), NULL, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
-    store_close(&store);
+    test_close(&store);
     second = store_must_open("lock");
-    store_close(&second);
+    test_close(&second);
 }
 
 static void
@@ -419,6 +385,9 @@ file_put(const char *name, const char *file, const char *data, size_t len)
     char path[224];
     int fd;
 
+    (void)snprintf(path, sizeof path, "%s/ab", test_folder);
+    (void)mkdir(path, 0700);               /* may be there */
+    (void)mkdir(agent_folder(name), 0700);
     (void)snprintf(path, sizeof path, "%s/%s", agent_folder(name), file);
     fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
@@ -437,12 +406,12 @@ damage_is_refused_and_kept(void **state)
 
     assert_true(run(store, "create table t(a)"));
     assert_int_equal(commit(store), 1);
-    store_close(&store);
+    test_close(&store);
     memset(junk, 'j', sizeof junk);
     file_put("bad", "db.sqlite", junk, sizeof junk);
     file_put("bad", "db.sqlite-wal", "", 0);   /* a whole WAL would heal it */
     err_clear(&err);
-    assert_false(store_open(&store, agent_folder("bad"), NULL, &err));
+    assert_false(test_open(&store, agent_folder("bad"), NULL, &err));
     assert_int_equal(err.code, ERR_CORRUPT);
     (void)snprintf(path, sizeof path, "%s/db.sqlite", agent_folder("bad"));
     assert_non_null(strstr(err.message, path));
@@ -454,21 +423,24 @@ damage_is_refused_and_kept(void **state)
 static void
 a_lost_database_is_told(void **state)
 {
-    struct store *store = store_must_open("lost");
+    struct store *store;
     struct err err;
 
+    if (test_mode != MODE_SYNCED)
+        return;
+    store = store_must_open("lost");
     assert_true(run(store, "create table t(a)"));
     for (int i = 0; i < 40; i++)
         assert_true(run(store, "insert into t values(zeroblob(9000))"));
     assert_int_equal(commit(store), 1);
-    store_close(&store);                   /* long enough to be moved into the database */
+    test_close(&store);                   /* long enough to be moved into the database */
     store = store_must_open("lost");
     assert_true(run(store, "insert into t values(1)"));
     assert_int_equal(commit(store), 1);
-    store_close(&store);
+    test_close(&store);
     file_put("lost", "db.sqlite", "", 0);
     err_clear(&err);
-    assert_false(store_open(&store, agent_folder("lost"), NULL, &err));
+    assert_false(test_open(&store, agent_folder("lost"), NULL, &err));
     assert_int_equal(err.code, ERR_CORRUPT);
     assert_non_null(strstr(err.message, "restore it from a backup"));
 }
@@ -476,32 +448,38 @@ a_lost_database_is_told(void **state)
 static void
 a_lost_first_page_comes_back(void **state)
 {
-    struct store *store = store_must_open("page");
+    struct store *store;
     char path[224];
 
+    if (test_mode == MODE_RESTING)
+        return;                            /* the records are not needed any more, and gone */
+    store = store_must_open("page");
     assert_true(run(store, "create table t(a); insert into t values(42)"));
     assert_int_equal(commit(store), 1);
-    store_close(&store);
+    test_close(&store);
     file_put("page", "db.sqlite", "", 0);
     store = store_must_open("page");
     assert_int_equal(number(store, "select a from t"), 42);
-    store_close(&store);
+    test_close(&store);
     (void)snprintf(path, sizeof path, "%s/db.sqlite", agent_folder("page"));
     assert_int_equal(unlink(path), 0);
     store = store_must_open("page");
     assert_int_equal(number(store, "select a from t"), 42);
-    store_close(&store);
+    test_close(&store);
 }
 
 static void
 files_of_others_are_taken_in(void **state)
 {
-    struct store *store = store_must_open("import");
+    struct store *store;
     char path[224];
     struct err err;
     int64_t ms;
     int fd;
 
+    if (test_mode == MODE_JOURNALED)
+        return;                            /* it leaves no file */
+    store = store_must_open("import");
     /* A database in rollback-journal mode, as sqlite3 makes it: the image's mode bytes are 1. */
     assert_true(run(store, "create table t(a); insert into t values(1)"));
     assert_true(store_alarm_set(store, 12, &err));
@@ -509,7 +487,7 @@ files_of_others_are_taken_in(void **state)
         assert_true(run(store, "insert into t values(zeroblob(9000))"));
         (void)commit(store);
     }
-    store_close(&store);
+    test_close(&store);
     (void)snprintf(path, sizeof path, "%s/db.sqlite-wal", agent_folder("import"));
     (void)unlink(path);
     (void)snprintf(path, sizeof path, "%s/db.sqlite", agent_folder("import"));
@@ -521,8 +499,8 @@ files_of_others_are_taken_in(void **state)
     assert_true(run(store, "insert into t values(2)"));
     assert_int_equal(commit(store), 1);
     assert_true(store_alarm_get(store, &ms, &err) && ms == 12);
-    assert_true(exists("import", "/db.sqlite-wal"));
-    store_close(&store);
+    assert_int_equal(exists("import", "/db.sqlite-wal"), test_mode == MODE_SYNCED);
+    test_close(&store);
 }
 
 static void
@@ -534,7 +512,7 @@ a_cursor_may_be_closed_after_its_store(void **state)
 
     assert_true(run(store, "create table t(a); insert into t values(1),(2)"));
     assert_true(store_query(store, BYTES_LIT("select a from t"), NULL, 0, &cursor, &err));
-    store_close(&store);
+    test_close(&store);
     assert_false(store_cursor_has_row(cursor));
     assert_true(bytes_equal_str(store_cursor_name(cursor, 0), "a"));
     store_cursor_close(&cursor);
@@ -548,15 +526,15 @@ a_removed_agent_is_gone(void **state)
 
     assert_true(run(store, "create table t(a)"));
     assert_int_equal(commit(store), 1);
-    store_close(&store);
-    assert_true(store_remove(agent_folder("gone"), &err));
+    test_close(&store);
+    assert_true(test_remove(agent_folder("gone"), &err));
     assert_false(exists("gone", ""));
     assert_false(exists("gone", ".gone"));
-    assert_true(store_remove(agent_folder("gone"), &err));
+    assert_true(test_remove(agent_folder("gone"), &err));
 }
 
-int
-main(void)
+static int
+all_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_written_leaves_nothing),
@@ -570,7 +548,6 @@ main(void)
         cmocka_unit_test(alarm_and_name_are_kept),
         cmocka_unit_test(delete_all_leaves_the_name),
         cmocka_unit_test(a_long_wal_is_moved_into_the_database),
-        cmocka_unit_test(every_frame_can_be_observed),
         cmocka_unit_test(two_cannot_have_it),
         cmocka_unit_test(damage_is_refused_and_kept),
         cmocka_unit_test(a_lost_database_is_told),
@@ -581,4 +558,10 @@ main(void)
     };
 
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
+}
+
+int
+main(void)
+{
+    return run_in_all_modes(all_tests);
 }
