@@ -1,0 +1,175 @@
+/* sleep — see sleep.h. */
+#include "src/worker/sleep.h"
+
+#include <assert.h>
+
+static const enum sleep_state next_state[SLEEP_STATES][SLEEP_EVENTS] = {
+    /*                 STARTED       IMAGED        STORED        LOST          */
+    [SLEEP_ABSENT] = { SLEEP_AWAKE,  SLEEP_STATES, SLEEP_STATES, SLEEP_ABSENT },
+    [SLEEP_AWAKE]  = { SLEEP_STATES, SLEEP_WARM,   SLEEP_STATES, SLEEP_ABSENT },
+    [SLEEP_WARM]   = { SLEEP_AWAKE,  SLEEP_STATES, SLEEP_COLD,   SLEEP_ABSENT },
+    [SLEEP_COLD]   = { SLEEP_AWAKE,  SLEEP_STATES, SLEEP_STATES, SLEEP_ABSENT },
+};
+
+enum sleep_state
+sleep_after(enum sleep_state state, enum sleep_event event)
+{
+    assert(state < SLEEP_STATES);
+    assert(event < SLEEP_EVENTS);
+    return next_state[state][event];
+}
+
+void
+sleep_book_init(struct sleep_book *book, const struct sleep_limits *limits)
+{
+    assert(limits->warm_after_ms > 0);
+    assert(limits->stay_ms_max >= limits->warm_after_ms);
+    *book = (struct sleep_book){ .limits = *limits };
+    for (int i = 0; i <= SLEEP_DISCARDS; i++)
+        list_init(&book->idle[i]);
+    list_init(&book->warm);
+}
+
+/* ---- how long each may idle ---- */
+
+static int64_t
+idle_ms_of_class(const struct sleep_book *book, int touch_class)
+{
+    int64_t ms;
+
+    if (book->pressure != SLEEP_AT_EASE || book->count[SLEEP_AWAKE] > book->limits.awake_max)
+        return 0;
+    if (touch_class == SLEEP_DISCARDS)
+        return book->limits.discard_after_ms;
+    ms = (int64_t)book->limits.warm_after_ms << touch_class;
+    return ms < book->limits.stay_ms_max ? ms : book->limits.stay_ms_max;
+}
+
+static int64_t
+warm_ms(const struct sleep_book *book)
+{
+    return book->pressure == SLEEP_STARVING || book->warm_bytes > book->limits.warm_bytes_max ? 0 : book->limits.cold_after_ms;
+}
+
+/* The least class that lets S idle twice its usual gap. Who comes back later than any class waits for need not wait at all. */
+static int
+class_of(const struct sleep_book *book, const struct sleeper *s)
+{
+    uint64_t wanted = 2 * (uint64_t)s->gap_ms, ms = book->limits.warm_after_ms;
+
+    if (s->discards)
+        return SLEEP_DISCARDS;
+    if (wanted > book->limits.stay_ms_max)
+        return 0;
+    for (int i = 0; i < SLEEP_CLASSES; i++, ms *= 2)
+        if (ms >= wanted)
+            return i;
+    return 0;
+}
+
+#define BURST_PART 8                   /* gaps below this part of warm_after_ms belong to one touch */
+
+static void
+learn_gap(const struct sleep_book *book, struct sleeper *s, int64_t gap_ms)
+{
+    if (gap_ms < book->limits.warm_after_ms / BURST_PART)
+        return;
+    if (gap_ms > UINT32_MAX / 4)
+        gap_ms = UINT32_MAX / 4;
+    s->gap_ms = s->gap_ms == 0 ? (uint32_t)gap_ms : (uint32_t)((3 * (int64_t)s->gap_ms + gap_ms) / 4);
+}
+
+/* ---- what happens ---- */
+
+void
+sleep_touch(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
+{
+    if (s->was_touched)
+        return;
+    s->was_touched = true;
+    if (s->idle_since_ms > 0)
+        learn_gap(book, s, now_ms - s->idle_since_ms);
+    if (s->state == SLEEP_AWAKE)
+        list_remove(&s->in_order);
+}
+
+void
+sleep_idle(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
+{
+    assert(s->state == SLEEP_AWAKE);
+    if (!s->was_touched && list_is_linked(&s->in_order))
+        return;
+    s->was_touched = false;
+    s->idle_since_ms = now_ms;
+    list_remove(&s->in_order);
+    list_push_back(&book->idle[class_of(book, s)], &s->in_order);
+}
+
+static void
+leave(struct sleep_book *book, struct sleeper *s)
+{
+    list_remove(&s->in_order);
+    if (s->state == SLEEP_WARM) {
+        assert(book->warm_bytes >= s->image_bytes);
+        book->warm_bytes -= s->image_bytes;
+        s->image_bytes = 0;
+    }
+    if (s->state == SLEEP_AWAKE || s->state == SLEEP_WARM)
+        book->count[s->state]--;
+}
+
+void
+sleep_note(struct sleep_book *book, struct sleeper *s, enum sleep_event event, uint64_t image_bytes, int64_t now_ms)
+{
+    enum sleep_state state = sleep_after(s->state, event);
+
+    assert(state != SLEEP_STATES);
+    leave(book, s);
+    s->state = state;
+    if (state == SLEEP_AWAKE || state == SLEEP_WARM)
+        book->count[state]++;
+    if (state == SLEEP_AWAKE)
+        s->was_touched = true;         /* whoever starts has something to do */
+    if (state == SLEEP_WARM) {
+        s->image_bytes = image_bytes;
+        book->warm_bytes += image_bytes;
+        s->warm_since_ms = now_ms;
+        list_push_back(&book->warm, &s->in_order);
+    }
+}
+
+/* ---- who goes ---- */
+
+static int64_t
+soonest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+struct sleeper *
+sleep_next(struct sleep_book *book, int64_t now_ms, int64_t *out_ms)
+{
+    struct sleeper *longest = NULL, *s;
+
+    for (int i = 0; i <= SLEEP_DISCARDS; i++) {
+        int64_t left;
+
+        s = list_first(&book->idle[i], struct sleeper, in_order);
+        if (s == NULL)
+            continue;
+        left = s->idle_since_ms + idle_ms_of_class(book, i) - now_ms;
+        if (left > 0)
+            *out_ms = soonest(*out_ms, left);
+        else if (longest == NULL || s->idle_since_ms < longest->idle_since_ms)
+            longest = s;
+    }
+    if (longest != NULL)
+        return longest;
+    s = list_first(&book->warm, struct sleeper, in_order);
+    if (s == NULL)
+        return NULL;
+    if (s->warm_since_ms + warm_ms(book) <= now_ms)
+        return s;
+    *out_ms = soonest(*out_ms, s->warm_since_ms + warm_ms(book) - now_ms);
+    return NULL;
+}
