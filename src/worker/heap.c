@@ -14,7 +14,7 @@
 #include "src/worker/rejections.h"
 #include "src/worker/worker_limits.h"
 
-#define PAGE 65536ull              /* WebAssembly's page */
+#define PAGE HEAP_PAGE
 #define RESERVE_BYTES ((4ull << 30) + ENGINE_RESERVE_EXTRA)
 
 static struct heap *current;
@@ -276,64 +276,6 @@ heap_dispatch(int event, int argc, const jsval *argv)
     async_context_set_section(0);
     engine_run_jobs();
     report_rejections();
-}
-
-/* ---- giving pages back ---- */
-
-#define KERNEL_PAGE 4096u
-#define PAGEMAP_PRESENT (1ull << 63)   /* Documentation/admin-guide/mm/pagemap.rst */
-#define PAGEMAP_FILE (1ull << 61)      /* a page of the file, not a private copy */
-#define PAGEMAP_CHUNK 1024             /* entries read at once */
-
-static int pagemap_fd = -1;
-
-void
-heap_use_pagemap(int fd)
-{
-    (void)sys_close(pagemap_fd);
-    pagemap_fd = fd;
-}
-
-static bool
-has_view(struct template *t)
-{
-    void *view;
-
-    if (t->view != NULL)
-        return true;
-    view = sys_mmap(NULL, t->pages * PAGE, PROT_READ, MAP_SHARED | MAP_NORESERVE, t->fd, TEMPLATE_HEADER_BYTES);
-    if (view == MAP_FAILED)
-        return false;
-    t->view = view;
-    return true;
-}
-
-size_t
-heap_share_again(struct heap *heap)
-{
-    struct template *t = heap->template;
-    uint64_t entries[PAGEMAP_CHUNK];
-    size_t total = t->pages * (PAGE / KERNEL_PAGE), given = 0;
-
-    assert(heap != current);
-    if (pagemap_fd < 0 || !has_view(t))
-        return 0;
-    for (size_t first = 0; first < total; first += PAGEMAP_CHUNK) {
-        size_t count = total - first < PAGEMAP_CHUNK ? total - first : PAGEMAP_CHUNK;
-        off_t at = (off_t)(((uintptr_t)heap->base / KERNEL_PAGE + first) * sizeof entries[0]);
-
-        if (sys_pread(pagemap_fd, entries, count * sizeof entries[0], at) != (ssize_t)(count * sizeof entries[0]))
-            return given;
-        for (size_t i = 0; i < count; i++) {
-            size_t offset = (first + i) * KERNEL_PAGE;
-
-            if ((entries[i] & (PAGEMAP_PRESENT | PAGEMAP_FILE)) == PAGEMAP_PRESENT &&
-                memcmp(heap->base + offset, t->view + offset, KERNEL_PAGE) == 0 &&
-                sys_madvise(heap->base + offset, KERNEL_PAGE, MADV_DONTNEED) == 0)
-                given++;
-        }
-    }
-    return given;
 }
 
 /* Bytes of the heap's range that are private to this process, from the kernel's page counts. */

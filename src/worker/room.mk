@@ -1,7 +1,7 @@
 # The worker runs agents: the only room with the JavaScript engine.
 bin   := dormouse-worker
 uses  := lib/store lib/wire lib/ident lib/jail lib/ipc lib/loop lib/sys lib/base
-libs  := -lcrypto -ljansson -lz -lm
+libs  := -lcrypto -ljansson -llz4 -lz -lm
 cflags := -isystem /usr/share/wabt/wasm2c
 extra := $(ENGINE)/quickjs.o
 

@@ -18,9 +18,8 @@
 #include "src/worker/js_events.h"
 #include "src/worker/worker_limits.h"
 
-#define IMAGE_MAGIC 0x31454d444f524d44ull          /* "DMRODME1" */
-#define PAGE 65536ull
-#define KERNEL_PAGE 4096u
+#define IMAGE_MAGIC 0x32454d444f524d44ull          /* "DMRODME2" */
+#define PAGE HEAP_PAGE
 #define BOOT_PAGES 18                              /* the module's initial memory */
 #define EVAL_COMPILE_ONLY 32                       /* JS_EVAL_FLAG_COMPILE_ONLY */
 #define LONE_SHAPES_MAX 4096                      /* shapes outside of the table: one per object with very many properties */
@@ -28,13 +27,17 @@
 #define PROMISE_FULFILLED 1
 #define PROMISE_REJECTED 2
 
+/* OpenSSL 3 calls the streaming functions deprecated; EVP would allocate, and this is not a secret's business. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 struct image_header {
     uint64_t magic, pages;
-    uint32_t stack_pointer, ctx, rt, natives;
+    uint32_t stack_pointer, ctx, rt, wall;
     uint32_t atoms[ATOMS];
     jsval    dispatch, modules, exports;
     uint8_t  engine_hash[32];                      /* of the module's hash, our natives' names and the runtime library */
-    uint8_t  header_hash[32];
+    uint8_t  pages_hash[32];                       /* of the pages that are no holes, each after its offset */
+    uint8_t  header_hash[32];                      /* of all above: the template's identity */
 };
 static_assert(sizeof(struct image_header) <= TEMPLATE_HEADER_BYTES, "the header is one page");
 
@@ -48,14 +51,10 @@ engine_hash(struct bytes runtime_js, uint8_t out[32])
         ;
     SHA256_CTX sha;
 
-/* OpenSSL 3 calls the streaming functions deprecated; EVP would allocate, and this is not a secret's business. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
     SHA256_Init(&sha);
     SHA256_Update(&sha, natives, sizeof natives);
     SHA256_Update(&sha, runtime_js.data, runtime_js.len);
     SHA256_Final(out, &sha);
-#pragma GCC diagnostic pop
 }
 
 static void
@@ -441,31 +440,35 @@ freeze(void)
 }
 
 /* Takes every free chunk of the allocator and every free block of the engine's slabs, so that what a heap allocates later lies
- * together behind the template instead of in holes all over it: each hole would cost a private page. They are never used again. */
-static void
+ * together behind the template instead of in holes all over it: each hole would cost a private page. They are never used again.
+ * Returns the last of them (0: there was none): what a heap allocates lies behind it. */
+static uint32_t
 seal_holes(void)
 {
+    uint32_t last = 0, block;
+
     heap_forbid_growth(true);
     for (uint32_t size = 1u << 20; size >= 8; size = size > 256 ? size - size / 4 : size - 8)
-        while (Z_qjsZ_malloc(&engine_q, size) != 0)
-            ;
+        while ((block = Z_qjsZ_malloc(&engine_q, size)) != 0)
+            last = block > last ? block : last;
     for (uint32_t size = 2 * ENGINE_SLAB_BYTES_MAX; size >= 8; size -= 8)
         while (Z_qjsZ_js_malloc_rt(&engine_q, engine_rt, size) != 0)
             ;
     heap_forbid_growth(false);
+    return last;
 }
 
 #define MEMORY_USAGE_BYTES 512     /* above sizeof(JSMemoryUsage); its first field is int64_t malloc_size */
 
 static void
-settle(void)
+settle(struct heap *heap)
 {
     uint32_t usage = guest_alloc(MEMORY_USAGE_BYTES);  /* before nothing is left */
     int64_t malloc_size = 0;
 
     Z_qjsZ_JS_RunGC(&engine_q, engine_rt);
     freeze_heads_reserve();
-    seal_holes();
+    heap->wall = seal_holes();
     make_immortal();
     freeze();
     if (usage != 0) {
@@ -485,7 +488,7 @@ build_inside(void *arg)
         describe(js_take_exception(), b->error);
         return;
     }
-    settle();
+    settle(b->heap);
     b->ok = true;
 }
 
@@ -505,18 +508,26 @@ write_image(int fd, const struct heap *heap, struct bytes runtime_js, struct err
 {
     struct image_header h = {
         .magic = IMAGE_MAGIC, .pages = heap->pages, .stack_pointer = heap->stack_pointer, .ctx = engine_ctx, .rt = engine_rt,
-        .dispatch = heap->dispatch, .modules = heap->modules, .exports = heap->exports,
+        .wall = heap->wall, .dispatch = heap->dispatch, .modules = heap->modules, .exports = heap->exports,
     };
+    SHA256_CTX sha;
 
+    if (sys_ftruncate(fd, (off_t)(TEMPLATE_HEADER_BYTES + heap->pages * PAGE)) != 0)
+        return err_set(err, ERR_IO, errno, "write the template");
+    SHA256_Init(&sha);
+    for (uint64_t at = 0; at < heap->pages * PAGE; at += KERNEL_PAGE) {
+        if (page_is_zero(heap->base + at))
+            continue;
+        SHA256_Update(&sha, &at, sizeof at);
+        SHA256_Update(&sha, heap->base + at, KERNEL_PAGE);
+        if (!sys_pwrite_all(fd, heap->base + at, KERNEL_PAGE, (off_t)(TEMPLATE_HEADER_BYTES + at)))
+            return err_set(err, ERR_IO, errno, "write the template");
+    }
+    SHA256_Final(h.pages_hash, &sha);
     memcpy(h.atoms, engine_atoms, sizeof h.atoms);
     engine_hash(runtime_js, h.engine_hash);
     header_hash(&h, h.header_hash);
-    if (sys_ftruncate(fd, (off_t)(TEMPLATE_HEADER_BYTES + heap->pages * PAGE)) != 0 || !sys_pwrite_all(fd, &h, sizeof h, 0))
-        return err_set(err, ERR_IO, errno, "write the template");
-    for (uint64_t at = 0; at < heap->pages * PAGE; at += KERNEL_PAGE)
-        if (!page_is_zero(heap->base + at) && !sys_pwrite_all(fd, heap->base + at, KERNEL_PAGE, (off_t)(TEMPLATE_HEADER_BYTES + at)))
-            return err_set(err, ERR_IO, errno, "write the template");
-    if (sys_fsync(fd) != 0)
+    if (!sys_pwrite_all(fd, &h, sizeof h, 0) || sys_fsync(fd) != 0)
         return err_set(err, ERR_IO, errno, "write the template");
     return true;
 }
@@ -565,6 +576,8 @@ template_open(struct template **out_template, int fd, struct bytes runtime_js, s
     if (sys_pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || sys_fstat(fd, &st) != 0)
         return err_set(err, ERR_CORRUPT, errno, "read the template's header");
     header_hash(&h, hash);
+    if (h.magic != IMAGE_MAGIC && (h.magic ^ IMAGE_MAGIC) >> 56 != 0 && (h.magic ^ IMAGE_MAGIC) << 8 == 0)
+        return err_set(err, ERR_VERSION, 0, "the template was made by another version of Dormouse; deploy the app again");
     if (h.magic != IMAGE_MAGIC || memcmp(hash, h.header_hash, sizeof hash) != 0 || h.pages > HEAP_BYTES_MAX_DEFAULT / PAGE ||
         (uint64_t)st.st_size < TEMPLATE_HEADER_BYTES + h.pages * PAGE)
         return err_set(err, ERR_CORRUPT, 0, "the template's header is damaged");
@@ -583,6 +596,9 @@ template_open(struct template **out_template, int fd, struct bytes runtime_js, s
     t->stack_pointer = h.stack_pointer;
     t->ctx = h.ctx;
     t->rt = h.rt;
+    t->wall = h.wall;
+    memcpy(t->engine_hash, h.engine_hash, sizeof t->engine_hash);
+    memcpy(t->identity, h.header_hash, sizeof t->identity);
     t->dispatch = h.dispatch;
     t->modules = h.modules;
     t->exports = h.exports;

@@ -11,6 +11,9 @@
 #define SCRATCH_BYTES_MAX        (96u << 20)   /* of one native call: two copies of the largest message */
 #define REJECTIONS_MAX           64            /* unhandled rejections reported per turn; more are counted in one line */
 #define HEAP_POOL_MAX            256           /* mapped address ranges kept for the next wake */
+#define IMAGE_BYTES_MAX          (32u << 20)   /* of a heap's image; a larger heap is cheaper to keep than to pack */
+#define IMAGE_ABOUT_BYTES_MAX    (64u << 10)   /* of what an agent's image says besides its heap */
+#define IMAGE_BLOCK_BYTES        (256u << 10)  /* compressed at once: four of LZ4's windows, and bounded memory for a large heap */
 #define SOURCE_BYTES_MAX         (64u << 20)   /* of a bundle */
 #define MODULE_NAME_MAX          512           /* of an import specifier */
 

@@ -1,0 +1,98 @@
+/*
+ * heap_pages — which pages of a heap are its own, as the kernel's page map says, and giving them back (heap.h).
+ *
+ * The page map is a descriptor from the supervisor: the jail has no /proc. Without it every page counts as the heap's own.
+ */
+#include <assert.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lib/sys/sys.h"
+#include "src/worker/heap_internal.h"
+
+#define PAGE HEAP_PAGE
+#define PAGEMAP_PRESENT (1ull << 63)   /* Documentation/admin-guide/mm/pagemap.rst */
+#define PAGEMAP_SWAPPED (1ull << 62)
+#define PAGEMAP_FILE (1ull << 61)      /* a page of the file, not a private copy */
+#define PAGEMAP_CHUNK 1024             /* entries read at once */
+
+static int pagemap_fd = -1;
+
+void
+heap_use_pagemap(int fd)
+{
+    (void)sys_close(pagemap_fd);
+    pagemap_fd = fd;
+}
+
+const uint8_t *
+template_view(struct template *t)
+{
+    void *view;
+
+    if (t->view != NULL)
+        return t->view;
+    view = sys_mmap(NULL, t->pages * PAGE, PROT_READ, MAP_SHARED | MAP_NORESERVE, t->fd, TEMPLATE_HEADER_BYTES);
+    if (view != MAP_FAILED)
+        t->view = view;
+    return t->view;
+}
+
+/* A copy that went to swap is as private as one in memory. */
+static bool
+is_own(uint64_t entry)
+{
+    return (entry & PAGEMAP_FILE) == 0 && (entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0;
+}
+
+static bool
+read_pagemap(const struct heap *heap, size_t first, size_t count, uint64_t entries[PAGEMAP_CHUNK])
+{
+    off_t at = (off_t)(((uintptr_t)heap->base / KERNEL_PAGE + first) * sizeof entries[0]);
+
+    return pagemap_fd >= 0 && sys_pread(pagemap_fd, entries, count * sizeof entries[0], at) == (ssize_t)(count * sizeof entries[0]);
+}
+
+void
+heap_own_pages(const struct heap *heap, void (*fn)(void *ctx, uint32_t page), void *ctx)
+{
+    size_t total = heap->pages * (PAGE / KERNEL_PAGE);
+    uint64_t entries[PAGEMAP_CHUNK];
+
+    for (size_t first = 0; first < total; first += PAGEMAP_CHUNK) {
+        size_t count = total - first < PAGEMAP_CHUNK ? total - first : PAGEMAP_CHUNK;
+        bool is_known = read_pagemap(heap, first, count, entries);
+
+        for (size_t i = 0; i < count; i++)
+            if (!is_known || is_own(entries[i]))
+                fn(ctx, (uint32_t)(first + i));
+    }
+}
+
+struct sharing {
+    struct heap *heap;
+    size_t       given;
+};
+
+static void
+share_page(void *ctx, uint32_t page)
+{
+    struct sharing *s = ctx;
+    size_t offset = (size_t)page * KERNEL_PAGE;
+    uint8_t *own = s->heap->base + offset;
+
+    if (offset < s->heap->template->pages * PAGE && memcmp(own, s->heap->template->view + offset, KERNEL_PAGE) == 0 &&
+        sys_madvise(own, KERNEL_PAGE, MADV_DONTNEED) == 0)
+        s->given++;
+}
+
+size_t
+heap_share_again(struct heap *heap)
+{
+    struct sharing s = { heap, 0 };
+
+    assert(heap != heap_current());
+    if (pagemap_fd >= 0 && template_view(heap->template) != NULL)
+        heap_own_pages(heap, share_page, &s);
+    return s.given;
+}

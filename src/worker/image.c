@@ -1,0 +1,104 @@
+/* image — see image.h. The encoding of pages is in image_pages.c. */
+#include "src/worker/image.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "src/worker/heap_internal.h"
+#include "src/worker/image_format.h"
+#include "src/worker/image_pages.h"
+#include "src/worker/worker_limits.h"
+
+bool
+image_take(struct heap *heap, const struct image_label *label, struct buf *out)
+{
+    struct image_header h = {
+        .magic = IMAGE_MAGIC, .version = IMAGE_VERSION, .commit = label->commit, .heap_pages = (uint32_t)heap->pages,
+        .about_bytes = (uint32_t)label->about.len,
+    };
+    size_t start = out->len;
+
+    assert(heap != heap_current());
+    assert(heap->template != NULL);
+    assert(label->about.len <= IMAGE_ABOUT_BYTES_MAX);
+    memcpy(h.engine_hash, heap->template->engine_hash, sizeof h.engine_hash);
+    memcpy(h.template_identity, heap->template->identity, sizeof h.template_identity);
+    buf_append(out, &h, sizeof h);
+    buf_append_bytes(out, label->about);
+    if (!image_pages_pack(heap, start + IMAGE_BYTES_MAX, out)) {
+        out->len = start;
+        return false;
+    }
+    h.bytes = out->len - start;
+    memcpy(out->data + start, &h, sizeof h);
+    h.checksum = image_checksum(out->data + start, h.bytes);
+    memcpy(out->data + start, &h, sizeof h);
+    return true;
+}
+
+/* Cheap questions first; the template is asked last, so that damage is never taken for a deployment. */
+static enum image_refusal
+check(struct bytes image, const struct template *t, uint32_t bytes_max, uint64_t commit, struct image_header *h)
+{
+    if (image.len < sizeof *h)
+        return IMAGE_CUT;
+    memcpy(h, image.data, sizeof *h);
+    if (h->magic != IMAGE_MAGIC || h->version != IMAGE_VERSION)
+        return IMAGE_FORMAT;
+    if (image.len != h->bytes)
+        return image.len < h->bytes ? IMAGE_CUT : IMAGE_DAMAGED;
+    if (h->checksum != image_checksum(image.data, image.len) || h->about_bytes > image.len - sizeof *h)
+        return IMAGE_DAMAGED;
+    if (memcmp(h->engine_hash, t->engine_hash, sizeof h->engine_hash) != 0)
+        return IMAGE_ENGINE;
+    if (memcmp(h->template_identity, t->identity, sizeof h->template_identity) != 0)
+        return IMAGE_TEMPLATE;
+    if (h->commit != commit)
+        return IMAGE_COMMIT;
+    if (h->heap_pages < t->pages)
+        return IMAGE_DAMAGED;
+    return h->heap_pages > bytes_max / HEAP_PAGE ? IMAGE_SIZE : IMAGE_FINE;
+}
+
+enum image_refusal
+image_apply(struct bytes image, struct template *template, uint32_t bytes_max, uint64_t commit, struct heap **out_heap,
+            struct bytes *out_about)
+{
+    struct image_header h;
+    enum image_refusal refusal = check(image, template, bytes_max, commit, &h);
+    struct heap *heap;
+
+    if (refusal != IMAGE_FINE)
+        return refusal;
+    heap = heap_create(template, bytes_max);
+    if (heap == NULL)
+        return IMAGE_MEMORY;
+    if (!heap_grow_blank(heap, h.heap_pages - (uint32_t)heap->pages)) {
+        heap_destroy(&heap);
+        return IMAGE_MEMORY;
+    }
+    if (!image_pages_unpack(heap, bytes_from(image.data + sizeof h + h.about_bytes, image.len - sizeof h - h.about_bytes))) {
+        heap_destroy(&heap);
+        return IMAGE_DAMAGED;
+    }
+    *out_heap = heap;
+    *out_about = bytes_from(image.data + sizeof h, h.about_bytes);
+    return IMAGE_FINE;
+}
+
+const char *
+image_refusal_text(enum image_refusal refusal)
+{
+    static const char *const texts[IMAGE_REFUSALS] = {
+        [IMAGE_FINE] = "fine",
+        [IMAGE_CUT] = "cut short",
+        [IMAGE_FORMAT] = "another format",
+        [IMAGE_DAMAGED] = "damaged",
+        [IMAGE_ENGINE] = "another engine",
+        [IMAGE_TEMPLATE] = "another deployment",
+        [IMAGE_COMMIT] = "another commit",
+        [IMAGE_SIZE] = "too large",
+        [IMAGE_MEMORY] = "no address space",
+    };
+    return texts[refusal];
+}

@@ -1,0 +1,83 @@
+/* The reader of heap images: as it is, behind a right header, and with pages that no packer wrote. */
+#include <assert.h>
+#include <lz4.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lib/sys/sys.h"
+#include "src/worker/heap_internal.h"
+#include "src/worker/image.h"
+#include "src/worker/image_format.h"
+#include "src/worker/worker_limits.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum how { HOW_RAW, HOW_HEADER, HOW_PAGES, HOWS };
+
+static const char runtime_js[] = "__host.install(() => {}, {}); delete globalThis.__host;";
+
+static struct template *
+make_template(void)
+{
+    struct template_source source = { BYTES_LIT(runtime_js), BYTES_LIT("export default 1;"), BYTES_LIT("fuzz") };
+    struct template_error error = { 0 };
+    struct template *t = NULL;
+    struct err err = { 0 };
+    int fd = memfd_create("template", MFD_CLOEXEC);
+    bool ok;
+
+    engine_init();
+    ok = template_build(fd, &source, &error, &err) && template_open(&t, fd, BYTES_LIT(runtime_js), &err);
+    assert(ok);
+    (void)sys_close(fd);
+    return t;
+}
+
+static void
+put_block(struct buf *image, const uint8_t *data, size_t len)
+{
+    uint32_t lengths[2] = { (uint32_t)len, 0 };
+    size_t bound = (size_t)LZ4_compressBound((int)len);
+
+    buf_reserve(image, sizeof lengths + bound);
+    lengths[1] = (uint32_t)LZ4_compress_default((const char *)data, (char *)image->data + image->len + sizeof lengths, (int)len, (int)bound);
+    memcpy(image->data + image->len, lengths, sizeof lengths);
+    image->len += sizeof lengths + lengths[1];
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static struct template *t;
+    static struct buf image;
+    struct image_header h = { .magic = IMAGE_MAGIC, .version = IMAGE_VERSION, .commit = 1 };
+    struct heap *heap = NULL;
+    struct bytes about;
+    enum how how;
+
+    if (len < 2)
+        return 0;
+    if (t == NULL)
+        t = make_template();
+    how = (enum how)(data[0] % HOWS);
+    h.heap_pages = (uint32_t)t->pages + data[1] % 4;
+    memcpy(h.engine_hash, t->engine_hash, sizeof h.engine_hash);
+    memcpy(h.template_identity, t->identity, sizeof h.template_identity);
+    buf_clear(&image);
+    if (how != HOW_RAW)
+        buf_append(&image, &h, sizeof h);
+    if (how == HOW_PAGES)
+        put_block(&image, data + 2, len - 2);
+    else
+        buf_append(&image, data + 2, len - 2);
+    if (how != HOW_RAW) {
+        h.bytes = image.len;
+        memcpy(image.data, &h, sizeof h);
+        h.checksum = image_checksum(image.data, image.len);
+        memcpy(image.data, &h, sizeof h);
+    }
+    if (image_apply(buf_view(&image), t, HEAP_BYTES_MAX_DEFAULT, 1, &heap, &about) != IMAGE_FINE)
+        assert(heap == NULL);
+    heap_destroy(&heap);
+    return 0;
+}
