@@ -9,7 +9,7 @@
  * In a room:  uses := … lib/jail  in room.mk, and as the last step of start(), before room_ready():
  *     if (!jail_enter(ROLE_GATEWAY, conf_json, err))
  *         return false;
- * Afterwards these fail or kill the process (docs/operating.md): exec, fork, threads (but egress), socket(), connect() (but
+ * Afterwards these fail or kill the process (docs/operating.md): exec, fork, threads (but egress and journal), socket(), connect() (but
  * egress), paths outside of the folders given, PROT_EXEC memory, signals to others. Open what you need from /proc, /usr or
  * /etc before. Sockets, files and links that are open already keep working.
  * Mode JAIL_BEST names the forbidden syscall on stderr before the room dies; JAIL_REQUIRED lets the kernel kill it at once.

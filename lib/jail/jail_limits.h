@@ -8,7 +8,7 @@
 #define JAIL_USER_NAME        "dormouse"       /* the system user that the package creates */
 #define JAIL_FILES_MAX        (1024 * 1024)    /* descriptors: 100,000 sockets, two per awake agent, and room to spare */
 #define JAIL_FILE_BYTES_MAX   (16ull << 30)    /* one file: a 10 GB database, its log and a margin */
-#define JAIL_PIDS_MAX         512              /* threads of one room: egress resolves each new name in a thread, the others have one */
+#define JAIL_PIDS_MAX         512              /* threads of one room: egress resolves each new name in a thread, the others have one or two */
 #define JAIL_ROOT_BYTES_MAX   "256k"           /* the empty root holds mount points only */
 
 #endif

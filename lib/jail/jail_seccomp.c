@@ -168,6 +168,16 @@ rules_of_egress(struct filter *filter)
     allow_when(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread));
 }
 
+/* A thread, and what it is for: the sync of the databases' file system. */
+static void
+rules_of_journal(struct filter *filter)
+{
+    const unsigned long thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+
+    allow(filter, SCMP_SYS(syncfs));
+    allow_when(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread));
+}
+
 static void
 rules_of_role(struct filter *filter, enum role role)
 {
@@ -182,6 +192,8 @@ rules_of_role(struct filter *filter, enum role role)
         allow_each(filter, calls_accept);
     if (role == ROLE_EGRESS)
         rules_of_egress(filter);
+    if (role == ROLE_JOURNAL)
+        rules_of_journal(filter);
     for (size_t i = 0; i < ARRAY_LEN(calls_refused); i++)
         if (filter->rc == 0)
             filter->rc = seccomp_rule_add(filter->context, SCMP_ACT_ERRNO((uint32_t)calls_refused[i].answer),

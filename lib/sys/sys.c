@@ -163,6 +163,8 @@ struct sys_table sys_table = {
     .fsync = fsync,
     .fdatasync = fdatasync,
     .ftruncate = ftruncate,
+    .fallocate = fallocate,
+    .syncfs = syncfs,
     .fstat = kernel_fstat,
     .fstatat = kernel_fstatat,
     .mkdirat = mkdirat,
@@ -309,6 +311,18 @@ int
 sys_ftruncate(int fd, off_t len)
 {
     return RETRY(sys_table.ftruncate(fd, len));
+}
+
+int
+sys_fallocate(int fd, int mode, off_t at, off_t len)
+{
+    return RETRY(sys_table.fallocate(fd, mode, at, len));
+}
+
+int
+sys_syncfs(int fd)
+{
+    return RETRY(sys_table.syncfs(fd));
 }
 
 int

@@ -27,6 +27,8 @@ struct sys_table {
     int     (*fsync)(int fd);
     int     (*fdatasync)(int fd);
     int     (*ftruncate)(int fd, off_t len);
+    int     (*fallocate)(int fd, int mode, off_t at, off_t len);
+    int     (*syncfs)(int fd);
     int     (*fstat)(int fd, struct stat *out);
     int     (*fstatat)(int dir, const char *path, struct stat *out, int flags);
     int     (*mkdirat)(int dir, const char *path, mode_t mode);
@@ -62,6 +64,8 @@ bool    sys_pwrite_all(int fd, const void *data, size_t len, off_t at);
 int     sys_fsync(int fd);
 int     sys_fdatasync(int fd);
 int     sys_ftruncate(int fd, off_t len);
+int     sys_fallocate(int fd, int mode, off_t at, off_t len);
+int     sys_syncfs(int fd);                /* the whole file system that FD is on; the one call that threads make too */
 /* Write-locks the range for as long as FD's open file lives; never waits: -1 and EAGAIN when somebody else holds any of it. */
 int     sys_lock(int fd, off_t at, off_t len);
 int     sys_fstat(int fd, struct stat *out);

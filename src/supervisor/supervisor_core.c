@@ -124,10 +124,12 @@ rooms_are_linked(enum role a, enum role b, bool same_app)
     case ROLE_GATEWAY:
         return high == ROLE_WORKER || high == ROLE_CONTROL;
     case ROLE_WORKER:
-        return high == ROLE_WORKER ? same_app : high == ROLE_EGRESS || high == ROLE_SCHEDULER || high == ROLE_CONTROL;
+        return high == ROLE_WORKER ? same_app : high == ROLE_EGRESS || high == ROLE_SCHEDULER || high == ROLE_CONTROL || high == ROLE_JOURNAL;
     case ROLE_EGRESS:
     case ROLE_SCHEDULER:
         return high == ROLE_CONTROL;
+    case ROLE_CONTROL:
+        return high == ROLE_JOURNAL;
     default:
         return false;
     }

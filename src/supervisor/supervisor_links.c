@@ -84,6 +84,11 @@ conf_of_room(const struct house_room *room, struct buf *out)
         put_path(out, "data", config->data, "/scheduler/book", "");
         put_jail(out, "write", config->data, "/scheduler", "");
         break;
+    case ROLE_JOURNAL:
+        put_path(out, "data", config->data, "/journal", "");
+        put_path(out, "apps", config->data, "/apps", "");
+        put_jail(out, "write", config->data, "/journal", "");
+        break;
     case ROLE_CONTROL:
         put_path(out, "data", config->data, "", "");
         put_jail(out, "write", config->data, "", "");

@@ -211,8 +211,25 @@ folder_for(struct house_room *room, char *out, size_t size, struct err *err)
         (void)snprintf(out, size, "%s/apps", config->data);
     else if (room->role == ROLE_SCHEDULER)
         (void)snprintf(out, size, "%s/scheduler", config->data);
+    else if (room->role == ROLE_JOURNAL)
+        (void)snprintf(out, size, "%s/journal", config->data);
     else if (room->role == ROLE_CONTROL)
         (void)snprintf(out, size, "%s", config->data);
+    else
+        return true;
+    return folder_make(out, room->house->uid, room->house->gid, err);
+}
+
+/* What a room reads beside the folder that is its own: made now, so that the sandbox can show it. */
+static bool
+folder_read_for(struct house_room *room, char *out, size_t size, struct err *err)
+{
+    const struct supervisor_config *config = room->house->config;
+
+    if (room->role == ROLE_WORKER)
+        (void)snprintf(out, size, "%s/apps/%s/deploys", config->data, room->app);
+    else if (room->role == ROLE_JOURNAL)
+        (void)snprintf(out, size, "%s/apps", config->data);  /* to sync its file system; the room's inner rules close it */
     else
         return true;
     return folder_make(out, room->house->uid, room->house->gid, err);
@@ -224,11 +241,11 @@ room_spawn_process(struct house_room *room, struct spawned *out_spawned, struct 
     const struct supervisor_config *config = room->house->config;
     char program[PATH_MAX];
     char folder[PATH_MAX] = "";
-    char deploys[PATH_MAX];
+    char read_folder[PATH_MAX] = "";
     char label[ROOM_LABEL_MAX];
     struct spawn_spec spec = { .index = room->index, .app = room->app, .probed = &room->house->probed };
 
-    if (!folder_for(room, folder, sizeof folder, err))
+    if (!folder_for(room, folder, sizeof folder, err) || !folder_read_for(room, read_folder, sizeof read_folder, err))
         return false;
     (void)snprintf(program, sizeof program, "%s/dormouse-%s", config->bin, role_name(room->role));
     room_label(room, label);
@@ -240,11 +257,9 @@ room_spawn_process(struct house_room *room, struct spawned *out_spawned, struct 
         spec.jail.read[0] = folder;
     else if (folder[0] != '\0')
         spec.jail.write[0] = folder;
+    if (read_folder[0] != '\0')
+        spec.jail.read[0] = read_folder;
     if (room->role == ROLE_WORKER) {
-        (void)snprintf(deploys, sizeof deploys, "%s/apps/%s/deploys", config->data, room->app);
-        if (!folder_make(deploys, room->house->uid, room->house->gid, err))
-            return false;
-        spec.jail.read[0] = deploys;
         if (config->runtime[0] != '\0')
             spec.jail.read[1] = config->runtime;
         spec.jail.memory_bytes_max = config->worker_memory_bytes_max;

@@ -297,7 +297,7 @@ before_wait(void *owner)
 static void
 open_rooms(struct house *house)
 {
-    static const enum role roles[] = { ROLE_CONTROL, ROLE_SCHEDULER, ROLE_EGRESS, ROLE_GATEWAY };
+    static const enum role roles[] = { ROLE_JOURNAL, ROLE_CONTROL, ROLE_SCHEDULER, ROLE_EGRESS, ROLE_GATEWAY };
 
     for (size_t i = 0; i < ARRAY_LEN(roles); i++)
         room_event(room_add(house, roles[i], 0, ""), LIFE_START, 0);

@@ -250,6 +250,8 @@ handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
     struct msg_ALARM_ACK ack;
 
+    if (link_peer(link)->role == ROLE_JOURNAL)
+        return true;                       /* databases sync themselves */
     switch (type) {
     case MSG_DEPLOY:
         return on_deploy(link, payload, err);

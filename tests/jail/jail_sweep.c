@@ -19,7 +19,7 @@
 #define SYSCALLS_MAX 512               /* above the highest number of any kernel today */
 #define LIST_BYTES   (16 * 1024)
 
-static const enum role roles[] = { ROLE_WORKER, ROLE_GATEWAY, ROLE_EGRESS, ROLE_SCHEDULER, ROLE_CONTROL };
+static const enum role roles[] = { ROLE_WORKER, ROLE_GATEWAY, ROLE_EGRESS, ROLE_SCHEDULER, ROLE_CONTROL, ROLE_JOURNAL };
 
 static NORETURN void
 child_try(enum role role, int number)

@@ -163,7 +163,7 @@ describe("a worker that dies", { skip: onlyHere }, () => {
 });
 
 describe("kill -9 of one room under writers", { skip: onlyHere }, () => {
-  for (const room of ["gateway", "worker", "scheduler", "control", "egress"]) {
+  for (const room of ["gateway", "worker", "scheduler", "control", "egress", "journal"]) {
     it(`${room}: the others go on, it comes back, nothing acknowledged is lost`, async (t) => {
       const server = await serve(t, probe);
       const agents = ["a", "b", "c"];

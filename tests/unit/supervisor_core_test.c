@@ -136,6 +136,11 @@ test_links_are_the_same_from_both_sides(void **state)
     assert_true(rooms_are_linked(ROLE_EGRESS, ROLE_CONTROL, false));
     assert_false(rooms_are_linked(ROLE_GATEWAY, ROLE_EGRESS, false));
     assert_false(rooms_are_linked(ROLE_GATEWAY, ROLE_SCHEDULER, false));
+    assert_true(rooms_are_linked(ROLE_JOURNAL, ROLE_WORKER, false));
+    assert_true(rooms_are_linked(ROLE_JOURNAL, ROLE_CONTROL, false));
+    assert_false(rooms_are_linked(ROLE_JOURNAL, ROLE_GATEWAY, false));
+    assert_false(rooms_are_linked(ROLE_JOURNAL, ROLE_SCHEDULER, false));
+    assert_false(rooms_are_linked(ROLE_JOURNAL, ROLE_EGRESS, false));
 }
 
 static void
@@ -144,6 +149,8 @@ test_the_gateway_stops_first_and_control_last(void **state)
     assert_int_equal(stop_phase(ROLE_GATEWAY), 0);
     assert_true(stop_phase(ROLE_WORKER) < stop_phase(ROLE_EGRESS));
     assert_true(stop_phase(ROLE_SCHEDULER) < stop_phase(ROLE_CONTROL));
+    assert_true(stop_phase(ROLE_WORKER) < stop_phase(ROLE_JOURNAL));
+    assert_true(stop_phase(ROLE_JOURNAL) < stop_phase(ROLE_CONTROL));
     assert_int_equal(stop_phase(ROLE_CONTROL), STOP_PHASES - 1);
 }
 

@@ -131,7 +131,7 @@ play(int argc, char **argv, const char *name)
 {
     static const struct { const char *name; enum role role; } roles[] = {
         { "gateway", ROLE_GATEWAY }, { "worker", ROLE_WORKER }, { "egress", ROLE_EGRESS }, { "scheduler", ROLE_SCHEDULER },
-        { "control", ROLE_CONTROL },
+        { "control", ROLE_CONTROL }, { "journal", ROLE_JOURNAL },
     };
     struct room_spec spec = {
         .name = name, .start = play_start, .link_up = play_link_up, .link_down = play_link_down, .message = play_message,
@@ -185,7 +185,7 @@ file_put(const char *path, const char *text)
 static int
 stage_open(void **state)
 {
-    static const char *const names[] = { "gateway", "worker", "egress", "scheduler", "control" };
+    static const char *const names[] = { "gateway", "worker", "egress", "scheduler", "control", "journal" };
     struct stage *stage = calloc(1, sizeof *stage);
     char path[PATH_MAX];
 
@@ -395,7 +395,8 @@ stage_close(void **state)
 static void
 test_starts_links_and_stops(void **state)
 {
-    static const char *const peers[] = { "UP gateway 0", "UP egress 0", "UP scheduler 0", "UP worker 0 demo", "UP worker 1 demo" };
+    static const char *const peers[] = { "UP gateway 0", "UP egress 0", "UP scheduler 0", "UP journal 0", "UP worker 0 demo",
+                                         "UP worker 1 demo" };
     struct stage *stage = *state;
     const char *status;
     pid_t worker;
@@ -405,7 +406,7 @@ test_starts_links_and_stops(void **state)
     status = stage_wait(stage, "CONF", "\"sandbox\":\"best\"");
     assert_non_null(strstr(status, stage->data));
     (void)stage_wait(stage, "LISTEN", "admin 1");
-    status = stage_wait_ready(stage, 6);
+    status = stage_wait_ready(stage, 7);
     assert_non_null(strstr(status, "\"name\":\"main\",\"address\":\"127.0.0.1:"));
     assert_null(strstr(status, "127.0.0.1:0\""));
     worker = pid_of(status, "\"role\":\"worker\",\"index\":1");
@@ -428,13 +429,13 @@ test_a_killed_worker_comes_back_with_fresh_links(void **state)
     config_write(stage, "127.0.0.1:0", "best");
     stage->supervisor = supervisor_start(stage);
     stage_saw(stage, "UP worker 0 demo");
-    status = stage_wait_ready(stage, 6);
+    status = stage_wait_ready(stage, 7);
     first = pid_of(status, "\"role\":\"worker\",\"index\":0");
     assert_int_equal(kill(first, SIGKILL), 0);
     (void)stage_wait(stage, "DOWN", "worker 0");
     after_death = stage->read_from;
     do
-        status = stage_wait_ready(stage, 6);
+        status = stage_wait_ready(stage, 7);
     while (strstr(status, "\"restarts\":1") == NULL);
     assert_true(pid_of(status, "\"role\":\"worker\",\"index\":0") != first);
     stage->read_from = after_death;                          /* the link may be up before or after that STATUS */
@@ -467,7 +468,7 @@ test_no_connection_is_refused_while_the_gateway_restarts(void **state)
     config_write(stage, "127.0.0.1:0", "best");
     stage->supervisor = supervisor_start(stage);
     stage_saw(stage, "UP gateway 0");
-    status = stage_wait_ready(stage, 6);
+    status = stage_wait_ready(stage, 7);
     main_address(status, &name);
     assert_int_equal(kill(pid_of(status, "\"role\":\"gateway\""), SIGKILL), 0);
     (void)stage_wait(stage, "DOWN", "gateway 0");
@@ -498,14 +499,14 @@ static void
 test_no_room_outlives_the_supervisor(void **state)
 {
     static const char *const rooms[] = { "\"role\":\"gateway\"", "\"role\":\"worker\",\"index\":0", "\"role\":\"worker\",\"index\":1",
-                                         "\"role\":\"egress\"", "\"role\":\"scheduler\"", "\"role\":\"control\"" };
+                                         "\"role\":\"egress\"", "\"role\":\"scheduler\"", "\"role\":\"control\"", "\"role\":\"journal\"" };
     struct stage *stage = *state;
     pid_t pids[ARRAY_LEN(rooms)];
     const char *status;
 
     config_write(stage, "127.0.0.1:0", "best");
     stage->supervisor = supervisor_start(stage);
-    status = stage_wait_ready(stage, 6);
+    status = stage_wait_ready(stage, 7);
     for (size_t i = 0; i < ARRAY_LEN(rooms); i++)
         pids[i] = pid_of(status, rooms[i]);
     assert_int_equal(kill(stage->supervisor, SIGKILL), 0);
@@ -540,7 +541,7 @@ test_one_supervisor_per_data_folder(void **state)
 
     config_write(stage, "127.0.0.1:0", "off");
     stage->supervisor = supervisor_start(stage);
-    (void)stage_wait_ready(stage, 6);
+    (void)stage_wait_ready(stage, 7);
     assert_int_equal(exit_status_of(supervisor_start(stage)), 42);
     assert_int_equal(kill(stage->supervisor, SIGTERM), 0);
     assert_int_equal(exit_status_of(stage->supervisor), 0);

@@ -1,0 +1,411 @@
+/*
+ * journal_log — see journal_log.h.
+ */
+#include "src/journal/journal_log.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/sys/sys.h"
+#include "src/journal/journal_limits.h"
+
+#define SAY_BYTES (ERR_MESSAGE_MAX + 256)
+
+struct log {
+    struct log_spec  spec;
+    int              dir;
+    struct segment **segments;             /* oldest first */
+    size_t           count, cap;
+    bool             has_head;             /* the last of them is written to */
+    bool             is_abandoned;         /* the last of them lost its handle to a failed sync, and no new one is there yet */
+    uint32_t         number_last;          /* also of files that are no segments */
+    bool             is_closed;            /* log_take_closed() */
+};
+
+static void say(const struct log *log, int level, const char *fmt, ...) PRINTF(3, 4);
+
+static void
+say(const struct log *log, int level, const char *fmt, ...)
+{
+    char text[SAY_BYTES];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);           /* a longer one is cut */
+    va_end(args);
+    log->spec.say(level, text);
+}
+
+static void
+segments_push(struct log *log, struct segment *segment)
+{
+    if (log->count == log->cap) {
+        log->cap = log->cap == 0 ? 16 : log->cap * 2;
+        log->segments = realloc(log->segments, log->cap * sizeof log->segments[0]);
+        assert(log->segments != NULL);
+    }
+    log->segments[log->count++] = segment;
+}
+
+static struct segment *
+head(const struct log *log)
+{
+    return log->has_head ? log->segments[log->count - 1] : NULL;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+
+struct tell {
+    struct core *core;
+    uint32_t     segment;
+};
+
+static void
+on_found(void *owner, const struct found_record *found)
+{
+    const struct tell *tell = owner;
+
+    core_found(tell->core, tell->segment, found);
+}
+
+static bool
+name_parse(const char *name, uint32_t *out_number)
+{
+    char expected[SEGMENT_NAME_BYTES];
+    char *end = NULL;
+    unsigned long long number;
+
+    errno = 0;
+    number = strtoull(name, &end, 16);
+    if (errno != 0 || number == 0 || number >= UINT32_MAX)
+        return false;
+    segment_name(expected, (uint32_t)number);
+    *out_number = (uint32_t)number;
+    return strcmp(name, expected) == 0;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+    const uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+static bool
+folder_list(struct log *log, uint32_t *out_numbers, size_t *out_count, struct err *err)
+{
+    int fd = sys_openat(log->dir, ".", O_RDONLY | O_DIRECTORY, 0);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    size_t count = 0;
+    int failed;
+
+    if (list == NULL) {
+        (void)err_set(err, ERR_IO, errno, "list the journal's folder '%s'", log->spec.folder);
+        (void)sys_close(fd);               /* only read */
+        return false;
+    }
+    while ((errno = 0, entry = readdir(list)) != NULL) {
+        if (count == SEGMENTS_MAX)
+            break;
+        if (name_parse(entry->d_name, &out_numbers[count]))
+            count++;
+    }
+    failed = errno;
+    (void)closedir(list);                  /* the same */
+    if (failed != 0 || count == SEGMENTS_MAX)
+        return err_set(err, failed != 0 ? ERR_IO : ERR_LIMIT, failed, "list the journal's folder '%s': more than %d segments, or it cannot be read",
+                       log->spec.folder, SEGMENTS_MAX - 1);
+    qsort(out_numbers, count, sizeof out_numbers[0], by_number);
+    *out_count = count;
+    return true;
+}
+
+/* A file whose header does not verify: never begun (a crash, a full disk), or damaged. Damage is kept for the operator. */
+static void
+header_lost(struct log *log, uint32_t number)
+{
+    uint8_t bytes[SEGMENT_HEADER_BYTES] = { 0 };
+    char name[SEGMENT_NAME_BYTES];
+    char bad[SEGMENT_NAME_BYTES + 4];
+    bool is_empty = true;
+    int fd;
+
+    segment_name(name, number);
+    fd = sys_openat(log->dir, name, O_RDONLY | O_NOFOLLOW, 0);
+    if (fd >= 0 && sys_pread(fd, bytes, sizeof bytes, 0) >= 0)
+        for (size_t i = 0; i < sizeof bytes; i++)
+            is_empty = is_empty && bytes[i] == 0;
+    (void)sys_close(fd);                   /* only read */
+    if (is_empty) {
+        (void)sys_unlinkat(log->dir, name, 0);   /* found again at the next start otherwise */
+        return;
+    }
+    (void)snprintf(bad, sizeof bad, "%s.bad", name);
+    (void)sys_renameat(log->dir, name, log->dir, bad);           /* the same */
+    say(log, 3, "the header of journal segment %u is damaged: its commits are lost, its file is kept as '%s/%s'; "
+        "agents whose commits have a hole are quarantined", number, log->spec.folder, bad);
+}
+
+static bool
+segments_open(struct log *log, const uint32_t *numbers, size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct segment *segment = NULL;
+        struct err why = { 0 };
+
+        log->number_last = numbers[i];
+        if (segment_open(&segment, log->dir, numbers[i], &why)) {
+            segments_push(log, segment);
+            continue;
+        }
+        if (why.code != ERR_CORRUPT)
+            return err_set(err, why.code, 0, "%s", why.message);
+        header_lost(log, numbers[i]);
+    }
+    return true;
+}
+
+/* How long a later segment says that segment I is; 0: none says it. */
+static uint32_t
+limit_of(const struct log *log, size_t i)
+{
+    for (size_t next = i + 1; next < log->count; next++) {
+        uint32_t bytes;
+
+        if (segment_previous(log->segments[next], &bytes) == segment_number(log->segments[i]))
+            return bytes;
+    }
+    return 0;
+}
+
+static bool
+segments_scan(struct log *log, struct core *core, struct err *err)
+{
+    for (size_t i = 0; i < log->count; i++) {
+        struct segment *segment = log->segments[i];
+        struct tell tell = { core, segment_number(segment) };
+        struct scan_result result;
+        struct err why = { 0 };
+        uint32_t bytes;
+        const uint32_t previous = segment_previous(segment, &bytes);
+
+        if (i > 0 && previous > segment_number(log->segments[i - 1]) && bytes > SEGMENT_HEADER_BYTES)
+            say(log, 3, "journal segment %u is missing: its commits are lost; agents whose commits have a hole are quarantined", previous);
+        if (!segment_scan(segment, limit_of(log, i), on_found, &tell, &result, err))
+            return false;
+        if (result.damaged > 0)
+            say(log, 3, "journal segment %u is damaged in %u places: those commits are lost; agents whose commits have a hole are quarantined",
+                segment_number(segment), result.damaged);
+        if (segment_is_sealed(segment))
+            continue;
+        if (!segment_sync_found(segment, err))
+            return false;
+        if (!segment_seal(segment, &why))
+            say(log, 2, "%s; the next start reads it record by record", why.message);
+    }
+    core_found_all(core);
+    return true;
+}
+
+bool
+log_open(struct log **out_log, const struct log_spec *spec, struct core *core, struct err *err)
+{
+    struct log *log = calloc(1, sizeof *log);
+    uint32_t *numbers = calloc(SEGMENTS_MAX, sizeof *numbers);
+    size_t count = 0;
+    bool ok;
+
+    assert(log != NULL);
+    assert(numbers != NULL);
+    log->spec = *spec;
+    log->dir = sys_open(spec->folder, O_RDONLY | O_DIRECTORY, 0);
+    ok = log->dir >= 0 || err_set(err, ERR_IO, errno, "open the journal's folder '%s'", spec->folder);
+    ok = ok && folder_list(log, numbers, &count, err) && segments_open(log, numbers, count, err) && segments_scan(log, core, err);
+    free(numbers);
+    if (!ok)
+        log_close(&log);
+    *out_log = log;
+    return ok;
+}
+
+void
+log_close(struct log **log)
+{
+    struct log *it = STEAL(*log);
+
+    if (it == NULL)
+        return;
+    for (size_t i = 0; i < it->count; i++)
+        segment_close(&it->segments[i]);
+    free(it->segments);
+    (void)sys_close(it->dir);              /* a folder: nothing to lose */
+    free(it);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------ */
+
+static bool
+head_begin(struct log *log, struct err *err)
+{
+    struct segment_spec spec = { .number = log->number_last + 1, .bytes = log->spec.segment_bytes };
+    struct segment *segment = NULL;
+
+    if (log->count > 0) {
+        spec.previous = segment_number(log->segments[log->count - 1]);
+        spec.previous_bytes = segment_durable(log->segments[log->count - 1]);
+    }
+    log->number_last++;                    /* also of one that fails: its file may stay */
+    if (!segment_create(&segment, log->dir, &spec, err))
+        return false;
+    segments_push(log, segment);
+    log->has_head = true;
+    log->is_abandoned = false;
+    return true;
+}
+
+static void
+head_end(struct log *log)
+{
+    struct err why = { 0 };
+
+    if (!segment_seal(head(log), &why))
+        say(log, 2, "%s; the next start reads it record by record", why.message);
+    log->has_head = false;
+    log->is_closed = true;
+}
+
+static void
+head_abandon(struct log *log)
+{
+    segment_cut(head(log));
+    log->has_head = false;
+    log->is_abandoned = true;
+    log->is_closed = true;
+}
+
+static enum log_outcome
+outcome_of_begin(const struct log *log, const struct err *err)
+{
+    return log->is_abandoned && err->code != ERR_DISK_FULL ? LOG_DEAD : LOG_REFUSED;
+}
+
+enum log_outcome
+log_write(struct log *log, struct buf *batch, uint32_t *out_segment, uint32_t *out_offset, struct err *err)
+{
+    struct err why = { 0 };
+    bool is_lost = false;
+
+    if (log->has_head && segment_end(head(log)) > SEGMENT_HEADER_BYTES && segment_end(head(log)) + batch->len > log->spec.segment_bytes)
+        head_end(log);
+    if (!log->has_head && !head_begin(log, err))
+        return outcome_of_begin(log, err);
+    *out_segment = segment_number(head(log));
+    if (!segment_write(head(log), batch, out_offset, &is_lost, err)) {
+        if (is_lost)
+            head_abandon(log);
+        return LOG_REFUSED;
+    }
+    if (segment_sync(head(log), err))
+        return LOG_DURABLE;
+    head_abandon(log);
+    if (head_begin(log, &why))
+        return LOG_REFUSED;
+    say(log, 3, "%s", why.message);
+    return outcome_of_begin(log, &why);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+
+bool
+log_read(struct log *log, const struct core_record *record, struct buf *out_body, struct err *err)
+{
+    for (size_t i = log->count; i > 0; i--)
+        if (segment_number(log->segments[i - 1]) == record->segment)
+            return segment_read(log->segments[i - 1], record->offset, record->length, record->sum, out_body, err);
+    return err_set(err, ERR_CORRUPT, 0, "journal segment %u is gone", record->segment);
+}
+
+/* ---- retiring ------------------------------------------------------------------------------------------------------------ */
+
+/* What becomes of a segment that nobody needs: it goes. (A history for restoring to a point in time would take it here.) */
+static bool
+segment_retire(struct log *log, struct segment *segment)
+{
+    char name[SEGMENT_NAME_BYTES];
+    struct err why = { 0 };
+
+    segment_name(name, segment_number(segment));
+    if (sys_unlinkat(log->dir, name, 0) != 0 && errno != ENOENT) {
+        say(log, 2, "journal segment %u is not needed but cannot be deleted: %s", segment_number(segment), strerror(errno));
+        return false;
+    }
+    /* Durably, before the next one goes: a segment that came back without those after it would undo commits. */
+    if (!folder_sync(log->dir, segment_number(segment), &why)) {
+        say(log, 2, "%s", why.message);
+        return false;
+    }
+    return true;
+}
+
+void
+log_retire(struct log *log, const struct core *core, enum log_retire which)
+{
+    size_t gone = 0;
+
+    while (gone < log->count) {
+        struct segment *oldest = log->segments[gone];
+        const bool is_head = log->has_head && gone + 1 == log->count;
+        const bool is_last = gone + 1 == log->count;
+
+        /* The last one stays while there may be a next one, which must say how long it is. */
+        if ((is_head || is_last) && which != LOG_RETIRE_ALL)
+            break;
+        if (core_segment_kept(core, segment_number(oldest)) > 0 || !segment_retire(log, oldest))
+            break;
+        if (is_head)
+            log->has_head = false;
+        segment_close(&log->segments[gone]);
+        gone++;
+    }
+    log->count -= gone;
+    memmove(log->segments, log->segments + gone, log->count * sizeof log->segments[0]);
+}
+
+bool
+log_take_closed(struct log *log)
+{
+    const bool is_closed = log->is_closed;
+
+    log->is_closed = false;
+    return is_closed;
+}
+
+uint32_t
+log_oldest(const struct log *log)
+{
+    return log->count == 0 ? SEGMENT_NONE : segment_number(log->segments[0]);
+}
+
+uint64_t
+log_bytes(const struct log *log)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < log->count; i++)
+        bytes += segment_end(log->segments[i]);
+    return bytes;
+}
+
+size_t
+log_segments(const struct log *log)
+{
+    return log->count;
+}

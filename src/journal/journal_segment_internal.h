@@ -1,0 +1,52 @@
+/* journal_segment_internal — what journal_segment.c and journal_scan.c share. Not for others. */
+#ifndef DORMOUSE_JOURNAL_SEGMENT_INTERNAL_H
+#define DORMOUSE_JOURNAL_SEGMENT_INTERNAL_H
+
+#include <string.h>
+
+#include "lib/base/crc32c.h"
+#include "lib/base/map.h"
+#include "src/journal/journal_segment.h"
+
+struct segment {
+    int      fd;
+    uint32_t number;
+    uint32_t previous, previous_bytes;
+    uint8_t  id[SEGMENT_ID_BYTES];
+    uint32_t end, durable;
+    bool     is_sealed;
+    struct {                               /* of what is in the file; until it is sealed */
+        struct bmap *by_agent;             /* agent as in `agents` → its number + 1; NULL: no index is kept */
+        struct buf   agents;               /* id, u16 and u16 lengths, app, class, each */
+        struct buf   records;              /* struct index_entry each */
+    } index;
+};
+
+struct index_entry {                       /* as on disk */
+    uint32_t agent;
+    uint32_t offset, length, sum, part;
+    uint16_t marks, flags;
+    uint64_t seq;
+};
+static_assert(sizeof(struct index_entry) == 32, "an entry is as in memory");
+
+struct trailer {                           /* the last bytes of a sealed file */
+    uint8_t  magic[8];
+    uint32_t offset;                       /* of the index's head */
+    uint32_t check;
+};
+static_assert(sizeof(struct trailer) == 16, "the trailer is as in memory");
+
+static const uint8_t trailer_magic[8] = "DORMJEND";
+
+static inline uint32_t
+trailer_check(const struct segment *segment, const struct trailer *trailer)
+{
+    return crc32c(crc32c(0, segment->id, sizeof segment->id), &trailer->offset, sizeof trailer->offset);
+}
+
+void index_add(struct segment *segment, const struct record *record, uint32_t offset, const struct record_head *head);
+/* Up to LEN bytes; fewer at the end of the file. */
+MUST_USE bool segment_pread(struct segment *segment, void *out, size_t len, off_t at, size_t *out_got, struct err *err);
+
+#endif

@@ -1,0 +1,538 @@
+/*
+ * journal_shell — see journal_shell.h.
+ *
+ * One pass per loop iteration (on_pass), before the loop waits: what all links delivered is one write and one sync; then each link is told,
+ * questions are answered, and what is needed no more is forgotten. Links write after the pass, so answers leave in the same iteration.
+ */
+#include "src/journal/journal_shell.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/jail/jail.h"
+#include "lib/loop/loop.h"
+#include "src/journal/journal_limits.h"
+#include "src/journal/journal_log.h"
+#include "src/journal/journal_recall.h"
+#include "src/journal/journal_sync.h"
+
+struct side {                              /* one worker */
+    struct list_node  in_shell;
+    struct link      *link;                /* NULL: it is down */
+    struct core_link *core;
+    struct recalls   *recalls;
+    bool              is_suspects_due;
+    uint8_t           suspects_flags;
+};
+
+static struct {
+    struct room       *room;
+    struct core       *core;
+    struct log        *log;
+    struct syncer     *syncer;
+    struct loop_hook  *hook;
+    struct loop_timer *retry;              /* after a failed sync of the databases */
+    struct list_node   sides;
+    struct buf         batch;
+    uint64_t           kept_bytes_max;
+    bool               is_sync_due;
+    bool               is_stopping;
+    bool               is_over;            /* nothing is written any more */
+} shell;
+
+static void batch_flush(void);
+
+static void
+say(int level, const char *text)
+{
+    room_log(shell.room, level, "%s", text);
+}
+
+/* ---- commits ---------------------------------------------------------------------------------------------------------------- */
+
+static void
+tell_durable(void)
+{
+    struct side *side;
+
+    list_each (side, &shell.sides, struct side, in_shell) {
+        struct msg_DURABLE msg;
+
+        if (core_link_durable(side->core, &msg.generation, &msg.ticket) && side->link != NULL)
+            msg_DURABLE_pack(link_out(side->link), &msg);
+    }
+}
+
+static void
+tell_refused(const struct err *why)
+{
+    struct side *side;
+
+    list_each (side, &shell.sides, struct side, in_shell) {
+        struct msg_REFUSED msg = { .code = (uint16_t)why->code, .message = bytes_of(why->message) };
+
+        if (core_link_refused(side->core, &msg.generation) && side->link != NULL)
+            msg_REFUSED_pack(link_out(side->link), &msg);
+    }
+}
+
+static void
+batch_flush(void)
+{
+    struct err why = { 0 };
+    enum log_outcome outcome;
+    uint32_t segment = SEGMENT_NONE;
+    uint32_t offset = 0;
+
+    if (shell.is_over || core_batch_is_empty(shell.core))
+        return;
+    outcome = log_write(shell.log, &shell.batch, &segment, &offset, &why);
+    buf_clear(&shell.batch);
+    shell.is_sync_due = log_take_closed(shell.log) || shell.is_sync_due;
+    if (outcome == LOG_DURABLE) {
+        core_batch_durable(shell.core, segment, offset);
+        return;
+    }
+    tell_durable();                        /* of what was kept already: a refusal takes everything beyond it */
+    core_batch_refused(shell.core);
+    room_log(shell.room, 3, "commits are refused: %s", why.message);
+    tell_refused(&why);
+    if (outcome != LOG_DEAD)
+        return;
+    room_log(shell.room, 3, "no new segment can be made durable: the journal starts anew");
+    shell.is_over = true;
+    room_exit(shell.room, 1);
+}
+
+static bool
+on_commit(struct side *side, struct bytes payload, struct err *err)
+{
+    const struct bytes app = link_peer(side->link)->app;
+    struct msg_COMMIT msg;
+    struct core_commit commit;
+    struct record record;
+    enum core_verdict verdict;
+
+    if (!msg_COMMIT_unpack(&msg, payload, err))
+        return false;
+    if (shell.batch.len >= BATCH_BYTES_MAX)
+        batch_flush();
+    record = (struct record){ .app = app, .class_name = msg.class_name, .name = msg.name, .pages = msg.pages, .agent = msg.agent, .seq = msg.seq,
+                              .epoch = msg.epoch, .part = core_link_part(side->core), .flags = msg.flags & (uint8_t)~COMMIT_AGAIN,
+                              .alarm_ms = msg.alarm_ms };
+    commit = (struct core_commit){ .key = { app, msg.class_name, msg.agent }, .ticket = msg.ticket, .seq = msg.seq,
+                                   .generation = msg.generation, .flags = msg.flags, .offset = (uint32_t)shell.batch.len };
+    record_pack(&shell.batch, &record, 0, &commit.length, &commit.sum);
+    verdict = core_commit(shell.core, side->core, &commit, err);
+    if (verdict != CORE_APPEND)
+        shell.batch.len = commit.offset;
+    return verdict != CORE_BROKEN;
+}
+
+static bool
+on_checkpointed(struct side *side, struct bytes payload, struct err *err)
+{
+    struct msg_CHECKPOINTED msg;
+    struct core_key key;
+
+    if (!msg_CHECKPOINTED_unpack(&msg, payload, err))
+        return false;
+    key = (struct core_key){ link_peer(side->link)->app, msg.class_name, msg.agent };
+    if (core_agent_is_under_way(shell.core, &key))
+        batch_flush();                     /* the claim covers what came before it */
+    core_claim(shell.core, &key);
+    return true;
+}
+
+static bool
+on_recall(struct side *side, struct bytes payload, struct err *err)
+{
+    struct msg_RECALL msg;
+
+    if (!msg_RECALL_unpack(&msg, payload, err))
+        return false;
+    return recalls_ask(side->recalls, msg.request, &(struct core_key){ link_peer(side->link)->app, msg.class_name, msg.agent }, err);
+}
+
+static bool
+on_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
+{
+    struct side *side = link_user(link);
+
+    if (link_peer(link)->role == ROLE_CONTROL || shell.is_over)
+        return true;                       /* control listens to our log and says nothing */
+    if (side == NULL)
+        return err_set(err, ERR_MALFORMED, 0, "message %u from a %s is nothing for the journal", type, role_name(link_peer(link)->role));
+    switch (type) {
+    case MSG_COMMIT:
+        return on_commit(side, payload, err);
+    case MSG_CHECKPOINTED:
+        return on_checkpointed(side, payload, err);
+    case MSG_RECALL:
+        return on_recall(side, payload, err);
+    default:
+        return err_set(err, ERR_MALFORMED, 0, "message %u is nothing for the journal", type);
+    }
+}
+
+/* ---- suspects ---------------------------------------------------------------------------------------------------------------- */
+
+struct suspects {
+    struct side *side;
+    struct buf   entries;
+};
+
+static void
+suspects_send(struct suspects *suspects, uint8_t flags)
+{
+    msg_SUSPECTS_pack(link_out(suspects->side->link), &(struct msg_SUSPECTS){ flags, buf_view(&suspects->entries) });
+    buf_clear(&suspects->entries);
+}
+
+static void
+on_suspect(void *owner, const struct core_key *key)
+{
+    struct suspects *suspects = owner;
+
+    if (suspects->entries.len >= SUSPECTS_CHUNK_BYTES)
+        suspects_send(suspects, suspects->side->suspects_flags | SUSPECTS_MORE);
+    buf_append(&suspects->entries, key->agent.bytes, sizeof key->agent.bytes);
+    put_u16(&suspects->entries, (uint16_t)key->class_name.len);
+    buf_append_bytes(&suspects->entries, key->class_name);
+}
+
+static void
+tell_suspects(void)
+{
+    struct side *side;
+
+    list_each (side, &shell.sides, struct side, in_shell) {
+        struct suspects suspects = { .side = side };
+
+        if (!side->is_suspects_due)
+            continue;
+        core_suspects(shell.core, link_peer(side->link)->app, on_suspect, &suspects);
+        suspects_send(&suspects, side->suspects_flags);
+        side->is_suspects_due = false;
+        side->suspects_flags = 0;
+        buf_fini(&suspects.entries);
+    }
+}
+
+/* ---- links -------------------------------------------------------------------------------------------------------------------- */
+
+static void
+on_link_up(struct room *room, struct link *link)
+{
+    struct side *side;
+
+    if (link_peer(link)->role != ROLE_WORKER)
+        return;
+    side = calloc(1, sizeof *side);
+    assert(side != NULL);
+    side->link = link;
+    side->core = core_link_up(shell.core, link_peer(link)->app);
+    side->recalls = recalls_create(shell.core, shell.log, link);
+    side->is_suspects_due = true;
+    list_push_back(&shell.sides, &side->in_shell);
+    link_set_user(link, side);
+}
+
+static void
+on_link_down(struct room *room, struct link *link, const struct err *err)
+{
+    struct side *side = link_user(link);
+
+    if (side == NULL)
+        return;
+    side->link = NULL;
+    link_set_user(link, NULL);
+    batch_flush();                         /* what it delivered whole counts, and leaves no trace of the link behind */
+    recalls_destroy(&side->recalls);
+    core_link_down(shell.core, &side->core);
+    list_remove(&side->in_shell);
+    free(side);
+}
+
+/* ---- space --------------------------------------------------------------------------------------------------------------------- */
+
+/* The worker that owns AGENT, once all workers of its app are linked. *out_has_workers: any of its app is. */
+static struct side *
+owner_of(const struct core_key *key, bool *out_has_workers)
+{
+    struct side *side;
+    struct side *owner = NULL;
+    uint16_t slots = 0, count = 0;
+
+    list_each (side, &shell.sides, struct side, in_shell) {
+        const struct msg_HELLO *peer = link_peer(side->link);
+
+        if (!bytes_equal(peer->app, key->app))
+            continue;
+        count++;
+        if (peer->index >= slots)
+            slots = peer->index + 1;
+    }
+    *out_has_workers = count > 0;
+    if (count == 0 || count != slots)
+        return NULL;
+    list_each (side, &shell.sides, struct side, in_shell)
+        if (bytes_equal(link_peer(side->link)->app, key->app) && link_peer(side->link)->index == agent_id_slot(&key->agent, slots))
+            owner = side;
+    return owner;
+}
+
+struct pinning {                           /* agents to be carried forward */
+    struct core_agent **agents;
+    size_t              count, cap;
+};
+
+static void
+on_pinning(void *owner, struct core_agent *agent)
+{
+    struct pinning *pinning = owner;
+    const struct core_key key = core_agent_key(agent);
+    bool has_workers;
+    struct side *side = owner_of(&key, &has_workers);
+
+    if (side != NULL && core_agent_ask(agent))
+        msg_CHECKPOINT_WANTED_pack(link_out(side->link), &(struct msg_CHECKPOINT_WANTED){ key.agent, key.class_name });
+    if (has_workers)
+        return;
+    if (pinning->count == pinning->cap) {
+        pinning->cap = pinning->cap == 0 ? 64 : pinning->cap * 2;
+        pinning->agents = realloc(pinning->agents, pinning->cap * sizeof pinning->agents[0]);
+        assert(pinning->agents != NULL);
+    }
+    pinning->agents[pinning->count++] = core_agent_hold(shell.core, &key);
+}
+
+/* Can every record be read? A damaged one must stay where it is, with all of its agent. */
+static bool
+is_readable(struct core_agent *agent, struct buf *scratch)
+{
+    struct err why = { 0 };
+
+    for (size_t i = 0; i < core_agent_count(agent); i++)
+        if (!log_read(shell.log, core_agent_record(agent, i), scratch, &why))
+            return false;
+    return !core_agent_is_broken(agent);
+}
+
+/* Writes the agent's records again at the head. */
+static void
+carry(struct core_agent *agent, struct buf *scratch)
+{
+    struct err why = { 0 };
+    const size_t count = core_agent_count(agent);
+
+    if (!is_readable(agent, scratch))
+        return;
+    for (size_t i = 0; i < count && !shell.is_over; i++) {
+        const struct core_record *record = core_agent_record(agent, i);
+        const uint32_t offset = (uint32_t)shell.batch.len;
+
+        if (!log_read(shell.log, record, scratch, &why)) {
+            say(3, why.message);           /* the copies so far do not count without the last one */
+            return;
+        }
+        record_pack_body(&shell.batch, buf_view(scratch), core_carry_marks(agent, i), record->sum);
+        core_carry(shell.core, agent, i, offset);
+        if (shell.batch.len >= BATCH_BYTES_MAX)
+            batch_flush();
+    }
+}
+
+/* Above the limit, what pins the oldest segment goes: its worker is asked to checkpoint, or without one its records move to the head;
+ * not when most of the log is needed anyway: then moving frees nothing. */
+static void
+space_make(void)
+{
+    struct pinning pinning = { 0 };
+    struct buf scratch = { 0 };
+
+    if (shell.is_over || log_bytes(shell.log) <= shell.kept_bytes_max)
+        return;
+    core_pinning(shell.core, log_oldest(shell.log), on_pinning, &pinning);
+    for (size_t i = 0; i < pinning.count; i++) {
+        if (core_kept_bytes(shell.core) < log_bytes(shell.log) / 2)
+            carry(pinning.agents[i], &scratch);
+    }
+    batch_flush();
+    for (size_t i = 0; i < pinning.count; i++)
+        core_agent_release(shell.core, &pinning.agents[i]);
+    free(pinning.agents);
+    buf_fini(&scratch);
+    log_retire(shell.log, shell.core, LOG_RETIRE_CLOSED);
+}
+
+static void
+finish(void)
+{
+    if (shell.is_over)
+        return;
+    batch_flush();
+    log_retire(shell.log, shell.core, core_kept(shell.core) == 0 ? LOG_RETIRE_ALL : LOG_RETIRE_CLOSED);
+    if (core_kept(shell.core) > 0)
+        room_log(shell.room, 1, "%zu agents have commits that their databases may lack; they are read back when they start", core_agents(shell.core));
+    shell.is_over = true;
+    room_exit(shell.room, 0);
+}
+
+static void
+sync_begin(void)
+{
+    shell.is_sync_due = false;
+    core_sync_begin(shell.core);
+    syncer_start(shell.syncer);
+}
+
+static void
+on_synced(int sys_errno)
+{
+    struct side *side;
+
+    if (shell.is_over)
+        return;
+    core_sync_end(shell.core, sys_errno == 0);
+    if (sys_errno != 0) {
+        room_log(shell.room, 3, "sync the databases: %s; look into the system log for the disk; agents are checked again", strerror(sys_errno));
+        list_each (side, &shell.sides, struct side, in_shell) {
+            side->is_suspects_due = true;
+            side->suspects_flags = SUSPECTS_VOID;
+        }
+        loop_timer_arm(shell.retry, SYNC_RETRY_MS);
+    } else {
+        log_retire(shell.log, shell.core, LOG_RETIRE_CLOSED);
+        space_make();
+    }
+    if (shell.is_stopping && sys_errno == 0 && core_has_claims(shell.core))
+        sync_begin();
+    else if (shell.is_stopping)
+        finish();
+}
+
+static void
+on_retry(void *owner)
+{
+    shell.is_sync_due = true;              /* the pass does the rest */
+}
+
+/* ---- the pass ------------------------------------------------------------------------------------------------------------------ */
+
+static void
+on_pass(void *owner)
+{
+    struct side *side;
+    bool is_closed;
+
+    batch_flush();
+    if (shell.is_over)
+        return;
+    is_closed = shell.is_sync_due;
+    tell_durable();
+    tell_suspects();
+    list_each (side, &shell.sides, struct side, in_shell)
+        recalls_answer(side->recalls);
+    if (is_closed && !syncer_is_running(shell.syncer) && core_has_claims(shell.core))
+        sync_begin();
+    else if (is_closed && !core_has_claims(shell.core) && !syncer_is_running(shell.syncer)) {
+        shell.is_sync_due = false;
+        space_make();
+    }
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------------------- */
+
+struct conf {
+    char *data, *apps;                     /* owned */
+    int64_t segment_bytes, kept_bytes;
+};
+
+static bool
+conf_read(struct bytes text, struct conf *out, struct err *err)
+{
+    json_t *json = json_loadb((const char *)text.data, text.len, 0, NULL);
+    const char *data = json_string_value(json_object_get(json, "data"));
+    const char *apps = json_string_value(json_object_get(json, "apps"));
+    const json_t *segment_bytes = json_object_get(json, "segment_bytes");
+    const json_t *kept_bytes = json_object_get(json, "kept_bytes");
+
+    *out = (struct conf){ .segment_bytes = SEGMENT_BYTES, .kept_bytes = KEPT_BYTES_MAX };
+    if (data != NULL && apps != NULL) {
+        out->data = bytes_dup(bytes_of(data));
+        out->apps = bytes_dup(bytes_of(apps));
+    }
+    if (json_is_integer(segment_bytes))
+        out->segment_bytes = json_integer_value(segment_bytes);
+    if (json_is_integer(kept_bytes))
+        out->kept_bytes = json_integer_value(kept_bytes);
+    json_decref(json);
+    if (out->data == NULL)
+        return err_set(err, ERR_CONFIG, 0, "journal: \"data\" and \"apps\" must name folders");
+    if (out->segment_bytes < SEGMENT_BYTES_MIN || out->segment_bytes > SEGMENT_BYTES || out->kept_bytes < 0)
+        return err_set(err, ERR_CONFIG, 0, "journal: \"segment_bytes\" is %u to %u, \"kept_bytes\" is not negative", SEGMENT_BYTES_MIN, SEGMENT_BYTES);
+    return true;
+}
+
+static bool
+shell_open(const struct conf *conf, struct bytes text, struct err *err)
+{
+    const struct log_spec spec = { .folder = conf->data, .segment_bytes = (uint32_t)conf->segment_bytes, .say = say };
+
+    /* Before the jail, which hides the databases: the journal syncs their file system and has no other business there. */
+    return syncer_create(&shell.syncer, room_loop(shell.room), conf->apps, on_synced, err) && jail_enter(ROLE_JOURNAL, text, err) &&
+           log_open(&shell.log, &spec, shell.core, err);
+}
+
+static bool
+on_start(struct room *room, struct bytes text, struct err *err)
+{
+    struct conf conf;
+    bool ok = conf_read(text, &conf, err);
+
+    shell.room = room;
+    shell.core = core_create();
+    shell.kept_bytes_max = (uint64_t)conf.kept_bytes;
+    list_init(&shell.sides);
+    ok = ok && shell_open(&conf, text, err);
+    free(conf.data);
+    free(conf.apps);
+    if (!ok)
+        return false;
+    shell.retry = loop_timer_create(room_loop(room), on_retry, NULL);
+    shell.hook = loop_before_wait(room_loop(room), on_pass, NULL);
+    if (core_kept(shell.core) > 0)
+        room_log(room, 1, "%zu agents have commits that their databases may lack: %zu records in %zu segments", core_agents(shell.core),
+                 core_kept(shell.core), log_segments(shell.log));
+    room_ready(room);
+    return true;
+}
+
+static void
+on_stop(struct room *room, uint32_t grace_ms)
+{
+    batch_flush();
+    if (shell.is_over)
+        return;
+    tell_durable();
+    shell.is_stopping = true;
+    if (syncer_is_running(shell.syncer))
+        return;                            /* its end goes on from here */
+    if (core_has_claims(shell.core))
+        sync_begin();
+    else
+        finish();
+}
+
+const struct room_spec journal_room = {
+    .role = ROLE_JOURNAL,
+    .name = "journal",
+    .start = on_start,
+    .link_up = on_link_up,
+    .link_down = on_link_down,
+    .message = on_message,
+    .stop = on_stop,
+};

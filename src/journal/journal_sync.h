@@ -1,0 +1,20 @@
+/*
+ * journal_sync — syncfs() of the databases' file system on a thread of its own, so that commits go on meanwhile.
+ *
+ * Threads: one at a time, that does nothing but the sync; its end is told in the loop.
+ */
+#ifndef DORMOUSE_JOURNAL_SYNC_H
+#define DORMOUSE_JOURNAL_SYNC_H
+
+#include "lib/base/err.h"
+
+struct loop;
+struct syncer;
+
+/* FOLDER is opened now: the sandbox may hide it later. FN is told of each end; sys_errno 0: all that was written before is durable. */
+MUST_USE bool syncer_create(struct syncer **out_syncer, struct loop *loop, const char *folder, void (*fn)(int sys_errno), struct err *err);
+void syncer_start(struct syncer *syncer);          /* not while it is running */
+bool syncer_is_running(const struct syncer *syncer);
+void syncer_destroy(struct syncer **syncer);       /* waits for the thread */
+
+#endif
