@@ -1,9 +1,16 @@
 # The fault rigs (tests/fault/README.md) against build/dormouse, or DORMOUSE=path.
+INJECT := $(OUT)/fault/inject
+
 .PHONY: fault fault-long fault-tools
-fault: ## kill, starve and break a running Dormouse, in about a minute (RIGS="kill disk" for some)
+fault: fault-tools ## kill, starve and break a running Dormouse, in about a minute (RIGS="kill disk" for some)
 	@node --test tests/fault/*_test.mjs && node tests/fault/run.mjs $(RIGS)
 fault-long: fault-tools ## the same as often as the bars ask for: hours (RIGS="kill", OPTIONS="--tree 100 --seed 7")
 	@node tests/fault/run.mjs --long $(RIGS) $(if $(OPTIONS),-- $(OPTIONS))
+
+fault-tools: $(INJECT)
+$(INJECT): tests/fault/inject.c Makefile
+	@mkdir -p $(@D); echo "  LD $@"
+	@$(CC) -std=gnu17 $(WARN) -O2 -g -o $@ $<
 
 # The power-cut rig's control: syncs that do nothing.
 fault-tools: build/release/fault/power_nosync

@@ -40,7 +40,7 @@ export async function startWitness() {
   };
 }
 
-const MIX = ["row", "row", "row", "pair", "kv", "txn", "refuse", "alarm", "out", "seen"];
+const MIX = ["row", "row", "row", "pair", "swap", "kv", "txn", "refuse", "alarm", "out", "seen"];
 
 /* SERVER() → { port }, null while there is none. ISCALM(op) → whether only "ok" will do for it now; what else came goes to onTrouble. */
 export class Load {
@@ -89,20 +89,20 @@ export class Load {
     while (!this.isStopped) await this.turn(() => this.operate(this.pick(this.agents), this.pick(this.mix)));
   }
 
-  path(name, operation, key) {
-    const more = operation === "alarm" ? `&in=${Math.floor(this.random() * this.alarmMs)}` : "";
+  path(name, operation, key, delayMs = Math.floor(this.random() * this.alarmMs)) {
+    const more = operation === "alarm" ? `&in=${delayMs}` : "";
     return `/l/${name}/${operation}?key=${key}&witness=${encodeURIComponent(this.witness?.url ?? "")}${more}`;
   }
 
-  /* One operation from its question to its line in the log. */
-  async operate(name, kind) {
+  /* One operation from its question to its line in the log; DELAYMS is that of an alarm. */
+  async operate(name, kind, delayMs) {
     const server = this.server();
     if (!server) return breathe();
     if (kind === "seen") return this.look(name, server);
     const op = this.log.invoke(name, kind);
     op.at = performance.now();
     try {
-      const answer = await ask({ port: server.port, host: this.host, agent: this.connections, path: this.path(name, kind, op.key) });
+      const answer = await ask({ port: server.port, host: this.host, agent: this.connections, path: this.path(name, kind, op.key, delayMs) });
       if (answer.status === 200) {
         const { id, ids } = answer.json;
         op.ok({ ids: ids ?? (id ? [id] : null) });
@@ -114,6 +114,7 @@ export class Load {
     }
     this.ended(op);
     if (op.state === "unknown" || op.error === "ECONNREFUSED") await breathe();
+    return op;
   }
 
   ended(op) {

@@ -21,6 +21,7 @@ const TRACES = {
   txn: { rows: (key) => [key], kv: true },
   kv: { kv: true },
   alarm: { alarm: true },
+  swap: { slot: true },
 };
 const FOREVER = Infinity;
 
@@ -62,9 +63,9 @@ export class Log {
 
   /* After a crash and a check: what is there must stay; what is not must not turn up later, when everything that could know of it died (ISFINAL). */
   settle(agent, state, isFinal = true) {
-    const there = new Set([...state.rows.map(([, key]) => key.replace(/[<>]$/, "")), ...state.kv.map(([key]) => key), ...state.armed, ...state.fired.map(({ key }) => key)]);
+    const there = new Set([...state.rows.map(([, key]) => key.replace(/[<>]$/, "")), ...state.kv.map(([key]) => key), ...state.armed, ...state.fired.map(({ key }) => key), state.slot]);
     for (const op of this.of(agent).values()) {
-      if (op.state === "unknown" && (isFinal || there.has(op.key))) op.state = there.has(op.key) ? "found" : "absent";
+      if (op.state === "unknown" && op.kind !== "swap" && (isFinal || there.has(op.key))) op.state = there.has(op.key) ? "found" : "absent";
     }
   }
 
@@ -85,6 +86,7 @@ export function check(log, agent, state) {
   checkInvented(ops, state, say);
   checkOrder(ops, state, say);
   checkAlarms(ops, state, say);
+  checkSlot([...ops.values()].filter((op) => op.kind === "swap"), state, say);
   if (state.count !== state.rows.length) say("torn", `${state.rows.length} rows, but ${state.count} were counted in the same turns`);
   return found;
 }
@@ -153,6 +155,15 @@ function checkAlarms(ops, state, say) {
   }
   for (const key of [...state.armed, ...state.fired.map((one) => one.key)]) if (ops.get(key)?.kind !== "alarm") say("invented", `alarm '${key}' was never set`);
   for (const { key, due, at } of state.fired) if (at < due) say("early", `alarm '${key}' fired ${due - at} ms early`);
+}
+
+/* One place that each swap writes over: what is there is of a swap that none, known to have happened, came wholly after. */
+function checkSlot(swaps, { slot }, say) {
+  const there = swaps.find((op) => op.key === slot);
+  if (slot !== null && !there) return say("invented", `the slot's '${slot}' was never written`);
+  if (there && mustBeAbsent(there)) say("undead", `the slot's '${slot}' ${why(there)}`);
+  const newer = swaps.find((op) => mustBeThere(op) && (!there || op.invoked > there.ended));
+  if (newer) say("lost", `'${newer.key}' ${why(newer)}, and the slot has ${there ? "the older" : "nothing"}${there ? ` '${slot}'` : ""}`);
 }
 
 /* For a STATE from long after the last date: alarms that did not fire. */

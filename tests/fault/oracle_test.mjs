@@ -13,14 +13,18 @@ function honest() {
   lost.unknown();
   kept.unknown();
   refused.fail();
+  const older = log.invoke("a", "swap");
+  older.ok();
+  const newer = log.invoke("a", "swap");
+  newer.ok();
   const both = log.invoke("a", "txn"), value = log.invoke("a", "kv"), early = log.invoke("a", "alarm"), late = log.invoke("a", "alarm");
   for (const op of [both, value, early, late]) op.ok();
   const state = {
     rows: [[1, one.key], [2, `${two.key}<`], [3, `${two.key}>`], [4, kept.key], [5, both.key]],
     kv: [[both.key, both.key], [value.key, value.key]],
-    count: 5, armed: [late.key], fired: [{ key: early.key, due: 10, at: 11 }],
+    slot: newer.key, count: 5, armed: [late.key], fired: [{ key: early.key, due: 10, at: 11 }],
   };
-  return { log, state, one, two, lost, kept, refused, both, value, early, late };
+  return { log, state, one, two, lost, kept, refused, older, newer, both, value, early, late };
 }
 
 const rules = ({ log, state }) => check(log, "a", state).map(({ rule }) => rule);
@@ -46,6 +50,9 @@ describe("the oracle", () => {
     "an alarm that nobody set": ["invented", (h) => h.state.armed.push("forged")],
     "a later row comes first": ["order", (h) => h.state.rows.splice(0, 5, ...[4, 0, 1, 2, 3].map((at, i) => [i + 1, h.state.rows[at][1]]))],
     "a row has another id than was told": ["moved", (h) => { h.state.rows.at(-1)[0] = 9; h.state.rows.forEach((row) => row[0]++); }],
+    "an older value is in the slot": ["lost", (h) => { h.state.slot = h.older.key; }],
+    "nothing is in the slot": ["lost", (h) => { h.state.slot = null; }],
+    "the slot holds what nobody wrote": ["invented", (h) => { h.state.slot = "forged"; }],
     "an alarm fired early": ["early", (h) => { h.state.fired[0].at = 9; }],
   };
   for (const [what, [rule, doctor]] of Object.entries(doctored)) {

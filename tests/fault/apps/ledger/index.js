@@ -9,7 +9,12 @@ export class Ledger extends DurableObject {
     super(ctx, env);
     this.sql = ctx.storage.sql;
     this.kv = ctx.storage.kv;
+    this.make();
+  }
+
+  make() {
     this.sql.exec(`CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, key TEXT NOT NULL);
+      CREATE TABLE IF NOT EXISTS slot (id INTEGER PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS armed (key TEXT NOT NULL, due INTEGER NOT NULL, witness TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS fired (key TEXT NOT NULL, due INTEGER NOT NULL, at INTEGER NOT NULL);`);
   }
@@ -32,10 +37,10 @@ export class Ledger extends DurableObject {
       case "alarm": await this.arm(key, Number(url.searchParams.get("in")), url.searchParams.get("witness")); return Response.json({ key });
       case "out": return this.tell(this.put(key), `${url.searchParams.get("witness")}/told?key=${key}`);
       case "big": return this.big(key, Number(url.searchParams.get("bytes")));
-      case "update": this.sql.exec("UPDATE entry SET key = ? WHERE id = (SELECT max(id) FROM entry)", key); return Response.json({ key });
+      case "swap": this.sql.exec("INSERT INTO slot (id, key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET key = excluded.key", key); return Response.json({ key });
       case "seen": return Response.json({ keys: this.sql.exec("SELECT key FROM entry ORDER BY id DESC LIMIT 3").toArray().map((row) => row.key) });
       case "hasty": setTimeout(() => this.put(key), HASTY_MS); return Response.json({ key });
-      case "empty": await this.ctx.storage.deleteAll(); return Response.json({ key });
+      case "empty": await this.ctx.storage.deleteAll(); this.make(); return Response.json({ key });
       case "ws": return this.accept();
       case "dump": return Response.json(this.dump());
     }
@@ -99,6 +104,7 @@ export class Ledger extends DurableObject {
       count: this.kv.get("count") ?? 0,
       armed: rows("SELECT key FROM armed").map((row) => row.key),
       fired: rows("SELECT key, due, at FROM fired"),
+      slot: rows("SELECT key FROM slot")[0]?.key ?? null,
       now: Date.now(),
     };
   }
