@@ -5,7 +5,8 @@
  *
  * FAULT: kill (before the call), killed (after it), EIO ENOSPC EINTR EDQUOT (it does nothing and fails), short (half of the bytes),
  * lie (it does nothing and claims success: for controls), none (only count). Write-type: data and size of regular files, their
- * names, and syncs; with --sends messages on sockets, too. Calls are counted from 1 over all PIDs since "attached" was printed.
+ * names, and syncs; with --sends messages on sockets, too. Calls that the fault makes sense for are counted from 1 over all PIDs since
+ * "attached" was printed.
  * --kill: who dies when it hits (else the process that called); --times: this many calls from the n-th on.
  * Prints "attached", then "point N PID CALL TARGET LENGTH" per call, "hit N" when the fault is done, "gone PID". SIGTERM detaches and ends.
  * x86-64 only. Needs the right to trace them.
@@ -222,7 +223,7 @@ fault_begin(struct thread *thread, const struct call *call, const struct ptrace_
     case KILL_BEFORE: victims_kill(thread->tid); return true;
     case KILL_AFTER: thread->dies = true; break;
     case SHORT:
-        if (!call->has_length || !length_halve(thread->tid))
+        if (!length_halve(thread->tid))
             return false;
         break;
     case FAIL:
@@ -230,8 +231,6 @@ fault_begin(struct thread *thread, const struct call *call, const struct ptrace_
         thread->answer = -own.error;
         break;
     case LIE:
-        if (call->place != FD)
-            return false;                         /* a descriptor cannot be invented */
         registers_spoil(thread->tid, call);
         thread->answer = call->has_length ? (long)info->entry.args[2] : 0;
         break;
@@ -241,6 +240,15 @@ fault_begin(struct thread *thread, const struct call *call, const struct ptrace_
     return true;
 }
 
+/* Only what writes bytes can fall short; a descriptor cannot be invented. */
+static bool
+fault_fits(const struct call *call, const struct ptrace_syscall_info *info)
+{
+    if (own.effect == SHORT)
+        return call->has_length && info->entry.args[2] >= 2;
+    return own.effect != LIE || call->place == FD;
+}
+
 static void
 entry_take(struct thread *thread, const struct ptrace_syscall_info *info)
 {
@@ -248,8 +256,8 @@ entry_take(struct thread *thread, const struct ptrace_syscall_info *info)
 
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         const struct call *call = &calls[i];
-        if ((long)info->entry.nr != call->nr || (call->is_send && !own.with_sends) || !makes_file(thread->tid, call, info) ||
-            !target_find(thread->tid, call, info, target, sizeof target))
+        if ((long)info->entry.nr != call->nr || (call->is_send && !own.with_sends) || !fault_fits(call, info) ||
+            !makes_file(thread->tid, call, info) || !target_find(thread->tid, call, info, target, sizeof target))
             continue;
         own.count++;
         printf("point %ld %d %s %s %ld\n", own.count, process_of(thread->tid), call->name, target,
