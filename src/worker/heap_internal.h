@@ -3,6 +3,7 @@
 #define DORMOUSE_WORKER_HEAP_INTERNAL_H
 
 #include "src/worker/heap.h"
+#include "src/worker/worker_limits.h"
 
 #define TEMPLATE_HEADER_BYTES 4096
 #define HEAP_PAGE 65536ull          /* WebAssembly's page */
@@ -19,6 +20,7 @@ struct template {
     uint8_t  identity[32];         /* of everything: heaps of one template have the same */
     uint32_t atoms[ATOMS];
     jsval    dispatch, modules, exports;
+    struct image_kin *kin[IMAGE_KIN_MAX];  /* owned: the first images of its classes */
 };
 
 struct heap {

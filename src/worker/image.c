@@ -9,6 +9,15 @@
 #include "src/worker/image_pages.h"
 #include "src/worker/worker_limits.h"
 
+static void
+seal(struct image_header *h, struct buf *out, size_t start)
+{
+    h->bytes = out->len - start;
+    memcpy(out->data + start, h, sizeof *h);
+    h->checksum = image_checksum(out->data + start, h->bytes);
+    memcpy(out->data + start, h, sizeof *h);
+}
+
 bool
 image_take(struct heap *heap, const struct image_label *label, struct buf *out)
 {
@@ -17,7 +26,10 @@ image_take(struct heap *heap, const struct image_label *label, struct buf *out)
         .about_bytes = (uint32_t)label->about.len,
     };
     size_t start = out->len;
+    struct image_kin **kin = label->kin == 0 ? NULL : &heap->template->kin[label->kin - 1];
+    struct image_kin_maker *maker = kin != NULL && *kin == NULL ? image_kin_begin() : NULL;
 
+    assert(label->kin <= IMAGE_KIN_MAX);
     assert(heap != heap_current());
     assert(heap->template != NULL);
     assert(label->about.len <= IMAGE_ABOUT_BYTES_MAX);
@@ -25,20 +37,24 @@ image_take(struct heap *heap, const struct image_label *label, struct buf *out)
     memcpy(h.template_identity, heap->template->identity, sizeof h.template_identity);
     buf_append(out, &h, sizeof h);
     buf_append_bytes(out, label->about);
-    if (!image_pages_pack(heap, start + IMAGE_BYTES_MAX, out)) {
+    if (kin != NULL && *kin != NULL) {
+        h.kin = label->kin;
+        h.kin_checksum = image_kin_checksum(*kin);
+    }
+    if (!image_pages_pack(heap, h.kin == 0 ? NULL : *kin, start + IMAGE_BYTES_MAX, out, maker)) {
+        image_kin_drop(&maker);
         out->len = start;
         return false;
     }
-    h.bytes = out->len - start;
-    memcpy(out->data + start, &h, sizeof h);
-    h.checksum = image_checksum(out->data + start, h.bytes);
-    memcpy(out->data + start, &h, sizeof h);
+    if (maker != NULL)
+        *kin = image_kin_end(&maker);
+    seal(&h, out, start);
     return true;
 }
 
-/* Cheap questions first; the template is asked last, so that damage is never taken for a deployment. */
+/* Whether IMAGE is whole and of this template; damage first, so that it is never taken for another deployment. */
 static enum image_refusal
-check(struct bytes image, const struct template *t, uint32_t bytes_max, uint64_t commit, struct image_header *h)
+read_header(struct bytes image, const struct template *t, struct image_header *h)
 {
     if (image.len < sizeof *h)
         return IMAGE_CUT;
@@ -53,11 +69,37 @@ check(struct bytes image, const struct template *t, uint32_t bytes_max, uint64_t
         return IMAGE_ENGINE;
     if (memcmp(h->template_identity, t->identity, sizeof h->template_identity) != 0)
         return IMAGE_TEMPLATE;
+    if (h->kin > IMAGE_KIN_MAX)
+        return IMAGE_DAMAGED;
+    if (h->kin != 0 && (t->kin[h->kin - 1] == NULL || image_kin_checksum(t->kin[h->kin - 1]) != h->kin_checksum))
+        return IMAGE_KIN;
+    return IMAGE_FINE;
+}
+
+static enum image_refusal
+check(struct bytes image, const struct template *t, uint32_t bytes_max, uint64_t commit, struct image_header *h)
+{
+    enum image_refusal refusal = read_header(image, t, h);
+
+    if (refusal != IMAGE_FINE)
+        return refusal;
     if (h->commit != commit)
         return IMAGE_COMMIT;
     if (h->heap_pages < t->pages)
         return IMAGE_DAMAGED;
     return h->heap_pages > bytes_max / HEAP_PAGE ? IMAGE_SIZE : IMAGE_FINE;
+}
+
+static const struct image_kin *
+kin_of(const struct image_header *h, const struct template *t)
+{
+    return h->kin == 0 ? NULL : t->kin[h->kin - 1];
+}
+
+static struct bytes
+pages_of(const struct image_header *h, struct bytes image)
+{
+    return bytes_from(image.data + sizeof *h + h->about_bytes, image.len - sizeof *h - h->about_bytes);
 }
 
 enum image_refusal
@@ -77,13 +119,31 @@ image_apply(struct bytes image, struct template *template, uint32_t bytes_max, u
         heap_destroy(&heap);
         return IMAGE_MEMORY;
     }
-    if (!image_pages_unpack(heap, bytes_from(image.data + sizeof h + h.about_bytes, image.len - sizeof h - h.about_bytes))) {
+    if (!image_pages_unpack(heap, kin_of(&h, template), pages_of(&h, image))) {
         heap_destroy(&heap);
         return IMAGE_DAMAGED;
     }
     *out_heap = heap;
     *out_about = bytes_from(image.data + sizeof h, h.about_bytes);
     return IMAGE_FINE;
+}
+
+bool
+image_alone(struct bytes image, struct template *template, struct buf *out)
+{
+    struct image_header h;
+    size_t start = out->len;
+
+    if (read_header(image, template, &h) != IMAGE_FINE)
+        return false;
+    buf_append(out, image.data, sizeof h + h.about_bytes);
+    if (!image_pages_repack(kin_of(&h, template), pages_of(&h, image), out)) {
+        out->len = start;
+        return false;
+    }
+    h.kin = h.kin_checksum = 0;
+    seal(&h, out, start);
+    return true;
 }
 
 const char *
@@ -96,6 +156,7 @@ image_refusal_text(enum image_refusal refusal)
         [IMAGE_DAMAGED] = "damaged",
         [IMAGE_ENGINE] = "another engine",
         [IMAGE_TEMPLATE] = "another deployment",
+        [IMAGE_KIN] = "its kin is gone",
         [IMAGE_COMMIT] = "another commit",
         [IMAGE_SIZE] = "too large",
         [IMAGE_MEMORY] = "no address space",

@@ -21,6 +21,7 @@ enum image_refusal {
     IMAGE_DAMAGED,                     /* the checksum or the contents are wrong */
     IMAGE_ENGINE,                      /* of another engine or runtime library */
     IMAGE_TEMPLATE,                    /* of another deployment */
+    IMAGE_KIN,                         /* the image that it refers to is another or gone */
     IMAGE_COMMIT,                      /* its agent has committed since, or that commit was lost */
     IMAGE_SIZE,                        /* the heap is larger than this agent's may be */
     IMAGE_MEMORY,                      /* no address space */
@@ -29,6 +30,8 @@ enum image_refusal {
 
 struct image_label {
     uint64_t     commit;               /* the agent's commit number that the heap has seen */
+    unsigned     kin;                  /* heaps of one class have much in common: up to IMAGE_KIN_MAX, images of a kin say only how they
+                                        * differ from its first one in this process. 0: the image stands alone */
     struct bytes about;                /* the caller's, up to IMAGE_ABOUT_BYTES_MAX */
 };
 
@@ -40,6 +43,9 @@ MUST_USE bool image_take(struct heap *heap, const struct image_label *label, str
  * *out_about points into IMAGE. Anything but IMAGE_FINE: there is no heap. */
 MUST_USE enum image_refusal image_apply(struct bytes image, struct template *template, uint32_t bytes_max, uint64_t commit,
                                         struct heap **out_heap, struct bytes *out_about);
+
+/* Appends to OUT what IMAGE says in the form that stands alone, for outliving this process. False: IMAGE is refused. */
+MUST_USE bool image_alone(struct bytes image, struct template *template, struct buf *out);
 
 /* For people and metrics: "another template". */
 const char *image_refusal_text(enum image_refusal refusal);

@@ -17,6 +17,7 @@ struct image_header {
     uint64_t bytes;                    /* of the whole image */
     uint32_t heap_pages;               /* of 64 KiB */
     uint32_t about_bytes;              /* they follow the header; the pages follow them */
+    uint32_t kin, kin_checksum;        /* 0: stands alone */
     uint8_t  engine_hash[32], template_identity[32];
 };
 

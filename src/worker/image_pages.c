@@ -1,9 +1,9 @@
 /*
- * image_pages — see image_pages.h.
+ * image_pages — see image_pages.h. Kin are in image_kin.c.
  *
  * Packed: blocks of { u32 bytes, u32 packed bytes } and LZ4 data. Unpacked: pages in order, each
- *     varint  unchanged pages before it
- *     until the page's end: varint equal words, varint changed words, the changed words (8 bytes, as exclusive or with the template's)
+ *     varint  2 × the pages before it that do not change, + 1 when its base is the kin's page and not the template's
+ *     until the page's end: varint equal words, varint changed words, the changed words (8 bytes, as exclusive or with the base's)
  * The last pair of a page ends with its equal words. Pages lie in one block each.
  *
  * Freed memory does not travel (heap_scrub): a heap that was once large is small again.
@@ -19,9 +19,8 @@
 #include "src/worker/heap_internal.h"
 #include "src/worker/worker_limits.h"
 
-#define PAGE_WORDS (KERNEL_PAGE / sizeof(uint64_t))
 #define PAGE_PACKED_MAX (KERNEL_PAGE + 4 * PAGE_WORDS)      /* more than alternating words and their counts */
-#define BLOCK_UNPACKED_MAX (IMAGE_BLOCK_BYTES + PAGE_PACKED_MAX)
+#define BLOCK_UNPACKED_MAX (IMAGE_BLOCK_BYTES + PAGE_PACKED_MAX + VARINT_BYTES_MAX)
 #define GAP_WORDS 2                    /* equal words that end a run of changed ones: their counts are no shorter than one word */
 #define VARINT_BYTES_MAX 5
 
@@ -29,17 +28,9 @@ struct block_header {
     uint32_t bytes, packed_bytes;
 };
 
-/* ---- packing ---- */
+static const uint64_t zeros[PAGE_WORDS];
 
-struct packer {
-    struct heap   *heap;
-    const uint8_t *view;
-    struct buf    *unpacked, *out;
-    size_t         len_max;
-    uint32_t       next_page;
-    const struct page_range *dead, *dead_end;
-    bool           is_too_long;
-};
+/* ---- packing ---- */
 
 static uint8_t *
 put_varint(uint8_t *p, uint32_t v)
@@ -61,21 +52,16 @@ run_end(const uint64_t *own, const uint64_t *base, size_t at)
     return end;
 }
 
-/* The words that differ; returns the end of what was written, OUT when the pages are equal. */
+/* The words that differ; returns the end of what was written. */
 static uint8_t *
 put_page(uint8_t *out, const uint64_t *own, const uint64_t *base)
 {
-    size_t done = 0;
-    uint8_t *start = out;
+    size_t at = 0, end = 0;
 
     for (;;) {
-        size_t at = done, end;
-
         while (at < PAGE_WORDS && own[at] == base[at])
             at++;
-        if (at == PAGE_WORDS && done == 0)
-            return start;
-        out = put_varint(out, (uint32_t)(at - done));
+        out = put_varint(out, (uint32_t)(at - end));
         if (at == PAGE_WORDS)
             return out;
         end = run_end(own, base, at);
@@ -85,30 +71,37 @@ put_page(uint8_t *out, const uint64_t *own, const uint64_t *base)
 
             memcpy(out, &changed, sizeof changed);
         }
-        done = end;
-        if (done == PAGE_WORDS)
+        if (end == PAGE_WORDS)
             return out;
     }
 }
 
 static void
-end_block(struct packer *p)
+put_block(struct buf *out, struct bytes unpacked)
 {
-    struct block_header h = { .bytes = (uint32_t)p->unpacked->len };
-    size_t bound = (size_t)LZ4_compressBound((int)h.bytes);
-    uint8_t *at;
+    struct block_header h = { .bytes = (uint32_t)unpacked.len };
+    int bound = LZ4_compressBound((int)unpacked.len);
 
-    if (h.bytes == 0)
+    if (unpacked.len == 0)
         return;
-    buf_reserve(p->out, sizeof h + bound);
-    at = p->out->data + p->out->len;
-    h.packed_bytes = (uint32_t)LZ4_compress_default((const char *)p->unpacked->data, (char *)at + sizeof h, (int)h.bytes, (int)bound);
+    buf_reserve(out, sizeof h + (size_t)bound);
+    h.packed_bytes = (uint32_t)LZ4_compress_default((const char *)unpacked.data, (char *)out->data + out->len + sizeof h, (int)unpacked.len, bound);
     assert(h.packed_bytes > 0);
-    memcpy(at, &h, sizeof h);
-    p->out->len += sizeof h + h.packed_bytes;
-    buf_clear(p->unpacked);
-    p->is_too_long = p->out->len > p->len_max;
+    memcpy(out->data + out->len, &h, sizeof h);
+    out->len += sizeof h + h.packed_bytes;
 }
+
+struct packer {
+    struct heap   *heap;
+    const uint8_t *view;
+    const struct image_kin *kin;
+    struct image_kin_maker *maker;
+    struct buf    *unpacked, *out;
+    size_t         len_max;
+    uint32_t       next_page;
+    const struct page_range *dead, *dead_end;
+    bool           is_too_long;
+};
 
 static bool
 is_dead(struct packer *p, uint32_t page)
@@ -118,35 +111,61 @@ is_dead(struct packer *p, uint32_t page)
     return p->dead != p->dead_end && page >= p->dead->first;
 }
 
+/* Writes the page against the template's and against the kin's, and keeps what is shorter: what both heaps made at their start is in the
+ * kin's; what came later compresses better as it is. */
+static uint8_t *
+put_shorter(uint8_t *start, uint32_t gap, const uint64_t *own, const uint64_t *base, const uint64_t *kin)
+{
+    uint8_t *end = put_page(put_varint(start, 2 * gap), own, base), *other;
+    uint64_t both[PAGE_WORDS];
+
+    if (kin == NULL)
+        return end;
+    for (size_t i = 0; i < PAGE_WORDS; i++)
+        both[i] = base[i] ^ kin[i];
+    other = put_page(put_varint(end, 2 * gap + 1), own, both);
+    if (other - end >= end - start)
+        return end;
+    memmove(start, end, (size_t)(other - end));
+    return start + (other - end);
+}
+
+static void
+end_block(struct packer *p)
+{
+    put_block(p->out, buf_view(p->unpacked));
+    buf_clear(p->unpacked);
+    p->is_too_long = p->out->len > p->len_max;
+}
+
 static void
 pack_page(void *ctx, uint32_t page)
 {
-    static const uint64_t zeros[PAGE_WORDS];
     struct packer *p = ctx;
     uint64_t offset = (uint64_t)page * KERNEL_PAGE;
     const void *own = p->heap->base + offset;
     const void *base = offset < p->heap->template->pages * HEAP_PAGE ? p->view + offset : (const uint8_t *)zeros;
-    uint8_t *start, *counted, *end;
+    uint8_t *start;
 
-    if (p->is_too_long || is_dead(p, page))
+    if (p->is_too_long || is_dead(p, page) || memcmp(own, base, KERNEL_PAGE) == 0)
         return;
-    buf_reserve(p->unpacked, PAGE_PACKED_MAX + VARINT_BYTES_MAX);
+    buf_reserve(p->unpacked, 2 * (PAGE_PACKED_MAX + VARINT_BYTES_MAX));
     start = p->unpacked->data + p->unpacked->len;
-    counted = put_varint(start, page - p->next_page);
-    end = put_page(counted, own, base);
-    if (end == counted)
-        return;
+    p->unpacked->len += (size_t)(put_shorter(start, page - p->next_page, own, base, image_kin_page(p->kin, page)) - start);
     p->next_page = page + 1;
-    p->unpacked->len += (size_t)(end - start);
+    if (p->maker != NULL)
+        image_kin_add(p->maker, page, own, base);
     if (p->unpacked->len >= IMAGE_BLOCK_BYTES)
         end_block(p);
 }
 
 bool
-image_pages_pack(struct heap *heap, size_t len_max, struct buf *out)
+image_pages_pack(struct heap *heap, const struct image_kin *kin, size_t len_max, struct buf *out, struct image_kin_maker *maker)
 {
     static struct buf unpacked, dead;      /* kept: the next image needs them too */
-    struct packer p = { .heap = heap, .view = template_view(heap->template), .unpacked = &unpacked, .out = out, .len_max = len_max };
+    struct packer p = {
+        .heap = heap, .view = template_view(heap->template), .kin = kin, .maker = maker, .unpacked = &unpacked, .out = out, .len_max = len_max,
+    };
 
     if (p.view == NULL)
         return false;
@@ -165,6 +184,8 @@ image_pages_pack(struct heap *heap, size_t len_max, struct buf *out)
 
 struct reader {
     const uint8_t *at, *end;
+    const struct image_kin *kin;
+    uint32_t       next_page;
 };
 
 static bool
@@ -184,9 +205,40 @@ take_varint(struct reader *r, uint32_t *out)
     return false;
 }
 
+static void
+change_words(uint8_t *page, const uint8_t *changes, uint32_t words)
+{
+    for (uint32_t i = 0; i < words; i++, page += sizeof(uint64_t), changes += sizeof(uint64_t)) {
+        uint64_t word, change;
+
+        memcpy(&word, page, sizeof word);
+        memcpy(&change, changes, sizeof change);
+        word ^= change;
+        memcpy(page, &word, sizeof word);
+    }
+}
+
+/* Reads the number of the next page, and which base it has (*out_kin NULL: the template's). */
+static bool
+take_number(struct reader *r, uint32_t *out_page, const uint64_t **out_kin)
+{
+    uint32_t v;
+    uint64_t page;
+
+    if (!take_varint(r, &v))
+        return false;
+    page = (uint64_t)r->next_page + v / 2;
+    if (page >= UINT32_MAX)
+        return false;
+    *out_page = (uint32_t)page;
+    *out_kin = (v & 1) != 0 ? image_kin_page(r->kin, *out_page) : NULL;
+    r->next_page = *out_page + 1;
+    return (v & 1) == 0 || *out_kin != NULL;
+}
+
 /* Reads one page's words; changes PAGE unless it is NULL. */
 static bool
-take_page(struct reader *r, uint8_t *page)
+take_words(struct reader *r, uint8_t *page)
 {
     uint32_t at = 0, equal, changed;
 
@@ -199,14 +251,8 @@ take_page(struct reader *r, uint8_t *page)
         if (!take_varint(r, &changed) || changed == 0 || changed > PAGE_WORDS - at ||
             changed * sizeof(uint64_t) > (size_t)(r->end - r->at))
             return false;
-        for (uint32_t i = 0; page != NULL && i < changed; i++) {
-            uint64_t word, was;
-
-            memcpy(&word, r->at + i * sizeof word, sizeof word);
-            memcpy(&was, page + (at + i) * sizeof was, sizeof was);
-            word ^= was;
-            memcpy(page + (at + i) * sizeof word, &word, sizeof word);
-        }
+        if (page != NULL)
+            change_words(page + at * sizeof(uint64_t), r->at, changed);
         r->at += changed * sizeof(uint64_t);
         at += changed;
         if (at == PAGE_WORDS)
@@ -222,51 +268,54 @@ populate(struct heap *heap, uint32_t first, uint32_t end)
         (void)sys_madvise(heap->base + (uint64_t)first * KERNEL_PAGE, (uint64_t)(end - first) * KERNEL_PAGE, MADV_POPULATE_WRITE);
 }
 
-enum pass { PASS_CHECK, PASS_CHANGE };
-
+/* Everything is in order, before anything is changed. Makes the pages the heap's own: first to end follow each other. */
 static bool
-take_pages(struct heap *heap, struct bytes block, uint32_t *next_page, enum pass pass)
+check_block(struct heap *heap, struct reader r)
 {
-    struct reader r = { block.data, block.data + block.len };
     uint64_t total = heap->pages * (HEAP_PAGE / KERNEL_PAGE);
-    uint32_t gap, first = *next_page, end = *next_page;     /* pages that follow each other */
+    uint32_t page, first = 0, end = 0;
+    const uint64_t *kin;
 
     while (r.at < r.end) {
-        if (!take_varint(&r, &gap) || *next_page + (uint64_t)gap >= total)
+        if (!take_number(&r, &page, &kin) || page >= total || !take_words(&r, NULL))
             return false;
-        *next_page += gap;
-        if (!take_page(&r, pass == PASS_CHANGE ? heap->base + (uint64_t)*next_page * KERNEL_PAGE : NULL))
-            return false;
-        if (pass == PASS_CHECK && *next_page != end) {
+        if (page != end) {
             populate(heap, first, end);
-            first = *next_page;
+            first = page;
         }
-        end = ++*next_page;
+        end = page + 1;
     }
-    if (pass == PASS_CHECK)
-        populate(heap, first, end);
+    populate(heap, first, end);
     return true;
 }
 
 static bool
-take_block(struct heap *heap, struct bytes packed, uint32_t bytes, uint32_t *next_page)
+change_heap(void *ctx, struct reader *r)
 {
-    static struct buf unpacked;        /* kept: the next wake needs it too */
-    uint32_t checked_page = *next_page;
-    struct bytes block;
+    struct heap *heap = ctx;
+    const uint64_t *kin;
+    uint32_t page;
 
-    buf_clear(&unpacked);
-    buf_reserve(&unpacked, bytes);
-    if (LZ4_decompress_safe((const char *)packed.data, (char *)unpacked.data, (int)packed.len, (int)bytes) != (int)bytes)
+    if (!check_block(heap, *r))
         return false;
-    block = bytes_from(unpacked.data, bytes);
-    return take_pages(heap, block, &checked_page, PASS_CHECK) && take_pages(heap, block, next_page, PASS_CHANGE);
+    while (r->at < r->end) {
+        bool ok = take_number(r, &page, &kin);
+        uint8_t *at = heap->base + (uint64_t)page * KERNEL_PAGE;
+
+        if (kin != NULL)
+            change_words(at, (const uint8_t *)kin, PAGE_WORDS);
+        ok = take_words(r, at) && ok;
+        assert(ok);
+    }
+    return true;
 }
 
-bool
-image_pages_unpack(struct heap *heap, struct bytes packed)
+/* Calls FN with each block, unpacked. */
+static bool
+each_block(const struct image_kin *kin, struct bytes packed, bool (*fn)(void *ctx, struct reader *block), void *ctx)
 {
-    uint32_t next_page = 0;
+    static struct buf unpacked;        /* kept: the next wake needs it too */
+    struct reader r = { .kin = kin };
     struct block_header h;
 
     while (packed.len > 0) {
@@ -274,10 +323,68 @@ image_pages_unpack(struct heap *heap, struct bytes packed)
             return false;
         memcpy(&h, packed.data, sizeof h);
         packed = bytes_from(packed.data + sizeof h, packed.len - sizeof h);
-        if (h.bytes == 0 || h.bytes > BLOCK_UNPACKED_MAX || h.packed_bytes == 0 || h.packed_bytes > packed.len ||
-            !take_block(heap, bytes_from(packed.data, h.packed_bytes), h.bytes, &next_page))
+        if (h.bytes == 0 || h.bytes > BLOCK_UNPACKED_MAX || h.packed_bytes == 0 || h.packed_bytes > packed.len)
+            return false;
+        buf_clear(&unpacked);
+        buf_reserve(&unpacked, h.bytes);
+        if (LZ4_decompress_safe((const char *)packed.data, (char *)unpacked.data, (int)h.packed_bytes, (int)h.bytes) != (int)h.bytes)
+            return false;
+        r.at = unpacked.data;
+        r.end = unpacked.data + h.bytes;
+        if (!fn(ctx, &r))
             return false;
         packed = bytes_from(packed.data + h.packed_bytes, packed.len - h.packed_bytes);
     }
     return true;
+}
+
+bool
+image_pages_unpack(struct heap *heap, const struct image_kin *kin, struct bytes packed)
+{
+    return each_block(kin, packed, change_heap, heap);
+}
+
+struct repacker {
+    struct buf *out;
+    uint32_t    next_page;
+};
+
+static bool
+repack_block(void *ctx, struct reader *r)
+{
+    static struct buf alone;           /* kept, as above */
+    struct repacker *p = ctx;
+    const uint64_t *kin;
+    uint32_t page;
+
+    buf_clear(&alone);
+    while (r->at < r->end) {
+        uint64_t changes[PAGE_WORDS] = { 0 };
+        uint8_t *at;
+
+        if (!take_number(r, &page, &kin))
+            return false;
+        if (kin != NULL)
+            memcpy(changes, kin, sizeof changes);
+        if (!take_words(r, (uint8_t *)changes))
+            return false;
+        buf_reserve(&alone, PAGE_PACKED_MAX + VARINT_BYTES_MAX);
+        at = put_page(put_varint(alone.data + alone.len, 2 * (page - p->next_page)), changes, zeros);
+        alone.len = (size_t)(at - alone.data);
+        p->next_page = page + 1;
+        if (alone.len >= IMAGE_BLOCK_BYTES) {
+            put_block(p->out, buf_view(&alone));
+            buf_clear(&alone);
+        }
+    }
+    put_block(p->out, buf_view(&alone));
+    return true;
+}
+
+bool
+image_pages_repack(const struct image_kin *kin, struct bytes packed, struct buf *out)
+{
+    struct repacker p = { .out = out };
+
+    return each_block(kin, packed, repack_block, &p);
 }

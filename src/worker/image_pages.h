@@ -3,12 +3,17 @@
 #define DORMOUSE_WORKER_IMAGE_PAGES_H
 
 #include "lib/base/bytes.h"
+#include "src/worker/image_kin.h"
 
 struct heap;
 
-/* Appends the changes to OUT. False: OUT would be longer than LEN_MAX, or the template cannot be read. */
-MUST_USE bool image_pages_pack(struct heap *heap, size_t len_max, struct buf *out);
+/* Appends the changes to OUT, as differences from KIN unless it is NULL. MAKER, unless it is NULL, learns the pages. False: OUT would be
+ * longer than LEN_MAX, or the template cannot be read. */
+MUST_USE bool image_pages_pack(struct heap *heap, const struct image_kin *kin, size_t len_max, struct buf *out,
+                               struct image_kin_maker *maker);
 /* Makes the changes in HEAP, which is as its template. False: PACKED is damaged, and HEAP is good for nothing but heap_destroy. */
-MUST_USE bool image_pages_unpack(struct heap *heap, struct bytes packed);
+MUST_USE bool image_pages_unpack(struct heap *heap, const struct image_kin *kin, struct bytes packed);
+/* Appends PACKED to OUT without KIN. False: PACKED is damaged. */
+MUST_USE bool image_pages_repack(const struct image_kin *kin, struct bytes packed, struct buf *out);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "lib/sys/sys.h"
 #include "src/worker/heap_internal.h"
+#include "src/worker/image_kin.h"
 #include "src/worker/js_events.h"
 #include "src/worker/worker_limits.h"
 
@@ -626,6 +627,8 @@ template_unref(struct template **t_ptr)
     if (t->view != NULL)
         (void)sys_munmap((void *)(uintptr_t)t->view, t->pages * PAGE);
     (void)sys_close(t->fd);
+    for (int i = 0; i < IMAGE_KIN_MAX; i++)
+        image_kin_destroy(&t->kin[i]);
     free(t);
 }
 

@@ -8,6 +8,7 @@
 #include "src/worker/heap_internal.h"
 #include "src/worker/image.h"
 #include "src/worker/image_format.h"
+#include "src/worker/image_kin.h"
 #include "src/worker/worker_limits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -15,6 +16,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 enum how { HOW_RAW, HOW_HEADER, HOW_PAGES, HOWS };
 
 static const char runtime_js[] = "__host.install(() => {}, {}); delete globalThis.__host;";
+
+static struct image_kin *
+make_kin(void)
+{
+    static const uint64_t pages[3][PAGE_WORDS] = { { 0 }, { 1, 2, 3 }, { [500] = 7 } };
+    struct image_kin_maker *maker = image_kin_begin();
+
+    for (uint32_t i = 1; i < 3; i++)
+        image_kin_add(maker, 3 * i, pages[i], pages[0]);
+    return image_kin_end(&maker);
+}
 
 static struct template *
 make_template(void)
@@ -30,6 +42,7 @@ make_template(void)
     ok = template_build(fd, &source, &error, &err) && template_open(&t, fd, BYTES_LIT(runtime_js), &err);
     assert(ok);
     (void)sys_close(fd);
+    t->kin[0] = make_kin();
     return t;
 }
 
@@ -52,6 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     static struct buf image;
     struct image_header h = { .magic = IMAGE_MAGIC, .version = IMAGE_VERSION, .commit = 1 };
     struct heap *heap = NULL;
+    struct buf alone = { 0 };
     struct bytes about;
     enum how how;
 
@@ -61,6 +75,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         t = make_template();
     how = (enum how)(data[0] % HOWS);
     h.heap_pages = (uint32_t)t->pages + data[1] % 4;
+    h.kin = data[1] / 4 % 2;
+    h.kin_checksum = image_kin_checksum(t->kin[0]);
     memcpy(h.engine_hash, t->engine_hash, sizeof h.engine_hash);
     memcpy(h.template_identity, t->identity, sizeof h.template_identity);
     buf_clear(&image);
@@ -78,6 +94,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     if (image_apply(buf_view(&image), t, HEAP_BYTES_MAX_DEFAULT, 1, &heap, &about) != IMAGE_FINE)
         assert(heap == NULL);
+    else if (!image_alone(buf_view(&image), t, &alone))
+        assert(alone.len == 0);
     heap_destroy(&heap);
+    buf_fini(&alone);
     return 0;
 }

@@ -15,7 +15,7 @@ static void
 take(struct heap *heap, struct buf *out)
 {
     buf_clear(out);
-    assert_true(image_take(heap, &(struct image_label){ .commit = COMMIT, .about = BYTES_LIT("about") }, out));
+    assert_true(image_take(heap, &(struct image_label){ .commit = COMMIT, .kin = 1, .about = BYTES_LIT("about") }, out));
 }
 
 static struct heap *
@@ -225,6 +225,8 @@ counter_with_image(struct buf *image)
 
     heap_use_pagemap(sys_open("/proc/self/pagemap", O_RDONLY, 0));
     assert_int_equal(deliver_event(heap, 1, "x"), TRAP_NONE);
+    take(heap, image);                 /* the first of its kin */
+    assert_int_equal(deliver_event(heap, 1, "y"), TRAP_NONE);
     take(heap, image);
     heap_destroy(&heap);
     return t;
@@ -242,6 +244,7 @@ test_every_reason_is_told_apart(void **state)
     assert_int_equal(refusal_of(t, view, HEAP_BYTES_MAX_DEFAULT, COMMIT + 1), IMAGE_COMMIT);
     assert_int_equal(refusal_of(t, view, HEAP_BYTES_MAX_DEFAULT, COMMIT - 1), IMAGE_COMMIT);
     assert_int_equal(refusal_of(other, view, HEAP_BYTES_MAX_DEFAULT, COMMIT), IMAGE_TEMPLATE);
+    assert_true(image.len < 2000);
     assert_int_equal(refusal_of(t, view, (uint32_t)template_bytes(t) - 65536, COMMIT), IMAGE_SIZE);
     assert_int_equal(refusal_of(t, BYTES_NONE, HEAP_BYTES_MAX_DEFAULT, COMMIT), IMAGE_CUT);
     buf_append_byte(&image, 0);
@@ -308,6 +311,56 @@ test_damage_under_a_right_checksum_harms_nobody(void **state)
     heap_destroy(&neighbour);
     buf_fini(&image);
     buf_fini(&damaged);
+    template_unref(&t);
+}
+
+/* ---- kin ---- */
+
+#define BOOKS BUNDLE_HEAD \
+    "let books; export default (e, a) => { books = books ?? Array.from({ length: 400 }, (_, i) => ({ title: 'book ' + i * 7919, f: () => i }));\n" \
+    "  books.push(a); put(books.length + books[399].title + books[9].f() + books.at(-1)); };"
+
+static void
+test_kin_say_only_what_differs(void **state)
+{
+    struct template *t = make_template(BOOKS), *again = NULL;
+    struct buf images[3] = { 0 }, alone = { 0 };
+    struct heap *heap;
+    struct bytes about;
+    struct err err = { 0 };
+
+    heap_use_pagemap(sys_open("/proc/self/pagemap", O_RDONLY, 0));
+    for (int i = 0; i < 3; i++) {
+        heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+        assert_int_equal(deliver_event(heap, 1, i == 2 ? "second" : "first"), TRAP_NONE);
+        (void)output(heap);
+        take(heap, &images[i]);
+        heap_destroy(&heap);
+    }
+    assert_true(images[0].len > 8000);
+    assert_true(images[1].len < 600);
+    assert_true(images[2].len < 800);
+    heap = apply(t, buf_view(&images[2]));
+    assert_int_equal(deliver_event(heap, 1, "third"), TRAP_NONE);
+    assert_string_equal(output(heap), "402book 31596819third ");
+    heap_destroy(&heap);
+    assert_true(image_alone(buf_view(&images[2]), t, &alone));
+    assert_true(alone.len > 8000);
+
+    /* In another process, here with the template opened anew, kin are strangers; what stands alone is welcome. */
+    assert_true(template_open(&again, t->fd, BYTES_LIT(runtime_js), &err));
+    template_unref(&t);
+    t = again;
+    assert_int_equal(image_apply(buf_view(&images[2]), t, HEAP_BYTES_MAX_DEFAULT, COMMIT, &heap, &about), IMAGE_KIN);
+    heap = apply(t, buf_view(&alone));
+    assert_int_equal(deliver_event(heap, 1, "fourth"), TRAP_NONE);
+    assert_string_equal(output(heap), "402book 31596819fourth ");
+    heap_destroy(&heap);
+    alone.data[alone.len / 2] ^= 1;
+    assert_false(image_alone(buf_view(&alone), t, &images[1]));
+    for (int i = 0; i < 3; i++)
+        buf_fini(&images[i]);
+    buf_fini(&alone);
     template_unref(&t);
 }
 
@@ -442,6 +495,7 @@ main(void)
         cmocka_unit_test(test_every_reason_is_told_apart),
         cmocka_unit_test(test_every_cut_and_every_flipped_bit_is_refused),
         cmocka_unit_test(test_damage_under_a_right_checksum_harms_nobody),
+        cmocka_unit_test(test_kin_say_only_what_differs),
         cmocka_unit_test(test_a_thousand_cycles_leave_everything_as_it_was),
         cmocka_unit_test(test_freed_memory_does_not_travel),
         cmocka_unit_test(test_too_large_a_heap_is_not_imaged),
