@@ -12,22 +12,55 @@
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
+#include "src/worker/commits.h"
 #include "src/worker/deploy.h"
+#include "src/worker/engine.h"
 #include "src/worker/heap.h"
 #include "src/worker/log.h"
+#include "src/worker/peer.h"
+#include "src/worker/recall.h"
+#include "src/worker/sql.h"
 #include "src/worker/worker.h"
 
 #define ADMIN_ROWS_MAX 1000            /* of one answer: a page of a terminal many times over */
 #define ADMIN_REPLY_BYTES_MAX (900 * 1024)
 
 static json_t *
-failure(const char *sentence)
+failure_of(const char *sentence)
 {
     json_t *o = json_object();
 
     json_object_set_new(o, "ok", json_false());
     json_object_set_new(o, "error", json_string(sentence));
     return o;
+}
+
+static void
+reply(struct buf *out, uint32_t request, const json_t *answer)
+{
+    struct msg_ADMIN_REPLY m = { .request = request };
+    char *text = json_dumps(answer, JSON_COMPACT);
+    json_t *too_large = NULL;
+
+    if (text == NULL || strlen(text) > ADMIN_REPLY_BYTES_MAX) {
+        free(text);
+        too_large = failure_of("The answer is larger than 900 KB: ask for fewer rows or columns.");
+        text = json_dumps(too_large, JSON_COMPACT);
+    }
+    assert(text != NULL);
+    m.json = bytes_of(text);
+    msg_ADMIN_REPLY_pack(out, &m);
+    free(text);
+    json_decref(too_large);
+}
+
+void
+admin_refuse(struct buf *out, uint32_t request, const char *sentence)
+{
+    json_t *o = failure_of(sentence);
+
+    reply(out, request, o);
+    json_decref(o);
 }
 
 static json_t *
@@ -41,9 +74,17 @@ text_json(struct bytes b)
 /* The agent a question is about: its structure when in memory, or one made for this question. */
 struct subject {
     struct agent *agent;
-    struct store *store;               /* its open store, or our own */
-    bool          is_own_store;
+    uint32_t      request;
+    bool          is_answered_later;
 };
+
+struct question {                      /* waits until its agent's commits were recalled */
+    struct list_node in_waiting;
+    struct agent    *agent;
+    uint32_t         request;
+    json_t          *json;
+};
+static struct list_node waiting = { &waiting, &waiting };
 
 static bool
 subject_find(const json_t *q, struct subject *s, struct err *err)
@@ -62,17 +103,12 @@ subject_find(const json_t *q, struct subject *s, struct err *err)
     return true;
 }
 
+/* Opens the agent's database for the question when it is not; a resting agent closes it again. */
 static bool
 subject_open(struct subject *s, struct err *err)
 {
-    char folder[4096];
-
-    if (s->agent->store != NULL) {
-        s->store = s->agent->store;
-        return true;
-    }
-    s->is_own_store = true;
-    return store_open(&s->store, agent_folder(s->agent, folder, sizeof folder), NULL, err);
+    engine_cpu_limit(clock_cpu_us() + (int64_t)worker.cpu_ms * 1000);
+    return s->agent->store != NULL || agent_open_store(s->agent, BYTES_NONE, 0, err);
 }
 
 /* A name that nothing was ever written for, and that is not in memory, is no agent: to open it would invent one. */
@@ -82,7 +118,8 @@ subject_is_there(const struct subject *s, struct err *err)
     char folder[4096];
     struct stat st;
 
-    if (s->agent->state != AGENT_ABSENT || sys_fstatat(AT_FDCWD, agent_folder(s->agent, folder, sizeof folder), &st, 0) == 0)
+    if (s->agent->state != AGENT_ABSENT || s->agent->store != NULL || recall_is_needed(s->agent) ||
+        sys_fstatat(AT_FDCWD, agent_folder(s->agent, folder, sizeof folder), &st, 0) == 0)
         return true;
     return err_set(err, ERR_NOT_FOUND, 0, "there is no agent '%s' of class %s", s->agent->name != NULL ? s->agent->name : "of this id",
                    s->agent->class_name);
@@ -91,10 +128,8 @@ subject_is_there(const struct subject *s, struct err *err)
 static void
 subject_done(struct subject *s)
 {
-    if (s->is_own_store && s->store != NULL)
-        store_close(&s->store);
-    if (s->agent != NULL && s->agent->state == AGENT_ABSENT)
-        (void)agent_evict(s->agent);
+    if (s->agent != NULL)
+        agent_pump(s->agent);          /* lets it rest, or go, again */
 }
 
 static json_t *
@@ -191,24 +226,23 @@ static bool
 op_sql(const json_t *q, struct subject *s, json_t *out, struct err *err)
 {
     const char *sql = json_string_value(json_object_get(q, "query"));
-    uint64_t seq;
 
     if (sql == NULL)
         return err_set(err, ERR_USAGE, 0, "the question has no query");
     if (!subject_open(s, err))
         return false;
-    if (store_depth(s->store) > 0)
+    if (store_depth(s->agent->store) > 0)
         return err_set(err, ERR_UNAVAILABLE, 0, "the agent is inside a transaction; try again");
-    if (query(s->store, sql, json_object_get(q, "bindings"), out, err))
-        return store_commit(s->store, &seq, err);
-    store_rollback(s->store);
+    if (query(s->agent->store, sql, json_object_get(q, "bindings"), out, err))
+        return commits_commit(s->agent, err);
+    store_rollback(s->agent->store);
     return false;
 }
 
 static const char *
 state_name(const struct agent *a)
 {
-    static const char *const names[AGENT_STATES] = { "absent", "waking", "waking", "awake" };
+    static const char *const names[AGENT_STATES] = { "absent", "waking", "waking", "waking", "awake" };
 
     return names[a->state];
 }
@@ -269,8 +303,8 @@ op_show(const json_t *q, struct subject *s, json_t *out, struct err *err)
 
     if (!subject_open(s, err))
         return false;
-    if (!store_alarm_get(s->store, &alarm, err) || !store_size(s->store, &bytes, err) ||
-        !store_kv_list(s->store, &all, count_pair, &pairs, err) || !store_name_get(s->store, &name, &has_name, err)) {
+    if (!store_alarm_get(s->agent->store, &alarm, err) || !store_size(s->agent->store, &bytes, err) ||
+        !store_kv_list(s->agent->store, &all, count_pair, &pairs, err) || !store_name_get(s->agent->store, &name, &has_name, err)) {
         buf_fini(&name);
         return false;
     }
@@ -287,25 +321,44 @@ op_show(const json_t *q, struct subject *s, json_t *out, struct err *err)
     if (a->heap != NULL) {
         agent_why_awake(a, &why);
         json_object_set_new(out, "activity", json_string(buf_cstr(&why)));
-        json_object_set_new(out, "database_memory", json_integer((json_int_t)store_memory(s->store)));
+        json_object_set_new(out, "database_memory", json_integer((json_int_t)store_memory(s->agent->store)));
     }
-    show_tables(s->store, out);
-    if (!store_is_dirty(s->store) || s->is_own_store)
-        store_rollback(s->store);
+    show_tables(s->agent->store, out);
+    if (!store_is_dirty(a->store))
+        store_rollback(a->store);
     buf_fini(&why);
     buf_fini(&name);
     return true;
 }
 
+static void
+deleted(struct agent *a, const struct err *failure, void *owner)
+{
+    struct link *control = worker_control();
+    json_t *o = failure == NULL ? json_object() : failure_of(failure->message);
+
+    if (failure == NULL) {
+        json_object_set_new(o, "ok", json_true());
+        worker_tell_born(a, true);
+    }
+    if (control != NULL)
+        reply(link_out(control), (uint32_t)(uintptr_t)owner, o);
+    json_decref(o);
+}
+
 static bool
 op_delete(const json_t *q, struct subject *s, json_t *out, struct err *err)
 {
-    char folder[4096];
+    struct agent *a = s->agent;
 
-    agent_reset(s->agent, ERR_APP, FAIL_RESET, "The agent was deleted by an administrator.");
-    if (!store_remove(agent_folder(s->agent, folder, sizeof folder), err))
-        return false;
-    worker_tell_born(s->agent, true);
+    if (a->is_leaving || a->state == AGENT_RECALLING)
+        return err_set(err, ERR_UNAVAILABLE, 0, a->is_leaving ? "the agent is being deleted already" : "the agent is waking; try again");
+    agent_reset(a, ERR_APP, FAIL_RESET, "The agent was deleted by an administrator.");
+    sql_drop_cursors(a);
+    if (a->store != NULL)
+        store_close(&a->store);        /* nothing of it is wanted any more */
+    s->is_answered_later = true;
+    commits_send_gone(a, deleted, (void *)(uintptr_t)s->request);
     return true;
 }
 
@@ -343,59 +396,105 @@ op_stats(void)
     return o;
 }
 
-static json_t *
-answer(const json_t *q)
+static const struct op {
+    const char *name;
+    bool      (*run)(const json_t *q, struct subject *s, json_t *out, struct err *err);
+} ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict } };
+
+static void
+wait_for_recall(struct subject *s, json_t *q)
 {
-    static const struct {
-        const char *op;
-        bool      (*run)(const json_t *q, struct subject *s, json_t *out, struct err *err);
-    } ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict } };
-    const char *op = json_string_value(json_object_get(q, "op"));
-    struct subject s = { 0 };
+    struct question *waits = calloc(1, sizeof *waits);
+
+    assert(waits != NULL);
+    waits->agent = s->agent;
+    waits->request = s->request;
+    waits->json = json_incref(q);
+    list_push_back(&waiting, &waits->in_waiting);
+    if (s->agent->state == AGENT_ABSENT)
+        recall_begin(s->agent);
+}
+
+/* Answers Q, or keeps it: then NULL. */
+static json_t *
+run(const struct op *op, json_t *q, struct subject *s)
+{
     struct err err = { 0 };
     json_t *out;
 
-    if (op != NULL && strcmp(op, "stats") == 0)
-        return op_stats();
-    for (size_t i = 0; op != NULL && i < ARRAY_LEN(ops); i++) {
-        if (strcmp(op, ops[i].op) != 0)
-            continue;
-        out = json_object();
-        json_object_set_new(out, "ok", json_true());
-        if (!subject_find(q, &s, &err) || !subject_is_there(&s, &err) || !ops[i].run(q, &s, out, &err)) {
-            json_decref(out);
-            out = failure(err.message);
-        }
-        subject_done(&s);
-        return out;
+    if (!subject_find(q, s, &err))
+        return failure_of(err.message);
+    if (recall_is_needed(s->agent) && op->run != op_delete && op->run != op_evict) {
+        wait_for_recall(s, q);
+        return NULL;
     }
-    return failure("The worker knows no such question.");
+    out = json_object();
+    json_object_set_new(out, "ok", json_true());
+    if (!subject_is_there(s, &err) || !op->run(q, s, out, &err)) {
+        json_decref(out);
+        out = failure_of(err.message);
+    } else if (s->is_answered_later) {
+        json_decref(out);
+        out = NULL;
+    }
+    return out;
+}
+
+static void
+answer(struct link *link, uint32_t request, json_t *q)
+{
+    const char *name = json_string_value(json_object_get(q, "op"));
+    struct subject s = { .request = request };
+    json_t *out = NULL;
+    size_t i = 0;
+
+    while (i < ARRAY_LEN(ops) && (name == NULL || strcmp(name, ops[i].name) != 0))
+        i++;
+    if (i < ARRAY_LEN(ops))
+        out = run(&ops[i], q, &s);
+    else if (name != NULL && strcmp(name, "stats") == 0)
+        out = op_stats();
+    else
+        out = failure_of("The worker knows no such question.");
+    /* Behind the gate, like everything that could reflect a commit. */
+    if (out != NULL)
+        reply(s.agent != NULL ? agent_out(s.agent, peer_of_link(link)) : link_out(link), request, out);
+    json_decref(out);
+    subject_done(&s);
+}
+
+void
+admin_recalled(struct agent *a, const char *failed)
+{
+    struct link *control = worker_control();
+    struct question *q;
+
+    list_each(q, &waiting, struct question, in_waiting) {
+        if (q->agent != a)
+            continue;
+        list_remove(&q->in_waiting);
+        if (control != NULL && failed == NULL)
+            answer(control, q->request, q->json);
+        else if (control != NULL)
+            admin_refuse(link_out(control), q->request, failed);
+        json_decref(q->json);
+        free(q);
+    }
 }
 
 bool
 admin_message(struct link *link, struct bytes payload, struct err *err)
 {
     struct msg_ADMIN m;
-    struct msg_ADMIN_REPLY reply;
-    json_t *q, *a;
-    char *text;
+    json_t *q;
 
     if (!msg_ADMIN_unpack(&m, payload, err))
         return false;
     q = json_loadb((const char *)m.json.data, m.json.len, 0, NULL);
-    a = json_is_object(q) ? answer(q) : failure("The question is not a JSON object.");
-    text = json_dumps(a, JSON_COMPACT);
-    if (text == NULL || strlen(text) > ADMIN_REPLY_BYTES_MAX) {
-        free(text);
-        json_decref(a);
-        a = failure("The answer is larger than 900 KB: ask for fewer rows or columns.");
-        text = json_dumps(a, JSON_COMPACT);
-    }
-    assert(text != NULL);
-    reply = (struct msg_ADMIN_REPLY){ .request = m.request, .json = bytes_of(text) };
-    msg_ADMIN_REPLY_pack(link_out(link), &reply);
-    free(text);
-    json_decref(a);
+    if (json_is_object(q))
+        answer(link, m.request, q);
+    else
+        admin_refuse(link_out(link), m.request, "The question is not a JSON object.");
     json_decref(q);
     return true;
 }

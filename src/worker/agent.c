@@ -11,12 +11,14 @@
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/alarms.h"
+#include "src/worker/commits.h"
 #include "src/worker/deflate.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
 #include "src/worker/js_events.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
+#include "src/worker/recall.h"
 #include "src/worker/sockets.h"
 #include "src/worker/sql.h"
 #include "src/worker/timers.h"
@@ -225,6 +227,10 @@ static bool
 start(struct agent *a)
 {
     assert(a->state == AGENT_ABSENT && a->heap == NULL);
+    if (recall_is_needed(a)) {
+        recall_begin(a);
+        return true;
+    }
     if (worker.deploy == NULL) {
         agent_reset(a, ERR_UNAVAILABLE, FAIL_RETRYABLE, "The app is not deployed yet.");
         return false;
@@ -324,10 +330,10 @@ drop_syncs(struct agent *a)
 void
 agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *message)
 {
-    bool boot_failed = a->state == AGENT_BOOTING || a->state == AGENT_ABSENT;
+    bool boot_failed = a->state == AGENT_BOOTING || a->state == AGENT_ABSENT || a->state == AGENT_RECALLING;
 
     assert(!a->is_running);
-    gate_drop(a, code, flags, message);
+    gate_drop(a, GATE_UNCOMMITTED, code, flags, message);
     if (a->store != NULL)
         store_rollback(a->store);      /* else the answers below would wait for a commit that never comes */
     drop_calls(a, code, flags, message);
@@ -353,8 +359,8 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     a->alarm_running_ms = STORE_ALARM_NONE;
     a->alarm_set_while_running = a->alarm_changed = false;
     sql_drop_cursors(a);
-    if (a->store != NULL)
-        store_close(&a->store);        /* undoes what was not committed */
+    if (a->store != NULL && store_is_broken(a->store))
+        commits_close_store(a);        /* else the next heap goes on with it */
     heap_destroy(&a->heap);
     deploy_unref(&a->deploy);
     a->state = AGENT_ABSENT;
@@ -376,7 +382,7 @@ next_event(struct agent *a)
     bool is_blocked = a->sections_count > 0, is_booting = a->state == AGENT_BOOTING || is_outdated(a);
     uint32_t inner = is_blocked ? a->sections[a->sections_count - 1] : 0;
 
-    if (a->state == AGENT_LISTING)
+    if (a->state == AGENT_LISTING || a->state == AGENT_RECALLING || a->is_leaving || a->wants_checkpoint)
         return NULL;
     if (!is_blocked && !is_booting)
         return list_first(&a->queue, struct event, in_queue);
@@ -455,6 +461,11 @@ agent_pump(struct agent *a)
     list_remove(&a->in_idle);
     do {
         while ((e = next_event(a)) != NULL) {
+            if (e->is_outside && commits_are_full()) {
+                list_push_back(&worker.stalled, &a->in_idle);
+                a->is_pumping = false;
+                return;
+            }
             if (a->state == AGENT_ABSENT) {
                 if (!start(a) && a->heap == NULL && a->state == AGENT_ABSENT && list_is_empty(&a->queue))
                     break;
@@ -492,17 +503,17 @@ bool
 agent_is_idle(const struct agent *a)
 {
     return !a->is_running && list_is_empty(&a->queue) && list_is_empty(&a->calls) && list_is_empty(&a->outbox) &&
-           a->gate_holds == 0 && a->wait_until <= 0 && a->sections_count == 0 && a->state != AGENT_LISTING &&
-           a->state != AGENT_BOOTING && (a->timers == NULL || umap_count(a->timers) == 0) &&
+           a->gate_holds == 0 && commits_are_durable(a) && !a->is_leaving && a->wait_until <= 0 && a->sections_count == 0 &&
+           a->state != AGENT_LISTING && a->state != AGENT_RECALLING && a->state != AGENT_BOOTING && (a->timers == NULL || umap_count(a->timers) == 0) &&
            a->live_sockets == 0 && (a->store == NULL || store_depth(a->store) == 0);
 }
 
 void
 agent_why_awake(const struct agent *a, struct buf *out)
 {
-    buf_printf(out, "%u incoming and %u outgoing calls, %zu timers, %u live sockets, %d waitUntil, %zu queued events, %u holds",
+    buf_printf(out, "%u incoming and %u outgoing calls, %zu timers, %u live sockets, %d waitUntil, %zu queued events, %u holds%s",
                a->open_incoming, a->open_outgoing, a->timers != NULL ? umap_count(a->timers) : 0,
-               a->live_sockets, a->wait_until, a->queued, a->gate_holds);
+               a->live_sockets, a->wait_until, a->queued, a->gate_holds, commits_are_durable(a) ? "" : ", commits on their way to disk");
 }
 
 static void
@@ -510,6 +521,8 @@ destroy(struct agent *a)
 {
     assert(list_is_empty(&a->calls) && list_is_empty(&a->queue) && list_is_empty(&a->outbox));
     list_remove(&a->in_idle);
+    list_remove(&a->in_settled);
+    buf_fini(&a->redo);
     alarms_agent_gone(a);
     sockets_forget(a);
     if (a->timers != NULL)
@@ -535,8 +548,8 @@ agent_evict(struct agent *a)
     timers_drop(a);
     deflate_drop(a);
     sql_drop_cursors(a);
-    if (a->store != NULL)
-        store_close(&a->store);
+    (void)commits_checkpoint(a);       /* else the journal has it */
+    commits_close_store(a);
     heap_destroy(&a->heap);
     deploy_unref(&a->deploy);
     if (a->state != AGENT_ABSENT)
@@ -619,9 +632,10 @@ rest(struct agent *a)
     list_push_back(&worker.rested, &a->in_idle);
     sql_drop_cursors(a);
     /* Closed, not trimmed: what is left of a trimmed one is spread thin over our own heap (210 KB held for 44 KB used), and its
-     * two descriptors stay. Opening again takes a quarter of a millisecond, at the first statement. */
-    if (a->store != NULL)
-        store_close(&a->store);
+     * descriptor stays. Opening again takes a quarter of a millisecond, at the first statement. One whose file cannot be written now
+     * stays open: its heap may not open the file again without it. */
+    if (commits_checkpoint(a))
+        commits_close_store(a);
     if (a->heap != NULL)
         (void)heap_share_again(a->heap);
 }
@@ -657,6 +671,23 @@ agents_rest(void)
     return next > 0 ? next : 1;
 }
 
+void
+agents_put_away(void)
+{
+    size_t cursor = 0;
+    struct bytes key;
+    void *value;
+
+    while (bmap_next(worker.agents, &cursor, &key, &value)) {
+        struct agent *a = value;
+
+        if (a->store == NULL || store_is_broken(a->store))
+            continue;
+        store_rollback(a->store);
+        (void)commits_checkpoint(a);   /* else the journal has it */
+    }
+}
+
 /* ---- natives' doors ---- */
 
 const char *
@@ -677,12 +708,20 @@ tick(void *owner)
     return !engine_cpu_is_over();
 }
 
+bool
+agent_open_store(struct agent *a, struct bytes redo, uint64_t redo_seq, struct err *err)
+{
+    struct store_options options = { .tick = tick, .is_journaled = true, .redo = redo, .redo_seq = redo_seq };
+    char folder[4096];
+
+    assert(a->store == NULL);
+    return store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, err);
+}
+
 struct store *
 agent_current_store(void)
 {
     struct agent *a = agent_current();
-    struct store_options options = { .tick = tick };
-    char folder[4096];
     struct err err = { 0 };
 
     if (a == NULL || a->is_entry) {
@@ -691,7 +730,7 @@ agent_current_store(void)
     }
     if (a->store != NULL)
         return a->store;
-    if (!store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, &err)) {
+    if (!agent_open_store(a, BYTES_NONE, 0, &err)) {
         worker_log_agent(a, 3, "open its database: %s", err.message);
         js_throw_error("%s", err.message);
         return NULL;

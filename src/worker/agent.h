@@ -24,6 +24,7 @@ struct call;
 
 enum agent_state {
     AGENT_ABSENT,                      /* no heap: the next event starts one */
+    AGENT_RECALLING,                   /* waits for the journal's records of its database (recall.c) */
     AGENT_LISTING,                     /* waits for the gateway to list its sockets */
     AGENT_BOOTING,                     /* the constructor ran; critical sections of its own are open */
     AGENT_AWAKE,
@@ -46,13 +47,18 @@ struct event {
     uint8_t          frame[];
 };
 
+#define TICKET_NONE    0               /* of a turn that has not ended: its commit has no ticket yet */
+#define TICKET_SETTLED 1               /* durable at all times: commits count from 2 */
+
 struct sync_request {                  /* storage.sync() that waits */
     struct list_node in_agent;
+    uint64_t         ticket;           /* until this one is durable */
     uint32_t         request, section;
 };
 
 struct held_frame {                    /* an effect behind the output gate */
     struct list_node in_outbox;
+    uint64_t         ticket;           /* it leaves when this one is durable */
     struct peer     *peer;             /* a reference */
     struct buf       frames;
 };
@@ -86,6 +92,13 @@ struct agent {
     int              wait_until;       /* pending waitUntil promises */
     struct list_node outbox;           /* struct held_frame: effects behind the gate */
     struct list_node syncs;            /* struct sync_request */
+    uint64_t         ticket;           /* of its last commit (commits.c): effects since then wait for it */
+    struct list_node in_settled;       /* its commits became durable, or failed; worker.settled */
+    struct buf       redo;             /* records recalled so far */
+    bool             redo_is_anew;     /* among them: it was deleted before */
+    bool             is_swept;         /* recalled in the background */
+    bool             wants_checkpoint; /* nothing is delivered until its WAL is in its file */
+    bool             is_leaving;       /* being deleted: nothing is delivered */
     unsigned         gate_holds;       /* what must still become durable elsewhere: alarm acknowledgements */
     int64_t          alarm_running_ms; /* the alarm being handled, or STORE_ALARM_NONE */
     bool             alarm_set_while_running;
@@ -118,6 +131,7 @@ bool agent_evict(struct agent *agent);
 bool agent_is_idle(const struct agent *agent);
 /* Agents that are idle give back caches, then their heap. Returns in how many ms to call again. */
 int64_t agents_rest(void);
+void agents_put_away(void);                        /* the worker stops: databases are brought up to date */
 /* Why it is not idle, for people: "2 calls, 1 timer". */
 void agent_why_awake(const struct agent *agent, struct buf *out);
 /* The library's word that the constructor is done; failure NULL: it returned. */
@@ -129,6 +143,8 @@ struct agent *agent_current(void);                 /* whose heap is entered; nev
 /* ---- natives' doors ---- */
 /* The database of the current heap's agent, opened on demand. NULL: a JavaScript exception is pending (the entry has none, or it failed). */
 struct store *agent_current_store(void);
+/* Opens AGENT's database in its folder with what the journal has beyond it (may be empty). */
+MUST_USE bool agent_open_store(struct agent *agent, struct bytes redo, uint64_t redo_seq, struct err *err);
 const char *agent_folder(const struct agent *agent, char out[], size_t size);
 
 /* ---- gate ---- */
@@ -136,8 +152,12 @@ const char *agent_folder(const struct agent *agent, char out[], size_t size);
 struct buf *agent_out(struct agent *agent, struct peer *peer);
 /* End of a turn: commit, then let the effects go. False: the commit failed and the agent was reset. */
 bool gate_end_turn(struct agent *agent);
-/* Forgets held effects; callers whose answers are among them get this failure instead. */
-void gate_drop(struct agent *agent, enum err_code code, unsigned flags, const char *message);
+#define TEXT_STORAGE_FAILED "Internal error in Durable Object storage caused object to be reset."   /* the platform's */
+/* Forgets held effects: of the turn that did not end, or all. Callers whose answers are among them get this failure instead. */
+enum gate_which { GATE_UNCOMMITTED, GATE_ALL };
+void gate_drop(struct agent *agent, enum gate_which which, enum err_code code, unsigned flags, const char *message);
+/* Commits of AGENT became durable: what waited for them leaves, and its queue goes on. May end in the agent's eviction. */
+void gate_settled(struct agent *agent);
 void gate_flush(struct agent *agent);              /* sends what is held, when nothing holds it any more */
 
 #endif

@@ -7,6 +7,7 @@
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/async_context.h"
+#include "src/worker/commits.h"
 #include "src/worker/deliver.h"
 #include "src/worker/log.h"
 #include "src/worker/natives.h"
@@ -88,11 +89,10 @@ alarms_reset(struct agent *a, struct call *c, bool retry)
 {
     bool is_last = !retry || c->alarm_retry >= ALARM_RETRIES_MAX;
     struct err err = { 0 };
-    uint64_t seq;
 
     if (a->store != NULL) {
         store_rollback(a->store);
-        if (is_last && (!forget(a) || !store_commit(a->store, &seq, &err)))
+        if (is_last && (!forget(a) || !commits_commit(a, &err)))
             worker_log_agent(a, 3, "take back its alarm: %s", err.message);
     }
     answer(c, retry ? ALARM_RETRY : ALARM_STOP);
@@ -137,9 +137,7 @@ alarms_acked(uint32_t request)
         return;
     assert(a->gate_holds > 0);
     if (--a->gate_holds == 0) {
-        gate_flush(a);
-        alarms_post_synced(a);
-        agent_pump(a);
+        gate_settled(a);
     }
 }
 
@@ -189,8 +187,13 @@ alarms_post_synced(struct agent *a)
     bool was_pumping = a->is_pumping;
     struct sync_request *s;
 
+    if (list_is_empty(&a->syncs))
+        return;
+
     a->is_pumping = true;              /* the caller pumps: an event may end the agent and all its other requests */
     list_each(s, &a->syncs, struct sync_request, in_agent) {
+        if (s->ticket == TICKET_NONE || !commits_is_durable(s->ticket))
+            break;
         list_remove(&s->in_agent);
         deliver_post_synced(a, s->request, s->section);
         free(s);

@@ -1,15 +1,17 @@
 /*
  * gate — the output gate of an agent: effects leave only when the commits they could reflect are durable.
  *
- * Promise: the first law. A frame produced while the turn has uncommitted writes, or after a commit that waits for something
- * (an alarm's acknowledgement), is held in order and sent when all of it is durable; a commit that fails drops it.
+ * Promise: the first law. A frame produced while the turn has uncommitted writes, or while commits of the agent are on their way, is
+ * held under the ticket of the last of them (commits.c) and sent, in order, when that is durable; a commit that fails drops it.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/store/store.h"
+#include "src/worker/admin.h"
 #include "src/worker/alarms.h"
+#include "src/worker/commits.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 
@@ -23,20 +25,22 @@ has_uncommitted(const struct agent *a)
 static bool
 is_closed(const struct agent *a)
 {
-    return a->gate_holds > 0 || !list_is_empty(&a->outbox) || has_uncommitted(a);
+    return a->gate_holds > 0 || !list_is_empty(&a->outbox) || has_uncommitted(a) || !commits_are_durable(a);
 }
 
 struct buf *
 agent_out(struct agent *a, struct peer *p)
 {
+    uint64_t ticket = a->is_running || has_uncommitted(a) ? TICKET_NONE : a->ticket;
     struct held_frame *h;
 
     if (!is_closed(a))
         return peer_out(p);
     h = list_is_empty(&a->outbox) ? NULL : list_entry(a->outbox.prev, struct held_frame, in_outbox);
-    if (h == NULL || h->peer != p) {
+    if (h == NULL || h->peer != p || h->ticket != ticket) {
         h = calloc(1, sizeof *h);
         assert(h != NULL);
+        h->ticket = ticket;
         h->peer = p;
         p->refs++;
         list_push_back(&a->outbox, &h->in_outbox);
@@ -61,6 +65,7 @@ answer_lost(struct peer *p, uint16_t type, struct bytes payload, const struct ms
     struct msg_REPLY reply;
     struct msg_FAIL given;
     struct msg_END end;
+    struct msg_ADMIN_REPLY question;
 
     if (type == MSG_REPLY && msg_REPLY_unpack(&reply, payload, NULL)) {
         fail.call = reply.call;
@@ -71,11 +76,13 @@ answer_lost(struct peer *p, uint16_t type, struct bytes payload, const struct ms
     } else if (type == MSG_END && msg_END_unpack(&end, payload, NULL)) {
         end.message = failure->message;    /* of a body whose head is out already; unknown calls are ignored there */
         msg_END_pack(peer_out(p), &end);
+    } else if (type == MSG_ADMIN_REPLY && msg_ADMIN_REPLY_unpack(&question, payload, NULL)) {
+        admin_refuse(peer_out(p), question.request, (const char *)failure->message.data);
     }
 }
 
 void
-gate_drop(struct agent *a, enum err_code code, unsigned flags, const char *message)
+gate_drop(struct agent *a, enum gate_which which, enum err_code code, unsigned flags, const char *message)
 {
     struct msg_FAIL failure = { .code = (uint16_t)code, .flags = (uint8_t)flags, .message = bytes_of(message) };
     struct held_frame *h;
@@ -83,6 +90,8 @@ gate_drop(struct agent *a, enum err_code code, unsigned flags, const char *messa
     if (failure.message.len > TEXT_MAX_BYTES)
         failure.message.len = TEXT_MAX_BYTES;
     list_each(h, &a->outbox, struct held_frame, in_outbox) {
+        if (which == GATE_UNCOMMITTED && h->ticket != TICKET_NONE)
+            continue;
         for (size_t at = 0; h->frames.len - at >= FRAME_HEADER_BYTES;) {
             uint32_t len;
             uint16_t type;
@@ -97,7 +106,7 @@ gate_drop(struct agent *a, enum err_code code, unsigned flags, const char *messa
     }
 }
 
-/* Everything the effects could reflect is durable: let them go. */
+/* What the first effects could reflect is durable: let them go. */
 void
 gate_flush(struct agent *a)
 {
@@ -105,7 +114,7 @@ gate_flush(struct agent *a)
 
     if (a->gate_holds > 0)
         return;
-    list_each(h, &a->outbox, struct held_frame, in_outbox) {
+    while ((h = list_first(&a->outbox, struct held_frame, in_outbox)) != NULL && h->ticket != TICKET_NONE && commits_is_durable(h->ticket)) {
         buf_append_bytes(peer_out(h->peer), buf_view(&h->frames));
         held_free(h);
     }
@@ -134,25 +143,57 @@ commit_failed(struct agent *a, const struct err *err)
 {
     worker_log_agent(a, 3, "a commit failed, the turn is undone: %s", err->message);
     agent_reset(a, err->code, FAIL_RESET | (err->code == ERR_DISK_FULL ? 0 : FAIL_RETRYABLE),
-                err->code == ERR_DISK_FULL ? err->message : "Internal error in Durable Object storage caused object to be reset.");
+                err->code == ERR_DISK_FULL ? err->message : TEXT_STORAGE_FAILED);
+}
+
+/* What this turn made waits for the agent's last commit, be it of this turn or an earlier one. */
+static void
+tag_turn(struct agent *a)
+{
+    uint64_t ticket = a->ticket != TICKET_NONE ? a->ticket : TICKET_SETTLED;
+    struct sync_request *s;
+
+    for (struct list_node *n = a->outbox.prev; n != &a->outbox; n = n->prev) {
+        struct held_frame *h = list_entry(n, struct held_frame, in_outbox);
+
+        if (h->ticket != TICKET_NONE)
+            break;
+        h->ticket = ticket;
+    }
+    list_each(s, &a->syncs, struct sync_request, in_agent)
+        if (s->ticket == TICKET_NONE)
+            s->ticket = ticket;
 }
 
 bool
 gate_end_turn(struct agent *a)
 {
     struct err err = { 0 };
-    uint64_t seq;
 
     if (a->wants_reset)
         return true;                   /* the constructor threw: its writes are undone by the reset */
-    if (has_uncommitted(a) && (!keep_name(a, &err) || !store_commit(a->store, &seq, &err))) {
+    if (has_uncommitted(a) && (!keep_name(a, &err) || !commits_commit(a, &err))) {
         commit_failed(a, &err);
         return false;
     }
     if (a->alarm_changed && !has_uncommitted(a))
-        alarms_announce(a);
+        commits_announce_alarm(a);
+    tag_turn(a);
     gate_flush(a);
     if (a->gate_holds == 0)
         alarms_post_synced(a);
     return true;
+}
+
+void
+gate_settled(struct agent *a)
+{
+    gate_flush(a);
+    if (a->gate_holds == 0)
+        alarms_post_synced(a);
+    if (a->wants_checkpoint && commits_are_durable(a)) {
+        a->wants_checkpoint = false;
+        (void)commits_checkpoint(a);   /* tried again when the WAL has grown on */
+    }
+    agent_pump(a);
 }

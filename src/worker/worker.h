@@ -26,6 +26,8 @@ struct worker {
     struct bmap    *agents;            /* key: agent_key; those in memory only */
     struct list_node idle;             /* agents with nothing to do, longest idle first */
     struct list_node rested;           /* the same, after REST_MS: caches given back */
+    struct list_node stalled;          /* agents whose events wait because too much is on its way to the journal */
+    struct list_node settled;          /* agents whose commits became durable and were not looked at yet */
     struct list_node detached;         /* entries of older deployments that still finish something */
     int64_t          deployed_ms;      /* when the newest deployment came, while older heaps may be left; 0 */
     unsigned         open_calls;       /* of others, not answered yet */

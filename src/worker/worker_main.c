@@ -14,6 +14,7 @@
 #include "src/worker/admin.h"
 #include "src/worker/agent.h"
 #include "src/worker/alarms.h"
+#include "src/worker/commits.h"
 #include "src/worker/deploy.h"
 #include "src/worker/engine.h"
 #include "src/worker/heap.h"
@@ -125,6 +126,7 @@ set_up(void)
     worker.agents = bmap_create();
     worker.socket_owners = umap_create();
     worker.with_sockets = bmap_create();
+    commits_init();
     list_init(&worker.idle);
     list_init(&worker.rested);
     list_init(&worker.detached);
@@ -199,6 +201,8 @@ link_up(struct room *room, struct link *link)
     }
     if (link_peer(link)->role == ROLE_SCHEDULER)
         alarms_scheduler_up();
+    else if (link_peer(link)->role == ROLE_JOURNAL)
+        commits_journal_up(link);
 }
 
 static void
@@ -209,6 +213,8 @@ link_down(struct room *room, struct link *link, const struct err *err)
 
     if (p != NULL)
         peer_lost(p);
+    if (role == ROLE_JOURNAL && !is_build)
+        commits_journal_down();
     if ((role == ROLE_GATEWAY || role == ROLE_EGRESS) && !is_build)
         sockets_holder_lost(role);
     if (!is_build)
@@ -263,6 +269,8 @@ handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
         alarms_acked(ack.request);
         return true;
     default:
+        if (link_peer(link)->role == ROLE_JOURNAL)
+            return commits_message(type, payload, err);
         return peer_message(peer_of_link(link), type, payload, err);
     }
 }
@@ -292,8 +300,10 @@ take_descriptor(struct room *room, struct bytes name, struct bytes address, int 
 static void
 stop_if_idle(void *owner)
 {
-    if (worker.open_calls == 0)
+    if (worker.open_calls == 0 && commits_are_none()) {
+        agents_put_away();
         room_exit(worker.room, 0);
+    }
 }
 
 static void

@@ -1,0 +1,433 @@
+/* commits — see commits.h. Suspects and their records are in recall.c. */
+#include "src/worker/commits.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/loop/loop.h"
+#include "lib/store/store.h"
+#include "src/worker/agent.h"
+#include "src/worker/alarms.h"
+#include "src/worker/log.h"
+#include "src/worker/recall.h"
+#include "src/worker/sql.h"
+#include "src/worker/worker.h"
+#include "src/worker/worker_limits.h"
+
+#define EPOCH_ALONE 1                  /* the owner's epoch on a node without a cluster */
+
+struct commit {                        /* on its way: kept until durable, so that a restarted journal hears it again */
+    struct list_node in_flight;
+    struct agent    *agent;
+    uint64_t         ticket, seq;
+    struct buf       frames;           /* its COMMIT messages */
+    bool             has_alarm;        /* the scheduler is to be told once it is durable */
+    void           (*gone)(struct agent *agent, const struct err *err, void *owner);   /* deletes the agent; else NULL */
+    void            *gone_owner;
+};
+
+static struct {
+    struct list_node   flight;         /* struct commit, in order */
+    size_t             bytes;
+    uint64_t           last_ticket, durable_ticket;
+    uint32_t           generation;
+    struct loop_timer *patience;       /* runs while the journal is away */
+} commits;
+
+static void refuse(enum err_code code, const char *message);
+
+static struct link *
+journal(void)
+{
+    return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
+}
+
+static void
+on_impatient(void *owner)
+{
+    refuse(ERR_UNAVAILABLE, "The journal is away: the write may or may not have happened. Try again.");
+}
+
+void
+commits_init(void)
+{
+    list_init(&commits.flight);
+    list_init(&worker.stalled);
+    list_init(&worker.settled);
+    commits.generation = 1;
+    commits.last_ticket = commits.durable_ticket = TICKET_SETTLED;
+    commits.patience = loop_timer_create(worker.loop, on_impatient, NULL);
+    recall_init();
+}
+
+bool
+commits_is_durable(uint64_t ticket)
+{
+    return ticket <= commits.durable_ticket;
+}
+
+bool
+commits_are_durable(const struct agent *a)
+{
+    return commits_is_durable(a->ticket);
+}
+
+bool
+commits_are_full(void)
+{
+    return commits.bytes > COMMITS_BYTES_MAX;
+}
+
+bool
+commits_are_none(void)
+{
+    return list_is_empty(&commits.flight);
+}
+
+/* ---- out ---- */
+
+static struct commit *
+commit_create(struct agent *a)
+{
+    struct commit *c = calloc(1, sizeof *c);
+
+    assert(c != NULL);
+    c->agent = a;
+    c->ticket = a->ticket = ++commits.last_ticket;
+    list_push_back(&commits.flight, &c->in_flight);
+    return c;
+}
+
+static void
+commit_free(struct commit *c)
+{
+    list_remove(&c->in_flight);
+    commits.bytes -= c->frames.len;
+    buf_fini(&c->frames);
+    free(c);
+}
+
+static void
+dispatch(struct commit *c)
+{
+    struct link *link = journal();
+
+    commits.bytes += c->frames.len;
+    if (link != NULL)
+        buf_append_bytes(link_out(link), buf_view(&c->frames));
+}
+
+struct packing {
+    struct commit    *commit;
+    struct msg_COMMIT m;
+};
+
+static void
+pack_part(void *owner, struct bytes pages, bool more)
+{
+    struct packing *p = owner;
+
+    p->m.pages = pages;
+    p->m.flags = (uint8_t)((p->m.flags & ~COMMIT_MORE) | (more ? COMMIT_MORE : 0));
+    msg_COMMIT_pack(&p->commit->frames, &p->m);
+}
+
+static void
+send_commit(struct agent *a)
+{
+    struct packing p = { .commit = commit_create(a) };
+    int64_t alarm_ms = STORE_ALARM_NONE;
+    struct err ignored;
+
+    p.commit->seq = store_seq(a->store);
+    p.m = (struct msg_COMMIT){ .ticket = p.commit->ticket, .generation = commits.generation, .agent = a->id, .seq = p.commit->seq,
+                               .epoch = EPOCH_ALONE, .class_name = bytes_of(a->class_name) };
+    if (a->alarm_changed && store_alarm_get(a->store, &alarm_ms, &ignored)) {
+        p.m.flags |= COMMIT_ALARM;
+        p.m.alarm_ms = alarm_ms == STORE_ALARM_NONE ? 0 : alarm_ms;
+        p.m.name = bytes_of(a->name);
+    }
+    store_take_pages(a->store, pack_part, &p);
+    dispatch(p.commit);
+    if (store_wants_checkpoint(a->store))
+        a->wants_checkpoint = true;
+}
+
+bool
+commits_commit(struct agent *a, struct err *err)
+{
+    uint64_t before = store_seq(a->store), seq;
+
+    if (!store_commit(a->store, &seq, err))
+        return false;
+    if (seq != before)
+        send_commit(a);
+    return true;
+}
+
+void
+commits_send_gone(struct agent *a, void (*done)(struct agent *, const struct err *, void *), void *owner)
+{
+    struct commit *c = commit_create(a);
+    struct msg_COMMIT m = { .ticket = c->ticket, .generation = commits.generation, .agent = a->id, .epoch = EPOCH_ALONE,
+                            .flags = COMMIT_GONE | COMMIT_ALARM, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
+
+    assert(a->store == NULL && a->state == AGENT_ABSENT);
+    a->is_leaving = true;
+    c->gone = done;
+    c->gone_owner = owner;
+    msg_COMMIT_pack(&c->frames, &m);
+    dispatch(c);
+}
+
+static struct commit *
+last_of(const struct agent *a)
+{
+    for (struct list_node *n = commits.flight.prev; n != &commits.flight; n = n->prev) {
+        struct commit *c = list_entry(n, struct commit, in_flight);
+
+        if (c->agent == a)
+            return c;
+    }
+    return NULL;
+}
+
+void
+commits_announce_alarm(struct agent *a)
+{
+    struct commit *last = commits_are_durable(a) ? NULL : last_of(a);
+
+    a->alarm_changed = false;
+    if (last != NULL)
+        last->has_alarm = true;
+    else
+        alarms_announce(a);
+}
+
+/* ---- checkpoints ---- */
+
+static void
+tell_checkpointed(const struct agent *a)
+{
+    struct msg_CHECKPOINTED m = { .agent = a->id, .class_name = bytes_of(a->class_name) };
+    struct link *link = journal();
+
+    if (link != NULL)                  /* else its list of suspects will ask */
+        msg_CHECKPOINTED_pack(link_out(link), &m);
+    recall_clear((struct agent *)(uintptr_t)a);
+}
+
+bool
+commits_checkpoint(struct agent *a)
+{
+    struct err err = { 0 };
+
+    if (a->store == NULL || store_is_checkpointed(a->store))
+        return true;
+    if (!commits_are_durable(a) || store_is_dirty(a->store) || store_is_broken(a->store))
+        return false;
+    if (!store_checkpoint(a->store, &err)) {
+        recall_suspect(a);             /* its file may be torn */
+        worker_log_agent(a, 2, "its database cannot be written now; its commits stay in the journal: %s", err.message);
+        return false;
+    }
+    tell_checkpointed(a);
+    return true;
+}
+
+void
+commits_close_store(struct agent *a)
+{
+    if (a->store == NULL)
+        return;
+    if (!store_is_checkpointed(a->store))
+        recall_suspect(a);
+    store_close(&a->store);
+}
+
+/* ---- what became of them ---- */
+
+static void
+settle(struct agent *a)
+{
+    if (!list_is_linked(&a->in_settled))
+        list_push_back(&worker.settled, &a->in_settled);
+}
+
+/* The agent's data is gone for good in the journal: now the folder. */
+static void
+finish_gone(struct commit *c, struct err *failure)
+{
+    struct agent *a = c->agent;
+    struct err err = { 0 };
+    char folder[4096];
+
+    if (failure == NULL && !store_remove(agent_folder(a, folder, sizeof folder), &err)) {
+        recall_suspect(a);             /* its next start tries again */
+        failure = &err;
+    } else if (failure == NULL) {
+        tell_checkpointed(a);
+    }
+    a->is_leaving = false;
+    c->gone(a, failure, c->gone_owner);
+}
+
+static void
+become_durable(struct commit *c)
+{
+    struct agent *a = c->agent;
+
+    if (c->gone != NULL)
+        finish_gone(c, NULL);
+    else if (a->store != NULL && c->seq <= store_seq(a->store))
+        store_set_durable(a->store, c->seq);
+    if (c->has_alarm)
+        alarms_announce(a);
+    settle(a);
+    commit_free(c);
+}
+
+static void
+run_settled(void)
+{
+    struct agent *a;
+
+    while ((a = list_first(&worker.settled, struct agent, in_settled)) != NULL) {
+        list_remove(&a->in_settled);
+        gate_settled(a);               /* may be the end of the agent */
+    }
+    while (!commits_are_full() && (a = list_first(&worker.stalled, struct agent, in_idle)) != NULL) {
+        list_remove(&a->in_idle);
+        agent_pump(a);
+    }
+}
+
+static bool
+on_durable(struct bytes payload, struct err *err)
+{
+    struct msg_DURABLE m;
+    struct commit *c;
+
+    if (!msg_DURABLE_unpack(&m, payload, err))
+        return false;
+    if (m.generation != commits.generation)
+        return true;                   /* of commits that were given up since */
+    if (m.ticket > commits.last_ticket)
+        return err_set(err, ERR_MALFORMED, 0, "DURABLE for a ticket that was not given out");
+    if (m.ticket > commits.durable_ticket)
+        commits.durable_ticket = m.ticket;
+    while ((c = list_first(&commits.flight, struct commit, in_flight)) != NULL && c->ticket <= commits.durable_ticket)
+        become_durable(c);
+    run_settled();
+    return true;
+}
+
+/* All that is under way is lost, or its fate unknown: the agents start over from what is durable. */
+static void
+refuse(enum err_code code, const char *message)
+{
+    const char *said = code == ERR_IO ? TEXT_STORAGE_FAILED : message;
+    unsigned flags = FAIL_RESET | (code == ERR_DISK_FULL ? 0 : FAIL_RETRYABLE);
+    struct err failure = { 0 };
+    struct commit *c;
+    struct agent *a;
+
+    if (commits_are_none())
+        return;
+    (void)err_set(&failure, code, 0, "%s", message);
+    commits.generation++;
+    commits.durable_ticket = commits.last_ticket;
+    while ((c = list_first(&commits.flight, struct commit, in_flight)) != NULL) {
+        settle(c->agent);
+        if (c->gone != NULL)
+            finish_gone(c, &failure);
+        commit_free(c);
+    }
+    list_each(a, &worker.settled, struct agent, in_settled) {
+        worker_log_agent(a, 3, "its latest commits were refused, their turns are undone: %s", message);
+        gate_drop(a, GATE_ALL, code, flags, said);
+        a->ticket = TICKET_NONE;
+        a->wants_checkpoint = false;
+        if (a->store != NULL)
+            store_rollback(a->store);
+        sql_drop_cursors(a);
+        commits_close_store(a);
+        if (a->state != AGENT_ABSENT)
+            agent_reset(a, code, flags, said);
+    }
+    run_settled();
+}
+
+static bool
+on_refused(struct bytes payload, struct err *err)
+{
+    struct msg_REFUSED m;
+    char *message;
+
+    if (!msg_REFUSED_unpack(&m, payload, err))
+        return false;
+    if (m.generation != commits.generation)
+        return true;
+    message = bytes_dup(m.message);
+    refuse(m.code > ERR_NONE && m.code < ERR_CODES ? (enum err_code)m.code : ERR_IO, message);
+    free(message);
+    return true;
+}
+
+/* ---- the journal comes and goes ---- */
+
+static void
+send_again(struct commit *c, struct link *link)
+{
+    for (size_t at = 0; c->frames.len - at >= FRAME_HEADER_BYTES;) {
+        struct msg_COMMIT m;
+        uint32_t len;
+        bool ok;
+
+        memcpy(&len, c->frames.data + at, 4);
+        ok = msg_COMMIT_unpack(&m, bytes_from(c->frames.data + at + FRAME_HEADER_BYTES, len), NULL);
+        assert(ok);                    /* we packed it */
+        m.flags |= COMMIT_AGAIN;
+        msg_COMMIT_pack(link_out(link), &m);
+        at += FRAME_HEADER_BYTES + len;
+    }
+}
+
+void
+commits_journal_up(struct link *link)
+{
+    struct commit *c;
+
+    loop_timer_disarm(commits.patience);
+    list_each(c, &commits.flight, struct commit, in_flight)
+        send_again(c, link);
+    recall_journal_up();
+}
+
+void
+commits_journal_down(void)
+{
+    loop_timer_arm(commits.patience, JOURNAL_PATIENCE_MS);
+}
+
+bool
+commits_message(uint16_t type, struct bytes payload, struct err *err)
+{
+    switch (type) {
+    case MSG_DURABLE:
+        return on_durable(payload, err);
+    case MSG_REFUSED:
+        return on_refused(payload, err);
+    case MSG_SUSPECTS:
+        return recall_suspects(payload, err);
+    case MSG_RECORD:
+        return recall_record(payload, err);
+    case MSG_RECALLED:
+        return recall_recalled(payload, err);
+    case MSG_CHECKPOINT_WANTED:
+        return recall_checkpoint_wanted(payload, err);
+    default:
+        return err_set(err, ERR_MALFORMED, 0, "the journal sent %s", message_name(type) != NULL ? message_name(type) : "an unknown message");
+    }
+}

@@ -1,0 +1,37 @@
+/*
+ * commits — this worker's side of the journal: commits on their way, and what becomes of them.
+ *
+ * Promise: every commit gets a ticket; tickets become durable in order; what was held for one is released when it is, or its agent is
+ * reset when it never will be. A journal that dies gets again what it had not confirmed. Decision 007.
+ */
+#ifndef DORMOUSE_WORKER_COMMITS_H
+#define DORMOUSE_WORKER_COMMITS_H
+
+#include "lib/base/bytes.h"
+#include "lib/base/err.h"
+
+struct agent;
+struct link;
+
+void commits_init(void);
+/* Commits what AGENT wrote and sends it; agent.ticket is its ticket, when there was something. False: it is undone (store_commit). */
+MUST_USE bool commits_commit(struct agent *agent, struct err *err);
+/* Tells the scheduler of the alarm as it is now, once the commits so far are durable. */
+void commits_announce_alarm(struct agent *agent);
+/* Deletes AGENT's data: durable in the journal first, then its folder goes. Nothing is delivered meanwhile; then DONE(agent, err or NULL). */
+void commits_send_gone(struct agent *agent, void (*done)(struct agent *agent, const struct err *err, void *owner), void *owner);
+bool commits_is_durable(uint64_t ticket);
+bool commits_are_durable(const struct agent *agent);   /* all of AGENT's */
+bool commits_are_full(void);           /* too much under way: no new turns from outside */
+bool commits_are_none(void);           /* nothing under way */
+/* Copies the store's WAL into its file when it is not there yet, and tells the journal. False: not now; the store is as it was. */
+bool commits_checkpoint(struct agent *agent);
+/* Closes the store; what is not in its file will be recalled. */
+void commits_close_store(struct agent *agent);
+
+void commits_journal_up(struct link *journal);
+void commits_journal_down(void);
+/* DURABLE, REFUSED, SUSPECTS, RECORD, RECALLED, CHECKPOINT_WANTED. */
+MUST_USE bool commits_message(uint16_t type, struct bytes payload, struct err *err);
+
+#endif

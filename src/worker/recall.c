@@ -1,0 +1,362 @@
+/* recall — see recall.h. */
+#include "src/worker/recall.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/store/store.h"
+#include "src/worker/admin.h"
+#include "src/worker/agent.h"
+#include "src/worker/commits.h"
+#include "src/worker/engine.h"
+#include "src/worker/log.h"
+#include "src/worker/worker.h"
+#include "src/worker/worker_limits.h"
+
+#define KEY_MAX (32 + NAME_MAX_BYTES)
+
+struct suspect {
+    struct list_node in_sweep;         /* not yet made whole in the background */
+    struct agent_id  id;
+    size_t           class_len;
+    uint8_t          class_name[];
+};
+
+static struct {
+    struct bmap     *suspects;         /* id, class → struct suspect */
+    struct list_node sweep;
+    bool             is_listed;        /* the first list is complete: who is not on it is whole */
+    struct umap     *asked;            /* request → struct agent */
+    uint32_t         last_request;
+    unsigned         sweeping;
+} recall;
+
+static struct bytes
+key_of(uint8_t out[KEY_MAX], const struct agent_id *id, struct bytes class_name)
+{
+    assert(class_name.len <= NAME_MAX_BYTES);
+    memcpy(out, id->bytes, 32);
+    if (class_name.len > 0)
+        memcpy(out + 32, class_name.data, class_name.len);
+    return bytes_from(out, 32 + class_name.len);
+}
+
+static struct suspect *
+suspect_find(const struct agent *a)
+{
+    uint8_t key[KEY_MAX];
+
+    return bmap_get(recall.suspects, key_of(key, &a->id, bytes_of(a->class_name)));
+}
+
+static void
+suspect_add(const struct agent_id *id, struct bytes class_name)
+{
+    uint8_t key[KEY_MAX];
+    struct suspect *s;
+
+    if (bmap_get(recall.suspects, key_of(key, id, class_name)) != NULL)
+        return;
+    s = calloc(1, sizeof *s + class_name.len);
+    assert(s != NULL);
+    s->id = *id;
+    s->class_len = class_name.len;
+    if (class_name.len > 0)
+        memcpy(s->class_name, class_name.data, class_name.len);
+    list_push_back(&recall.sweep, &s->in_sweep);
+    bmap_put(recall.suspects, key_of(key, id, class_name), s);
+}
+
+void
+recall_init(void)
+{
+    recall.suspects = bmap_create();
+    recall.asked = umap_create();
+    list_init(&recall.sweep);
+}
+
+size_t
+recall_count(void)
+{
+    return bmap_count(recall.suspects);
+}
+
+bool
+recall_is_needed(const struct agent *a)
+{
+    return !a->is_entry && a->store == NULL && (!recall.is_listed || suspect_find(a) != NULL);
+}
+
+void
+recall_suspect(struct agent *a)
+{
+    suspect_add(&a->id, bytes_of(a->class_name));
+}
+
+void
+recall_clear(struct agent *a)
+{
+    uint8_t key[KEY_MAX];
+    struct suspect *s = bmap_take(recall.suspects, key_of(key, &a->id, bytes_of(a->class_name)));
+
+    if (s == NULL)
+        return;
+    list_remove(&s->in_sweep);
+    free(s);
+}
+
+/* ---- asking ---- */
+
+static struct link *
+journal(void)
+{
+    return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
+}
+
+static void
+ask(struct agent *a)
+{
+    struct msg_RECALL m = { .request = ++recall.last_request, .agent = a->id, .class_name = bytes_of(a->class_name) };
+
+    buf_clear(&a->redo);
+    a->redo_is_anew = false;
+    umap_put(recall.asked, m.request, a);
+    msg_RECALL_pack(link_out(journal()), &m);
+}
+
+void
+recall_begin(struct agent *a)
+{
+    assert(a->store == NULL && a->heap == NULL);
+    a->state = AGENT_RECALLING;
+    if (recall.is_listed && journal() != NULL)
+        ask(a);                        /* else when it is there, and its list complete */
+}
+
+/* Agents in AGENT_RECALLING, taken down first: going on changes the map. The caller frees. */
+static struct agent **
+waiting_agents(size_t *out_count)
+{
+    struct agent **list = calloc(bmap_count(worker.agents) + 1, sizeof *list);
+    size_t cursor = 0;
+    struct bytes key;
+    void *value;
+
+    assert(list != NULL);
+    *out_count = 0;
+    while (bmap_next(worker.agents, &cursor, &key, &value))
+        if (((struct agent *)value)->state == AGENT_RECALLING)
+            list[(*out_count)++] = value;
+    return list;
+}
+
+/* Its store is open, or it FAILED; then its queue goes on. */
+static void
+go_on(struct agent *a, const char *failed)
+{
+    if (a->is_swept) {
+        a->is_swept = false;
+        recall.sweeping--;
+    }
+    buf_fini(&a->redo);
+    admin_recalled(a, failed);
+    a->state = AGENT_ABSENT;
+    agent_pump(a);
+}
+
+/* The list is complete, or the journal is new: those that wait ask now, or need not. */
+static void
+ask_all(void)
+{
+    size_t count;
+    struct agent **list = waiting_agents(&count);
+
+    umap_destroy(&recall.asked);
+    recall.asked = umap_create();
+    for (size_t i = 0; i < count; i++) {
+        if (suspect_find(list[i]) != NULL)
+            ask(list[i]);
+        else
+            go_on(list[i], NULL);
+    }
+    free(list);
+}
+
+void
+recall_journal_up(void)
+{
+    if (recall.is_listed)
+        ask_all();
+}
+
+/* Suspects that nobody asked for are made whole one after the other, so that the journal can let go of their records. */
+static void
+sweep(void)
+{
+    struct suspect *s;
+
+    while (recall.is_listed && journal() != NULL && !worker.is_stopping && recall.sweeping < RECALL_SWEEP_MAX &&
+           (s = list_first(&recall.sweep, struct suspect, in_sweep)) != NULL) {
+        struct bytes class_name = bytes_from(s->class_name, s->class_len);
+        struct agent *a = agent_find(class_name, &s->id);
+
+        list_remove(&s->in_sweep);
+        if (a != NULL)
+            continue;                  /* it will be, when it rests */
+        a = agent_get(class_name, &s->id, BYTES_NONE);
+        a->is_swept = true;
+        recall.sweeping++;
+        recall_begin(a);
+    }
+}
+
+/* ---- answers ---- */
+
+static struct agent *
+asked_by(uint32_t request)
+{
+    return umap_get(recall.asked, request);
+}
+
+bool
+recall_record(struct bytes payload, struct err *err)
+{
+    struct msg_RECORD m;
+    struct agent *a;
+
+    if (!msg_RECORD_unpack(&m, payload, err))
+        return false;
+    a = asked_by(m.request);
+    if (a == NULL)
+        return true;
+    if (m.flags & COMMIT_GONE) {
+        buf_clear(&a->redo);
+        a->redo_is_anew = true;
+    }
+    buf_append_bytes(&a->redo, m.pages);
+    return true;
+}
+
+static bool
+take_records(struct agent *a, uint64_t last_seq, struct err *err)
+{
+    char folder[4096];
+
+    engine_cpu_limit(0);               /* nobody's turn */
+    return (!a->redo_is_anew || store_remove(agent_folder(a, folder, sizeof folder), err)) &&
+           agent_open_store(a, buf_view(&a->redo), last_seq, err);
+}
+
+bool
+recall_recalled(struct bytes payload, struct err *err)
+{
+    struct msg_RECALLED m;
+    struct agent *a;
+    struct err failure = { 0 };
+
+    if (!msg_RECALLED_unpack(&m, payload, err))
+        return false;
+    a = umap_take(recall.asked, m.request);
+    if (a == NULL)
+        return true;
+    if (!m.ok)
+        (void)err_set(&failure, ERR_CORRUPT, 0, "its latest commits cannot be read from the journal: %.*s", (int)m.message.len, (const char *)m.message.data);
+    if (m.ok && take_records(a, m.last_seq, &failure)) {
+        go_on(a, NULL);
+    } else {
+        worker_log_agent(a, 3, "it stays away: %s", failure.message);
+        agent_reset(a, failure.code, failure.code == ERR_CORRUPT ? 0 : FAIL_RETRYABLE, failure.message);
+        a->state = AGENT_RECALLING;
+        go_on(a, failure.message);
+    }
+    sweep();
+    return true;
+}
+
+/* ---- the list ---- */
+
+/* A later list of a journal that was restarted: it forgot which of them are whole. We know. */
+static void
+answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
+{
+    struct msg_CHECKPOINTED m = { .agent = *id, .class_name = class_name };
+    struct agent *a = agent_find(class_name, id);
+    uint8_t key[KEY_MAX];
+
+    if (is_void) {
+        suspect_add(id, class_name);
+        if (a != NULL && a->store == NULL && a->heap != NULL)   /* it would open its file without asking */
+            agent_reset(a, ERR_IO, FAIL_RESET | FAIL_RETRYABLE, TEXT_STORAGE_FAILED);
+        else if (a != NULL && a->store != NULL)
+            a->wants_checkpoint = false;
+        return;
+    }
+    if (bmap_get(recall.suspects, key_of(key, id, class_name)) == NULL &&
+        (a == NULL || (!a->is_leaving && (a->store == NULL || store_is_checkpointed(a->store)))))
+        msg_CHECKPOINTED_pack(link_out(journal()), &m);
+}
+
+bool
+recall_suspects(struct bytes payload, struct err *err)
+{
+    struct msg_SUSPECTS m;
+    struct bytes rest;
+
+    if (!msg_SUSPECTS_unpack(&m, payload, err))
+        return false;
+    for (rest = m.entries; rest.len > 0;) {
+        struct agent_id id;
+        struct bytes class_name;
+
+        if (rest.len < 34)
+            return err_set(err, ERR_MALFORMED, 0, "SUSPECTS is cut short");
+        memcpy(id.bytes, rest.data, 32);
+        class_name = bytes_from(rest.data + 34, (size_t)rest.data[32] | (size_t)rest.data[33] << 8);
+        if (class_name.len > rest.len - 34 || class_name.len > NAME_MAX_BYTES)
+            return err_set(err, ERR_MALFORMED, 0, "SUSPECTS is cut short");
+        rest = bytes_from(class_name.data + class_name.len, rest.len - 34 - class_name.len);
+        if (agent_id_slot(&id, worker.slots) != worker.slot)
+            continue;
+        if (recall.is_listed)
+            answer_suspect(&id, class_name, (m.flags & SUSPECTS_VOID) != 0);
+        else
+            suspect_add(&id, class_name);
+    }
+    if (!(m.flags & SUSPECTS_MORE)) {
+        if (!recall.is_listed) {
+            recall.is_listed = true;
+            ask_all();
+        }
+        sweep();
+    }
+    return true;
+}
+
+bool
+recall_checkpoint_wanted(struct bytes payload, struct err *err)
+{
+    struct msg_CHECKPOINT_WANTED m;
+    struct msg_CHECKPOINTED whole;
+    struct suspect *s;
+    struct agent *a;
+    uint8_t key[KEY_MAX];
+
+    if (!msg_CHECKPOINT_WANTED_unpack(&m, payload, err))
+        return false;
+    a = agent_find(m.class_name, &m.agent);
+    s = bmap_get(recall.suspects, key_of(key, &m.agent, m.class_name));
+    if (a != NULL && a->store != NULL && !store_is_checkpointed(a->store)) {
+        a->wants_checkpoint = true;
+        if (commits_are_durable(a))
+            gate_settled(a);
+    } else if (recall.is_listed && s == NULL && (a == NULL || !a->is_leaving)) {
+        whole = (struct msg_CHECKPOINTED){ .agent = m.agent, .class_name = m.class_name };
+        msg_CHECKPOINTED_pack(link_out(journal()), &whole);
+    } else if (s != NULL) {
+        if (!list_is_linked(&s->in_sweep))
+            list_push_back(&recall.sweep, &s->in_sweep);
+        sweep();
+    }
+    return true;
+}

@@ -1,0 +1,30 @@
+/*
+ * recall — agents whose database file may lack commits that the journal has ("suspects"), and how they get them back.
+ *
+ * Promise: no database is opened before it is known whether it is a suspect, and a suspect's never without the journal's records.
+ * Memory: one entry per suspect; the journal bounds their number, not the number of agents.
+ */
+#ifndef DORMOUSE_WORKER_RECALL_H
+#define DORMOUSE_WORKER_RECALL_H
+
+#include "lib/base/bytes.h"
+#include "lib/base/err.h"
+
+struct agent;
+struct link;
+
+void recall_init(void);
+/* Whether AGENT's database must not be opened now: it is a suspect, or nobody knows yet. Its store is closed. */
+bool recall_is_needed(const struct agent *agent);
+/* Asks for AGENT's records; its state is AGENT_RECALLING until its store is open, or it failed. Then its queue goes on. */
+void recall_begin(struct agent *agent);
+void recall_suspect(struct agent *agent);          /* its file lacks commits from now on */
+void recall_clear(struct agent *agent);            /* its file has all of them */
+void recall_journal_up(void);                      /* asks again */
+MUST_USE bool recall_suspects(struct bytes payload, struct err *err);
+MUST_USE bool recall_record(struct bytes payload, struct err *err);
+MUST_USE bool recall_recalled(struct bytes payload, struct err *err);
+MUST_USE bool recall_checkpoint_wanted(struct bytes payload, struct err *err);
+size_t recall_count(void);                         /* suspects left */
+
+#endif
