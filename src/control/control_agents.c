@@ -149,21 +149,30 @@ births_write(struct births *births, struct err *err)
 
 /* ---- pages ------------------------------------------------------------------------------------------------------ */
 
-/* Names of the entries of a folder that pass the test, sorted. A JSON array of strings. */
-static json_t *
-folder_names(const struct disk *disk, const char *path, bool (*is_wanted)(const char *name))
+/* Adds the entries of a folder that pass the test to NAMES, an object with a null for each. */
+static void
+folder_names(json_t *names, const struct disk *disk, const char *path, bool (*is_wanted)(const char *name))
 {
-    json_t *names = json_array();
     DIR *dir = folder_list(disk->fd, path);
 
-    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL; e = readdir(dir)) {
-        json_t *name = is_wanted(e->d_name) ? json_string(e->d_name) : NULL;
-
-        if (name != NULL)
-            (void)json_array_append_new(names, name);
-    }
+    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL; e = readdir(dir))
+        if (is_wanted(e->d_name) && json_object_get(names, e->d_name) == NULL)
+            (void)json_object_set_new(names, e->d_name, json_null());
     if (dir != NULL)
         (void)closedir(dir);
+}
+
+/* What either tree has below PATH: an agent's folder appears when it first rests, its line of the index with its first commit. */
+static json_t *
+tree_names(const struct disk *disk, const char *app, const char *below, bool (*is_wanted)(const char *name))
+{
+    json_t *names = json_object();
+    char path[PATH_BYTES];
+
+    path_print(path, "apps/%s/agents%s", app, below);
+    folder_names(names, disk, path, is_wanted);
+    path_print(path, "apps/%s/names%s", app, below);
+    folder_names(names, disk, path, is_wanted);
     return names;
 }
 
@@ -173,16 +182,18 @@ by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The strings of NAMES in order; borrowed from it. The caller frees the array. */
+/* The keys of NAMES in order; borrowed from it. The caller frees the array. */
 static const char **
-names_sorted(const json_t *names)
+names_sorted(json_t *names)
 {
-    size_t count = json_array_size(names);
+    size_t count = json_object_size(names), i = 0;
     const char **out = calloc(count + 1, sizeof *out);
+    const char *key;
+    json_t *value;
 
     assert(out != NULL);
-    for (size_t i = 0; i < count; i++)
-        out[i] = json_string_value(json_array_get(names, i));
+    json_object_foreach(names, key, value)
+        out[i++] = key;
     qsort(out, count, sizeof *out, by_text);
     return out;
 }
@@ -205,7 +216,7 @@ is_agent_folder(const char *name)
     return strlen(name) == HEX_BYTES && strspn(name, "0123456789abcdef") == HEX_BYTES;
 }
 
-/* The names in one index file: {HEX: "name"}. */
+/* The agents in one index file: {HEX: "name", or null}. */
 static json_t *
 index_read(const struct disk *disk, const char *app, const char *folder, const char *pair)
 {
@@ -232,6 +243,8 @@ index_read(const struct disk *disk, const char *app, const char *folder, const c
             (void)json_object_del(names, hex);
         else if (len > HEX_BYTES + 1)
             (void)json_object_set_new(names, hex, json_loadb((const char *)line + HEX_BYTES + 1, len - HEX_BYTES - 1, JSON_DECODE_ANY, NULL));
+        else if (json_object_get(names, hex) == NULL)
+            (void)json_object_set_new(names, hex, json_null());
     }
     buf_fini(&text);
     return names;
@@ -249,14 +262,13 @@ struct page {
 static void
 page_add_pair(struct page *page, const char *folder, const char *pair, const char *after)
 {
+    json_t *names = index_read(page->disk, page->app, folder, pair);
     char path[PATH_BYTES];
-    json_t *list, *names;
     const char **ids;
 
     path_print(path, "apps/%s/agents/%s/%s", page->app, folder, pair);
-    list = folder_names(page->disk, path, is_agent_folder);
-    ids = names_sorted(list);
-    names = json_array_size(list) > 0 ? index_read(page->disk, page->app, folder, pair) : NULL;
+    folder_names(names, page->disk, path, is_agent_folder);
+    ids = names_sorted(names);
     for (size_t i = 0; ids[i] != NULL && !page->is_full; i++) {
         json_t *row, *name;
 
@@ -272,20 +284,19 @@ page_add_pair(struct page *page, const char *folder, const char *pair, const cha
             (void)json_object_set(row, "name", name);
         (void)json_array_append_new(page->agents, row);
     }
-    json_decref(names);
     free(ids);
-    json_decref(list);
+    json_decref(names);
 }
 
 static void
 page_add_class(struct page *page, const char *folder, const char *after)
 {
-    char path[PATH_BYTES];
+    char below[PATH_BYTES];
     json_t *list;
     const char **pairs;
 
-    path_print(path, "apps/%s/agents/%s", page->app, folder);
-    list = folder_names(page->disk, path, is_hex_pair);
+    path_print(below, "/%s", folder);
+    list = tree_names(page->disk, page->app, below, is_hex_pair);
     pairs = names_sorted(list);
     for (size_t i = 0; pairs[i] != NULL && !page->is_full; i++)
         if (strncmp(pairs[i], after, strlen(after) < 2 ? strlen(after) : 2) >= 0)
@@ -315,7 +326,7 @@ json_t *
 agents_page(const struct disk *disk, const struct agents_query *query, struct err *err)
 {
     struct page page = { .disk = disk, .app = query->app, .limit = query->limit };
-    char path[PATH_BYTES], folder[CLASS_PATH_BYTES], hex[HEX_BYTES + 1];
+    char folder[CLASS_PATH_BYTES], hex[HEX_BYTES + 1];
     json_t *list, *last, *out;
     const char **classes;
 
@@ -325,8 +336,7 @@ agents_page(const struct disk *disk, const struct agents_query *query, struct er
     if (!cursor_parse(query->after, folder, hex, err))
         return NULL;
     page.agents = json_array();
-    path_print(path, "apps/%s/agents", query->app);
-    list = folder_names(disk, path, is_class_folder);
+    list = tree_names(disk, query->app, "", is_class_folder);
     classes = names_sorted(list);
     for (size_t i = 0; classes[i] != NULL && !page.is_full; i++) {
         int order = strcmp(classes[i], folder);

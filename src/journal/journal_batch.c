@@ -126,7 +126,7 @@ commit_is_sound(const struct core_link *link, const struct core_commit *commit, 
         return err_set(err, ERR_MALFORMED, 0, "a commit of no agent");
     if ((commit->flags & ~FLAGS_OF_WORKERS) != 0)
         return err_set(err, ERR_MALFORMED, 0, "a commit with flags %u", commit->flags);
-    if (is_gone && (commit->flags & (COMMIT_MORE | COMMIT_ALARM)) != 0)
+    if (is_gone && (commit->flags & COMMIT_MORE) != 0)
         return err_set(err, ERR_MALFORMED, 0, "a commit that deletes its agent and goes on");
     if (is_gone != (commit->seq == 0))
         return err_set(err, ERR_MALFORMED, 0, "commit number %llu %s", (unsigned long long)commit->seq, is_gone ? "deletes its agent" : "does not exist");

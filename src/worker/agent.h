@@ -109,6 +109,7 @@ struct agent {
     struct list_node in_idle;          /* worker.idle */
     int64_t          idle_since_ms;
     bool             is_pumping;       /* agent_pump() runs: whoever posts meanwhile leaves the event to it */
+    bool             is_birth;         /* its next commit is the first that tells of it: control hears once it is durable */
     bool             is_born_told, is_running, wants_reset;
     char            *abort_message;
     struct buf       boot_detail;      /* the constructor's exception, serialized */

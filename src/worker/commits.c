@@ -22,6 +22,7 @@ struct commit {                        /* on its way: kept until durable, so tha
     struct agent    *agent;
     uint64_t         ticket, seq;
     struct buf       frames;           /* its COMMIT messages */
+    bool             is_birth;
     bool             has_alarm;        /* the scheduler is to be told once it is durable */
     void           (*gone)(struct agent *agent, const struct err *err, void *owner);   /* deletes the agent; else NULL */
     void            *gone_owner;
@@ -33,6 +34,7 @@ static struct {
     uint64_t           last_ticket, durable_ticket;
     uint32_t           generation;
     struct loop_timer *patience;       /* runs while the journal is away */
+    unsigned           patience_lost;
 } commits;
 
 static void refuse(enum err_code code, const char *message);
@@ -47,6 +49,13 @@ static void
 on_impatient(void *owner)
 {
     refuse(ERR_UNAVAILABLE, "The journal is away: the write may or may not have happened. Try again.");
+    if (++commits.patience_lost < JOURNAL_PATIENCE_TIMES) {
+        loop_timer_arm(commits.patience, JOURNAL_PATIENCE_MS);
+        return;
+    }
+    /* It lives and ended our link, or never comes back: a new worker gets a new link. */
+    room_log(worker.room, 3, "the journal has been away for %d s: this worker starts over", JOURNAL_PATIENCE_TIMES * JOURNAL_PATIENCE_MS / 1000);
+    room_exit(worker.room, 1);
 }
 
 void
@@ -141,6 +150,8 @@ send_commit(struct agent *a)
     struct err ignored;
 
     p.commit->seq = store_seq(a->store);
+    p.commit->is_birth = a->is_birth;
+    a->is_birth = false;
     p.m = (struct msg_COMMIT){ .ticket = p.commit->ticket, .generation = commits.generation, .agent = a->id, .seq = p.commit->seq,
                                .epoch = EPOCH_ALONE, .class_name = bytes_of(a->class_name) };
     if (a->alarm_changed && store_alarm_get(a->store, &alarm_ms, &ignored)) {
@@ -282,6 +293,8 @@ become_durable(struct commit *c)
         finish_gone(c, NULL);
     else if (a->store != NULL && c->seq <= store_seq(a->store))
         store_set_durable(a->store, c->seq);
+    if (c->is_birth)
+        worker_tell_born(a, false);
     if (c->has_alarm)
         alarms_announce(a);
     settle(a);
@@ -340,6 +353,7 @@ refuse(enum err_code code, const char *message)
     commits.durable_ticket = commits.last_ticket;
     while ((c = list_first(&commits.flight, struct commit, in_flight)) != NULL) {
         settle(c->agent);
+        c->agent->is_born_told = c->agent->is_born_told && !c->is_birth;
         if (c->gone != NULL)
             finish_gone(c, &failure);
         commit_free(c);
@@ -400,6 +414,7 @@ commits_journal_up(struct link *link)
     struct commit *c;
 
     loop_timer_disarm(commits.patience);
+    commits.patience_lost = 0;
     list_each(c, &commits.flight, struct commit, in_flight)
         send_again(c, link);
     recall_journal_up();

@@ -127,14 +127,19 @@ keep_name(struct agent *a, struct err *err)
     struct buf name = { 0 };
     bool is_known, ok;
 
-    if (a->is_born_told || a->name == NULL)
+    if (a->is_born_told)
         return true;
+    if (a->name == NULL) {
+        a->is_birth = store_seq(a->store) == 0;
+        a->is_born_told = true;
+        return true;
+    }
     ok = store_name_get(a->store, &name, &is_known, err) && (is_known || store_name_set(a->store, bytes_of(a->name), err));
     buf_fini(&name);
-    if (ok && !is_known)
-        worker_tell_born(a, false);
-    if (ok)
+    if (ok) {
+        a->is_birth = !is_known;
         a->is_born_told = true;
+    }
     return ok;
 }
 

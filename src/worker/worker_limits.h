@@ -35,6 +35,7 @@
 #define DEFLATE_PUSH_BYTES_MAX   (32u << 20)   /* out of one chunk: a bomb ends here */
 #define COMMITS_BYTES_MAX        (32u << 20)   /* on their way to the journal; beyond it agents take no new events until some are durable */
 #define JOURNAL_PATIENCE_MS      10000         /* a journal that is away so long: what waits for it is given up with a clear error */
+#define JOURNAL_PATIENCE_TIMES   3             /* then the worker itself starts over */
 #define RECALL_SWEEP_MAX         4             /* suspects made whole at a time in the background: requests pass between them */
 #define CURSORS_MAX              128           /* kept per agent, newest first: a row costs its statement, a finished one 150 bytes */
 

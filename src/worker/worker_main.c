@@ -257,7 +257,7 @@ handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
     struct msg_ALARM_ACK ack;
 
     if (link_peer(link)->role == ROLE_JOURNAL)
-        return true;                       /* databases sync themselves */
+        return commits_message(type, payload, err);
     switch (type) {
     case MSG_DEPLOY:
         return on_deploy(link, payload, err);
@@ -269,8 +269,6 @@ handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
         alarms_acked(ack.request);
         return true;
     default:
-        if (link_peer(link)->role == ROLE_JOURNAL)
-            return commits_message(type, payload, err);
         return peer_message(peer_of_link(link), type, payload, err);
     }
 }
