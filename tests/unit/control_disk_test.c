@@ -302,7 +302,7 @@ pages_hold_every_agent_once(void **state)
 }
 
 static void
-the_folders_are_the_truth_and_names_a_hint(void **state)
+an_agent_is_listed_by_its_folder_or_by_its_birth(void **state)
 {
     struct rig *rig = *state;
     struct births *births = births_create(&rig->disk);
@@ -314,17 +314,20 @@ the_folders_are_the_truth_and_names_a_hint(void **state)
     assert_true(disk_app_prepare(&rig->disk, "app", &err));
     agent_make(rig, births, "Counter", 1, "ada");
     agent_make(rig, births, "Room", 3, "other class");
-    births_add(births, "app", &(struct msg_AGENT_BORN){ .agent = gone, .class_name = BYTES_LIT("Counter"), .name = BYTES_LIT("no folder") });
+    births_add(births, "app", &(struct msg_AGENT_BORN){ .agent = gone, .class_name = BYTES_LIT("Counter"), .name = BYTES_LIT("no folder yet") });
     births_add(births, "app", &(struct msg_AGENT_BORN){ .agent = id_of(1), .class_name = BYTES_LIT("../../x"), .name = BYTES_LIT("hostile") });
     assert_true(births_write(births, &err));
     page = agents_page(&rig->disk, &query, &err);
     list = json_object_get(page, "agents");
-    assert_int_equal(json_array_size(list), 1);
+    assert_int_equal(json_array_size(list), 2);
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "name")), "ada");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "name")), "no folder yet");
     json_decref(page);
+    births_add(births, "app", &(struct msg_AGENT_BORN){ .agent = gone, .deleted = 1, .class_name = BYTES_LIT("Counter") });
     births_add(births, "app", &(struct msg_AGENT_BORN){ .agent = id_of(1), .deleted = 1, .class_name = BYTES_LIT("Counter") });
     assert_true(births_write(births, &err));
     page = agents_page(&rig->disk, &query, &err);
+    assert_int_equal(json_array_size(json_object_get(page, "agents")), 1);
     assert_null(json_object_get(json_array_get(json_object_get(page, "agents"), 0), "name"));   /* born, and deleted, and made again unnamed */
     json_decref(page);
     query.after = "nonsense";
@@ -357,7 +360,7 @@ main(void)
         cmocka_unit_test_setup_teardown(hostile_lists_are_refused, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(old_deploys_are_trimmed, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(pages_hold_every_agent_once, rig_setup, rig_teardown),
-        cmocka_unit_test_setup_teardown(the_folders_are_the_truth_and_names_a_hint, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(an_agent_is_listed_by_its_folder_or_by_its_birth, rig_setup, rig_teardown),
         cmocka_unit_test(class_names_make_safe_paths),
     };
 
