@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/store/store_internal.h"
 
@@ -342,6 +343,21 @@ cursor_step(struct store_cursor *cursor, struct err *err)
     return store_fail(cursor->store, rc, err);
 }
 
+/* Only a keyword at the start counts: behind a comment it costs memory, nothing else. */
+static bool
+sql_is_definition(struct bytes sql)
+{
+    static const char *const words[] = { "CREATE", "ALTER", "DROP" };
+    size_t at = 0;
+
+    while (at < sql.len && strchr(" \t\n\r\v\f", sql.data[at]) != NULL && sql.data[at] != '\0')
+        at++;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (sql.len - at >= strlen(words[i]) && strncasecmp((const char *)sql.data + at, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Gives the statement back; what remains answers questions about names and counters, and drained rows. */
 static void
 cursor_end(struct store_cursor *cursor)
@@ -355,6 +371,10 @@ cursor_end(struct store_cursor *cursor)
     (void)sqlite3_stmt_status(stmt->stmt, STMT_ROWS_WRITTEN, 1);
     cursor->stmt = NULL;
     list_remove(&cursor->in_store);
+    /* What changed the schema will hardly come again, and would be compiled anew if it did: a birth of the Agents SDK left 110 KB of it.
+     * "IF NOT EXISTS" of what exists touches no row, and is kept. */
+    if (cursor->rows_read + cursor->rows_written > 0 && stmt->is_cached && sql_is_definition(stmt->sql))
+        stmt_forget(cursor->store, stmt);
     stmt_release(cursor->store, stmt);
     free(cursor->bound);
     cursor->bound = NULL;

@@ -270,6 +270,36 @@ the_cache_has_an_end(void **state)
     test_close(&store);
 }
 
+/* Runs FIRST and SECOND in turn, 100 times, each time as other texts; how much more the store holds afterwards. */
+static size_t
+growth_by(struct store *store, const char *first, const char *second)
+{
+    size_t before = store_memory(store), after;
+    char sql[96];
+
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(sql, sizeof sql, "%s /* %d */", first, i);
+        assert_true(run(store, sql));
+        (void)snprintf(sql, sizeof sql, "%s /* %d */", second, i);
+        assert_true(run(store, sql));
+    }
+    after = store_memory(store);
+    return after > before ? after - before : 0;
+}
+
+static void
+what_changed_the_schema_is_not_kept(void **state)
+{
+    struct store *store = store_must_open("definitions");
+
+    assert_true(run(store, "create table t (a)"));
+    assert_true(run(store, "insert into t values (1)"));
+    assert_true(growth_by(store, "create table u (a, b, c)", " \n\tDROP table u") < 16 * 1024);
+    assert_true(growth_by(store, "create table if not exists t (a)", "select a from t") > 100 * 1024);
+    assert_int_equal(number(store, "select a from t"), 1);
+    test_close(&store);
+}
+
 static int
 all_tests(void)
 {
@@ -284,6 +314,7 @@ all_tests(void)
         cmocka_unit_test(a_full_quota_breaks_the_turn_only),
         cmocka_unit_test(long_texts_are_judged_not_read),
         cmocka_unit_test(the_cache_has_an_end),
+        cmocka_unit_test(what_changed_the_schema_is_not_kept),
     };
 
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
