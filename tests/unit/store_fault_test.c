@@ -4,96 +4,9 @@
  * Oracle: a commit that returned true is there after reopening; what was never committed is not; the database is sound. Then
  * the same store, opened again with a working disk, takes commits.
  */
-#include <errno.h>
-
-#include "lib/sys/sys.h"
-#include "tests/unit/store_helper.h"
+#include "tests/unit/store_faults.h"
 
 #define TURNS 6
-
-enum fault_call { FAULT_PWRITE, FAULT_FSYNC, FAULT_FDATASYNC, FAULT_FTRUNCATE, FAULT_OPEN, FAULT_MKDIR, FAULT_CALLS };
-enum fault_mode { FAULT_ONCE, FAULT_FROM_THEN_ON, FAULT_SHORT };
-
-static struct sys_table real;
-static struct {
-    enum fault_call call;
-    enum fault_mode mode;
-    int             sys_errno;
-    unsigned        countdown;             /* calls left until it fails; 0: it fails */
-    bool            hit;
-} fault;
-
-static bool
-strikes(enum fault_call call)
-{
-    if (fault.call != call)
-        return false;
-    if (fault.countdown > 0) {
-        fault.countdown--;
-        return false;
-    }
-    if (fault.hit && fault.mode != FAULT_FROM_THEN_ON)
-        return false;
-    fault.hit = true;
-    errno = fault.sys_errno;
-    return true;
-}
-
-static ssize_t
-faulty_pwrite(int fd, const void *data, size_t len, off_t at)
-{
-    if (!strikes(FAULT_PWRITE))
-        return real.pwrite(fd, data, len, at);
-    if (fault.mode == FAULT_SHORT && len > 1)
-        return real.pwrite(fd, data, len / 2, at);
-    return -1;
-}
-
-static int
-faulty_fsync(int fd)
-{
-    return strikes(FAULT_FSYNC) ? -1 : real.fsync(fd);
-}
-
-static int
-faulty_fdatasync(int fd)
-{
-    return strikes(FAULT_FDATASYNC) ? -1 : real.fdatasync(fd);
-}
-
-static int
-faulty_ftruncate(int fd, off_t len)
-{
-    return strikes(FAULT_FTRUNCATE) ? -1 : real.ftruncate(fd, len);
-}
-
-static int
-faulty_openat(int dir, const char *path, int flags, mode_t mode)
-{
-    return strikes(FAULT_OPEN) ? -1 : real.openat(dir, path, flags, mode);
-}
-
-static int
-faulty_mkdirat(int dir, const char *path, mode_t mode)
-{
-    return strikes(FAULT_MKDIR) ? -1 : real.mkdirat(dir, path, mode);
-}
-
-static void
-faults_arm(enum fault_call call, enum fault_mode mode, int sys_errno, unsigned k)
-{
-    fault.call = call;
-    fault.mode = mode;
-    fault.sys_errno = sys_errno;
-    fault.countdown = k;
-    fault.hit = false;
-    sys_table.pwrite = faulty_pwrite;
-    sys_table.fsync = faulty_fsync;
-    sys_table.fdatasync = faulty_fdatasync;
-    sys_table.ftruncate = faulty_ftruncate;
-    sys_table.openat = faulty_openat;
-    sys_table.mkdirat = faulty_mkdirat;
-}
 
 /* One turn: a row whose number is the turn, and enough bytes that closing half-way checkpoints the WAL. */
 static bool
@@ -159,7 +72,6 @@ verify(const char *name, int done, int tried, const char *what)
 static void
 each_fault(enum fault_call call, enum fault_mode mode, int sys_errno)
 {
-    static const char *const names[] = { "pwrite", "fsync", "fdatasync", "ftruncate", "open", "mkdir" };
     struct err err;
     char what[64];
     char name[64];
@@ -168,8 +80,8 @@ each_fault(enum fault_call call, enum fault_mode mode, int sys_errno)
     for (k = 0; k < 500; k++) {
         int tried;
         int done;
-        (void)snprintf(what, sizeof what, "%s %u errno %d mode %d", names[call], k, sys_errno, (int)mode);
-        (void)snprintf(name, sizeof name, "%s-%d-%u/victim", names[call], (int)mode, k);   /* folders of its own */
+        (void)snprintf(what, sizeof what, "%s %u errno %d mode %d", fault_names[call], k, sys_errno, (int)mode);
+        (void)snprintf(name, sizeof name, "%s-%d-%u/victim", fault_names[call], (int)mode, k);   /* folders of its own */
         faults_arm(call, mode, sys_errno, k);
         done = scenario(name, &tried);
         sys_table = real;
