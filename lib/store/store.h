@@ -77,8 +77,7 @@ uint64_t store_seq(const struct store *store);             /* the last commit */
 /* Gives FN the page sets of the commits captured since the last call (bytes borrowed); more: another part of the same commit follows. */
 void store_take_pages(struct store *store, void (*fn)(void *owner, struct bytes pages, bool more), void *owner);
 void store_set_durable(struct store *store, uint64_t seq); /* commits up to SEQ are durable; never goes back */
-bool store_wants_checkpoint(const struct store *store);    /* the WAL is long: once all of it is durable */
-bool store_is_durable(const struct store *store);          /* every commit is */
+bool store_wants_checkpoint(const struct store *store);    /* the WAL is long: checkpoint once all of it is durable */
 bool store_is_checkpointed(const struct store *store);     /* db.sqlite, as the kernel has it, holds every commit */
 /* Copies the WAL into db.sqlite, without a sync, and stamps the number of the last commit there. Only between turns, when every commit is
  * durable (asserted). False: db.sqlite may be torn until the same commits are applied again; the store itself goes on from its WAL. */

@@ -293,7 +293,7 @@ store_take_pages(struct store *store, void (*fn)(void *owner, struct bytes pages
 bool
 store_wants_checkpoint(const struct store *store)
 {
-    return store->options.is_journaled && store->durable_seq == store->seq && frames_held(vfs_frames(store->db)) > STORE_WAL_HELD_PAGES_MAX;
+    return store->options.is_journaled && frames_held(vfs_frames(store->db)) > STORE_WAL_HELD_PAGES_MAX;
 }
 
 bool

@@ -1,7 +1,7 @@
 // What was acknowledged stays, whatever dies: writes, alarms, sockets, deploys. Each rig has a control that must fail.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { allGone, connect, descendants, DORMOUSE, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
@@ -218,6 +218,19 @@ describe("sleep", { skip: onlyHere }, () => {
     assert.deepEqual([who, seen, tags], ["ada", 2, ["ada"]]);
     assert.deepEqual(await server.json("/p/a/all"), ["before", "alarm 0"]);
     client.drop();
+  });
+
+  it("is not needed by a busy agent: its commits reach its file while it goes on", async (t) => {
+    const server = await serve(t, probe);
+    const text = "x".repeat(4000);
+    let isStopped = false;
+    const writing = Promise.all(Array.from({ length: 4 }, async () => {
+      while (!isStopped) assert.equal((await server.fetch(`/p/busy/put?v=${text}`)).status, 200);
+    }));
+    const files = () => readdirSync(join(server.data, "apps"), { recursive: true }).filter((path) => path.endsWith("db.sqlite"));
+    await eventually(() => files().some((path) => statSync(join(server.data, "apps", path)).size > 3 << 20) || "3 MiB of its rows are in no file yet");
+    isStopped = true;
+    await writing;
   });
 
   it("shows what exists, and its tables", async (t) => {
