@@ -131,7 +131,14 @@ db_open(struct store *store, struct err *err)
 static bool
 journaled_open(struct store *store, struct err *err)
 {
-    if (store_adopt_is_due(store->path) && !store_adopt(store->path, err))
+    int64_t beside_bytes;
+    bool is_due = store_adopt_is_due(store->path, &beside_bytes);
+
+    /* The journal has records only of commits after what was beside was taken in: one of the two came from elsewhere. */
+    if (beside_bytes > 0 && store->options.redo.len > 0)
+        return err_set(err, ERR_CORRUPT, 0, "'%s' has a -wal file, and records in the journal that are not of it; remove the -wal file if it is older",
+                       store->path);
+    if (is_due && !store_adopt(store->path, err))
         return false;
     if (!db_open(store, err))
         return false;

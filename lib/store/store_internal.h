@@ -74,7 +74,8 @@ MUST_USE bool store_has_table(struct store *store, enum store_table table, bool 
 MUST_USE bool store_need_table(struct store *store, enum store_table table, struct err *err);
 int  store_tick(void *store);                                               /* sqlite3_progress_handler */
 /* store_journaled.c */
-bool store_adopt_is_due(const char *path);                                  /* PATH: of db.sqlite */
+/* PATH: of db.sqlite. *out_bytes: what files beside it hold. */
+bool store_adopt_is_due(const char *path, int64_t *out_bytes);
 /* Moves what files beside db.sqlite hold into it, durably, and removes them. */
 MUST_USE bool store_adopt(const char *path, struct err *err);
 MUST_USE bool store_redo(struct store *store, struct err *err);             /* options.redo, and where numbers go on */

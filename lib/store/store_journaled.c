@@ -23,17 +23,21 @@ static const char *const beside_names[] = { "-wal", "-journal" };
 
 /* Whether files are beside the database that hold a part of it: the previous release's WAL, an import's, a rollback journal. */
 bool
-store_adopt_is_due(const char *path)
+store_adopt_is_due(const char *path, int64_t *out_bytes)
 {
     char beside[STORE_PATH_MAX_BYTES + 16];
     struct stat st;
+    bool is_due = false;
 
+    *out_bytes = 0;
     for (size_t i = 0; i < ARRAY_LEN(beside_names); i++) {
         (void)snprintf(beside, sizeof beside, "%s%s", path, beside_names[i]);
-        if (sys_fstatat(AT_FDCWD, beside, &st, 0) == 0)
-            return true;
+        if (sys_fstatat(AT_FDCWD, beside, &st, 0) != 0)
+            continue;
+        is_due = true;
+        *out_bytes += st.st_size;
     }
-    return false;
+    return is_due;
 }
 
 /* The files are gone from the folder for good, or an old WAL could come back after a power cut over newer pages. */
@@ -253,6 +257,7 @@ store_redo(struct store *store, struct err *err)
 {
     struct bytes redo = store->options.redo;
 
+    assert(redo.len == 0 || store->options.redo_seq > 0);
     if (redo.len == 0 && vfs_is_headless(store->db))
         return err_set(err, ERR_CORRUPT, 0, "'%s' is damaged; restore it from a backup", store->path);
     if (redo.len > 0 && !redo_apply(store, err))
@@ -304,7 +309,7 @@ store_is_checkpointed(const struct store *store)
 
 /*
  * db.sqlite has all of the WAL. SQLite starts the WAL over when it copies it itself, so it is let believe that it does. An open
- * cursor keeps it from that; then the WAL goes on, without the pages (store_frames.h).
+ * cursor or transaction keeps it from that; then the WAL goes on, without the pages (store_frames.h).
  */
 static void
 wal_restart(struct store *store)
@@ -327,7 +332,6 @@ store_checkpoint(struct store *store, struct err *err)
     bool ok;
 
     assert(store->options.is_journaled);
-    assert(!store->in_txn);
     assert(store->durable_seq == store->seq);
     assert(frames_are_taken(vfs_frames(store->db)));
     if (store_is_checkpointed(store))

@@ -411,6 +411,44 @@ an_open_cursor_does_not_stop_a_checkpoint(void **state)
     store_close(&store);
 }
 
+/* What a transaction under way has written stays out of it, and in memory. */
+static void
+an_open_transaction_does_not_stop_a_checkpoint(void **state)
+{
+    struct store *store = open_with("open", BYTES_NONE, 0);
+    struct err err;
+
+    exec(store, "create table t(a integer primary key, b)");
+    fill(store, 300);
+    settle(store);
+    for (int round = 0; round < 4; round++) {
+        exec(store, "insert into t values(null, 'kept')");
+        settle(store);
+        assert_true(store_txn_begin(store, &err));
+        exec(store, "update t set b = zeroblob(2500) where length(b) > 10");    /* more than the page cache */
+        must_checkpoint(store);
+        assert_true(store_is_dirty(store));
+        exec(store, "insert into t values(null, 'with it')");
+        if (round % 2 == 0) {
+            store_rollback(store);
+        } else {
+            assert_true(store_txn_commit(store, &err));
+            settle(store);
+        }
+        assert_int_equal(number(store, "select count(*) from t where length(b) > 10"), 300);
+        assert_int_equal(number(store, "select max(length(b)) from t"), round == 0 ? 3000 : 2500);
+        assert_non_null(strstr(answer(store, "pragma quick_check"), "| ok"));
+    }
+    exec(store, "create table if not exists t(a)");            /* begins, and writes nothing */
+    must_checkpoint(store);
+    store_close(&store);
+    store = open_with("open", BYTES_NONE, 0);
+    assert_int_equal(number(store, "select count(*) from t"), 306);
+    assert_int_equal(number(store, "select max(length(b)) from t"), 2500);
+    assert_non_null(strstr(answer(store, "pragma quick_check"), "| ok"));
+    store_close(&store);
+}
+
 /* ---- redo ----------------------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -522,6 +560,10 @@ the_last_releases_files_are_taken_in(void **state)
     struct err err;
 
     fixture_copy("former");
+    assert_true(file_bytes("former", "db.sqlite-wal") > 0);
+    assert_false(opens("former", BYTES_LIT("records"), 5, &err));      /* not after it was taken in: who knows which is newer? */
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_non_null(strstr(err.message, "has a -wal file"));
     assert_true(file_bytes("former", "db.sqlite-wal") > 0);
     sys_table.fsync = counting_sync;
     sys_table.fdatasync = counting_sync;
@@ -644,6 +686,7 @@ main(void)
         cmocka_unit_test(a_transaction_has_a_limit),
         cmocka_unit_test(a_checkpoint_makes_the_file),
         cmocka_unit_test(an_open_cursor_does_not_stop_a_checkpoint),
+        cmocka_unit_test(an_open_transaction_does_not_stop_a_checkpoint),
         cmocka_unit_test(records_must_fit_the_file),
         cmocka_unit_test(a_file_without_its_first_page_is_its_records),
         cmocka_unit_test(the_last_releases_files_are_taken_in),
