@@ -9,7 +9,8 @@
  * Turns: the first statement that may write opens a transaction by itself; store_commit() at the end of the turn closes it.
  * Cursors may stay open across commits. SQL text is the agent's and hostile: it is held to the policy in store_policy.c.
  *
- * On disk: FOLDER/db.sqlite and FOLDER/db.sqlite-wal (docs/storage.md). Two descriptors at most. One process at a time.
+ * On disk: FOLDER/db.sqlite, and FOLDER/db.sqlite-wal of a store that syncs (docs/storage.md). Two descriptors at most; a journaled store has one,
+ * and none before its first checkpoint. One process at a time; nothing keeps a second one from a database that has no file yet.
  * Errors: err->message is exactly what the agent's code must see; err->code says whose failure it was: ERR_APP the statement's,
  * ERR_DISK_FULL quota or disk, ERR_TIMEOUT the tick said stop, ERR_IO, ERR_CORRUPT, ERR_UNAVAILABLE another process has it.
  * Threads: none; all stores of a process belong to one thread.
@@ -41,7 +42,7 @@ struct store_options {
     /* Commits go to a journal (below); otherwise each is synced here. */
     bool         is_journaled;
     struct bytes redo;                 /* journaled: page sets of commits that db.sqlite may lack, oldest first, end to end; borrowed */
-    uint64_t     redo_seq;             /* the number of the last of them */
+    uint64_t     redo_seq;             /* the number of the last of them: numbers go on from here, or from db.sqlite's */
 };
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  * Oracle: a commit that returned true is there afterwards, one that returned false is not; a checkpoint that fails says so, and the
  * store goes on from its WAL; when the disk works again, so does everything. The test's journal never fails.
  */
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include "tests/unit/store_faults.h"
@@ -169,6 +170,44 @@ reads_that_fail(void **state)
     each_fault(FAULT_FSTAT, FAULT_ONCE, EIO);
 }
 
+/* SQLite gets BYTES more than it has now: what fails then is undone, whatever it was. */
+static void
+memory_that_runs_out(void **state)
+{
+    struct store *store = store_must_open("memory");
+    int64_t rows = 0;
+    int failed = 0;
+    struct err err;
+
+    assert_true(turn(store, 0));
+    rows++;
+    for (int64_t bytes = 0; bytes < 400000; bytes += bytes < 40000 ? 97 : 4999) {
+        char sql[200];
+        uint64_t seq;
+        bool ok;
+        store_trim(store);
+        (void)sqlite3_hard_heap_limit64(sqlite3_memory_used() + bytes);
+        (void)snprintf(sql, sizeof sql, "with recursive c(n) as (select 1 union all select n + 1 from c where n < %d)"
+                                        " insert into t select null, zeroblob(3000) from c", bytes % 3 == 0 ? 200 : 1);
+        ok = store_txn_begin(store, &err) && quiet(store, sql) && store_txn_commit(store, &err);
+        ok = ok && test_commit(store, &seq, &err);
+        (void)sqlite3_hard_heap_limit64(STORE_HEAP_HARD_BYTES);
+        if (ok)
+            rows += bytes % 3 == 0 ? 200 : 1;
+        failed += !ok;
+        store_rollback(store);
+        if (store_is_broken(store)) {
+            test_close(&store);
+            store = store_must_open("memory");
+        }
+        if (number(store, "select count(*) from t") != rows)
+            fail_msg("%lld bytes: not %lld rows", (long long)bytes, (long long)rows);
+    }
+    assert_true(failed > 20);
+    assert_non_null(strstr(answer(store, "pragma quick_check"), "| ok"));
+    test_close(&store);
+}
+
 /* ---- files of the last release ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -268,6 +307,7 @@ main(void)
         cmocka_unit_test(a_file_that_cannot_be_cut),
         cmocka_unit_test(names_that_fail),
         cmocka_unit_test(reads_that_fail),
+        cmocka_unit_test(memory_that_runs_out),
         cmocka_unit_test(the_last_releases_files_survive_faults),
         cmocka_unit_test(a_long_redo_that_fails_is_done_again),
     };
