@@ -375,6 +375,8 @@ log_retire(struct log *log, const struct core *core, enum log_retire which)
         segment_close(&log->segments[gone]);
         gone++;
     }
+    if (gone == 0)
+        return;
     log->count -= gone;
     memmove(log->segments, log->segments + gone, log->count * sizeof log->segments[0]);
 }

@@ -1,0 +1,430 @@
+/*
+ * journal_power_test — power cuts: what was not synced may be lost, in any part.
+ *
+ * A run is recorded at the door to the kernel: files made and deleted, bytes written, files cut and reserved, files and the folder synced.
+ * Then, for every moment of it, disks are built as a power cut could leave them: synced things are there, every other name, deletion, length and
+ * 512 bytes by the toss of a coin. Oracle: on each such disk the journal starts, every agent is whole and has at least what was said to be
+ * durable, with its contents; and it takes more. Controls: with syncs ignored, or those of the folder only, the same oracle finds losses.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "tests/unit/journal_rig.h"
+
+#define AGENTS    3
+#define ROUNDS    26
+#define FILES_MAX 32
+#define OPS_MAX   2048
+#define FDS_MAX   256
+#define SECTOR    512
+#define NODE_NONE   (-1)
+#define NODE_FOLDER (-2)
+
+enum op_kind { OP_MAKE, OP_DELETE, OP_WRITE, OP_SIZE, OP_SYNC, OP_ACK };
+
+struct model {
+    uint64_t durable[AGENTS], forgotten[AGENTS];
+    uint8_t  fill[AGENTS][128];
+};
+
+struct op {
+    enum op_kind  kind;
+    int           file;                    /* or NODE_FOLDER */
+    int64_t       at;                      /* OP_WRITE: offset; OP_SIZE: the new one */
+    bool          only_grows;              /* OP_SIZE: fallocate */
+    struct buf    data;
+    struct model *model;                   /* OP_ACK */
+};
+
+static struct sys_table real;
+static char folder[64];                    /* where the run is */
+static char disk[64];                      /* where disks are built */
+static char names[FILES_MAX][SEGMENT_NAME_BYTES];
+static int names_count;
+static struct op ops[OPS_MAX];
+static int ops_count;
+static int fd_node[FDS_MAX];
+static bool is_recording;
+static int fail_sync_in;                   /* so many syncs of files later one fails; -1: none */
+
+/* ---- recording ---------------------------------------------------------------------------------------------------------- */
+
+static struct op *
+op_add(enum op_kind kind, int file, int64_t at)
+{
+    assert_true(ops_count < OPS_MAX);
+    ops[ops_count] = (struct op){ .kind = kind, .file = file, .at = at };
+    return &ops[ops_count++];
+}
+
+static int
+file_find(const char *name)
+{
+    for (int i = 0; i < names_count; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return NODE_NONE;
+}
+
+static int
+recording_openat(int dir, const char *path, int flags, mode_t mode)
+{
+    int fd = real.openat(dir, path, flags, mode);
+
+    if (!is_recording || fd < 0)
+        return fd;
+    assert_true(fd < FDS_MAX);
+    fd_node[fd] = strcmp(path, ".") == 0 || strcmp(path, folder) == 0 ? NODE_FOLDER : file_find(path);
+    if ((flags & O_CREAT) != 0) {
+        assert_true(names_count < FILES_MAX);
+        assert_int_equal(fd_node[fd], NODE_NONE);
+        (void)snprintf(names[names_count], sizeof names[0], "%s", path);
+        fd_node[fd] = names_count++;
+        (void)op_add(OP_MAKE, fd_node[fd], 0);
+    }
+    return fd;
+}
+
+static ssize_t
+recording_pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    ssize_t done = real.pwrite(fd, data, len, at);
+
+    if (is_recording && done > 0 && fd_node[fd] >= 0)
+        buf_append(&op_add(OP_WRITE, fd_node[fd], at)->data, data, (size_t)done);
+    return done;
+}
+
+static int
+recording_ftruncate(int fd, off_t len)
+{
+    if (is_recording && fd_node[fd] >= 0)
+        (void)op_add(OP_SIZE, fd_node[fd], len);
+    return real.ftruncate(fd, len);
+}
+
+static int
+recording_fallocate(int fd, int mode, off_t at, off_t len)
+{
+    if (is_recording && fd_node[fd] >= 0)
+        op_add(OP_SIZE, fd_node[fd], at + len)->only_grows = true;
+    return real.fallocate(fd, mode, at, len);
+}
+
+static int
+recording_unlinkat(int dir, const char *path, int flags)
+{
+    int rc = real.unlinkat(dir, path, flags);
+
+    if (is_recording && rc == 0)
+        (void)op_add(OP_DELETE, file_find(path), 0);
+    return rc;
+}
+
+/* No real sync is needed: the machine stays on. */
+static int
+recording_sync(int fd)
+{
+    if (!is_recording)
+        return 0;
+    if (fd_node[fd] >= 0 && fail_sync_in >= 0 && fail_sync_in-- == 0) {
+        errno = EIO;                       /* what was to be synced is on the disk or not: coins decide */
+        return -1;
+    }
+    (void)op_add(OP_SYNC, fd_node[fd], 0);
+    return 0;
+}
+
+static void
+ack(const struct model *model)
+{
+    struct op *op = op_add(OP_ACK, NODE_NONE, 0);
+
+    op->model = malloc(sizeof *model);
+    assert_non_null(op->model);
+    *op->model = *model;
+}
+
+/* ---- the run -------------------------------------------------------------------------------------------------------------- */
+
+static void
+commit_some(struct rig *rig, struct model *model, unsigned round)
+{
+    struct model next = *model;
+    struct err err = { 0 };
+    static uint8_t fill;
+
+    for (unsigned i = 0; i < 2; i++) {
+        const unsigned n = (round + i) % AGENTS;
+        const uint64_t seq = ++next.durable[n];
+
+        next.fill[n][seq] = ++fill;
+        if (round % 4 == 0)
+            rig_commit(rig, n + 1, seq, COMMIT_MORE, fill, 300);
+        rig_commit(rig, n + 1, seq, 0, fill, 700);
+    }
+    if (rig_flush(rig, &err) != LOG_DURABLE)
+        return;
+    *model = next;
+    ack(model);
+}
+
+static void
+run_record(void)
+{
+    struct rig rig;
+    struct model model = { 0 };
+    struct err err = { 0 };
+
+    is_recording = true;
+    assert_true(rig_open(&rig, folder, &err));
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        fail_sync_in = round == 5 || round == 17 ? 0 : -1;
+        commit_some(&rig, &model, round);
+        if (round % 6 == 4) {
+            const unsigned n = round / 6 % AGENTS;
+
+            model.forgotten[n] = model.durable[n];     /* from here on it may be missing */
+            ack(&model);
+            rig_forget(&rig, n + 1);
+        }
+        if (round == 9 || round == 18) {               /* a kill */
+            rig_close(&rig);
+            assert_true(rig_open(&rig, folder, &err));
+        }
+    }
+    rig_close(&rig);
+    is_recording = false;
+}
+
+/* ---- disks ------------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t seed;
+
+static bool
+coin(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 16 & 1) != 0;
+}
+
+enum syncs { SYNCS_WORK, SYNCS_OF_FILES_ONLY, SYNCS_IGNORED };
+
+/* The last sync of NODE before op END, by its index; -1: none. */
+static int
+last_sync(int node, int end, enum syncs syncs)
+{
+    if (syncs == SYNCS_IGNORED || (syncs == SYNCS_OF_FILES_ONLY && node == NODE_FOLDER))
+        return -1;
+    while (--end >= 0)
+        if (ops[end].kind == OP_SYNC && ops[end].file == node)
+            return end;
+    return -1;
+}
+
+static bool
+file_exists(int file, int end, enum syncs syncs)
+{
+    const int synced = last_sync(NODE_FOLDER, end, syncs);
+    bool exists = false;
+
+    for (int i = 0; i < end; i++) {
+        if (ops[i].file != file || (ops[i].kind != OP_MAKE && ops[i].kind != OP_DELETE))
+            continue;
+        if (i < synced || coin())
+            exists = ops[i].kind == OP_MAKE;
+    }
+    return exists;
+}
+
+static void
+size_set(struct buf *content, const struct op *op)
+{
+    const size_t size = (size_t)op->at;
+
+    if (size > content->len) {
+        const size_t before = content->len;
+
+        buf_reserve(content, size - before);
+        memset(content->data + before, 0, size - before);
+        content->len = size;
+    } else if (!op->only_grows) {
+        content->len = size;
+    }
+}
+
+static void
+write_some(struct buf *content, const struct op *op, bool is_whole)
+{
+    const size_t from = (size_t)op->at, to = from + op->data.len;
+
+    for (size_t at = from; at < to;) {
+        const size_t end = (at / SECTOR + 1) * SECTOR < to ? (at / SECTOR + 1) * SECTOR : to;
+
+        if (is_whole || coin()) {
+            if (content->len < end)
+                size_set(content, &(struct op){ .at = (int64_t)end });
+            memcpy(content->data + at, op->data.data + (at - from), end - at);
+        }
+        at = end;
+    }
+}
+
+static void
+file_build(int file, int end, enum syncs syncs)
+{
+    const int synced = last_sync(file, end, syncs);
+    struct buf content = { 0 };
+    char path[128];
+    int fd;
+
+    for (int i = 0; i < end; i++) {
+        if (ops[i].file != file)
+            continue;
+        if (ops[i].kind == OP_SIZE && (i < synced || coin()))
+            size_set(&content, &ops[i]);
+        if (ops[i].kind == OP_WRITE)
+            write_some(&content, &ops[i], i < synced);
+    }
+    (void)snprintf(path, sizeof path, "%.63s/%.23s", disk, names[file]);
+    fd = sys_open(path, O_CREAT | O_TRUNC | O_RDWR, 0600);
+    assert_true(fd >= 0);
+    assert_true(sys_pwrite_all(fd, content.data, content.len, 0));
+    sys_close(fd);
+    buf_fini(&content);
+}
+
+static void
+disk_clear(void)
+{
+    static const char *const forms[] = { "%s/%016x.seg", "%s/%016x.seg.bad" };
+    char path[128];
+
+    for (unsigned number = 1; number < 2 * FILES_MAX; number++) {
+        for (int i = 0; i < 2; i++) {
+            (void)snprintf(path, sizeof path, i == 0 ? forms[0] : forms[1], disk, number);
+            (void)sys_unlinkat(AT_FDCWD, path, 0);     /* most are not there */
+        }
+    }
+}
+
+static bool
+is_as_promised(struct rig *rig, const struct model *model)
+{
+    static struct rig_kept kept;
+
+    for (unsigned n = 0; n < AGENTS; n++) {
+        uint64_t seq = 0;
+
+        rig_recall(rig, n + 1, &kept);
+        if (!kept.is_ok)
+            return false;
+        if (kept.count == 0 && model->forgotten[n] != model->durable[n])
+            return false;
+        if (kept.count > 0 && (kept.seq[0] > model->forgotten[n] + 1 || kept.seq[kept.count - 1] < model->durable[n]))
+            return false;
+        for (size_t i = 0; i < kept.count; i++) {
+            if (seq != 0 && kept.seq[i] != seq && kept.seq[i] != seq + 1)
+                return false;
+            seq = kept.seq[i];
+            if (seq <= model->durable[n] && kept.fill[i] != model->fill[n][seq])
+                return false;
+        }
+    }
+    return true;
+}
+
+/* A disk as a cut at op END could leave it. */
+static bool
+cut_is_survived(int end, enum syncs syncs)
+{
+    struct model model = { 0 };
+    struct rig rig = { 0 };
+    struct err err = { 0 };
+    bool ok;
+
+    disk_clear();
+    for (int i = 0; i < end; i++)
+        if (ops[i].kind == OP_ACK)
+            model = *ops[i].model;
+    for (int file = 0; file < names_count; file++)
+        if (file_exists(file, end, syncs))
+            file_build(file, end, syncs);
+    ok = rig_open(&rig, disk, &err) && is_as_promised(&rig, &model);
+    if (ok) {                              /* it goes on, and a second start finds the same */
+        rig_commit(&rig, 9, 1, 0, 9, 100);
+        ok = rig_flush(&rig, &err) == LOG_DURABLE;
+        rig_close(&rig);
+        ok = ok && rig_open(&rig, disk, &err) && is_as_promised(&rig, &model);
+    }
+    rig_close(&rig);
+    return ok;
+}
+
+static unsigned
+losses(enum syncs syncs, int step, int tosses)
+{
+    unsigned lost = 0;
+
+    seed = 7;
+    for (int end = 0; end <= ops_count; end += step)
+        for (int toss = 0; toss < tosses; toss++)
+            lost += !cut_is_survived(end, syncs);
+    return lost;
+}
+
+static void
+nothing_durable_is_lost_by_a_power_cut(void **state)
+{
+    assert_int_equal(losses(SYNCS_WORK, 1, 6), 0);
+}
+
+static void
+the_oracle_finds_what_missing_syncs_lose(void **state)
+{
+    assert_true(losses(SYNCS_IGNORED, 5, 2) > 10);
+    assert_true(losses(SYNCS_OF_FILES_ONLY, 5, 2) > 10);
+}
+
+static int
+group_setup(void **state)
+{
+    (void)snprintf(folder, sizeof folder, "/tmp/dormouse-power-XXXXXX");
+    (void)snprintf(disk, sizeof disk, "/tmp/dormouse-disk-XXXXXX");
+    if (mkdtemp(folder) == NULL || mkdtemp(disk) == NULL)
+        return -1;
+    real = sys_table;
+    sys_table.openat = recording_openat;
+    sys_table.pwrite = recording_pwrite;
+    sys_table.ftruncate = recording_ftruncate;
+    sys_table.fallocate = recording_fallocate;
+    sys_table.unlinkat = recording_unlinkat;
+    sys_table.fsync = sys_table.fdatasync = recording_sync;
+    run_record();
+    return ops_count > 100 ? 0 : -1;
+}
+
+static int
+group_teardown(void **state)
+{
+    char command[160];
+
+    for (int i = 0; i < ops_count; i++) {
+        buf_fini(&ops[i].data);
+        free(ops[i].model);
+    }
+    (void)snprintf(command, sizeof command, "rm -rf '%s' '%s'", folder, disk);
+    return system(command);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_durable_is_lost_by_a_power_cut),
+        cmocka_unit_test(the_oracle_finds_what_missing_syncs_lose),
+    };
+
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
