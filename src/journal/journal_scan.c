@@ -16,6 +16,7 @@
 struct scan {
     struct segment     *segment;
     uint32_t            limit;             /* 0: not known */
+    uint64_t            size;              /* of the file */
     struct buf          window;            /* bytes of the file from window_at on */
     uint64_t            window_at;
     void              (*fn)(void *owner, const struct found_record *found);
@@ -29,14 +30,17 @@ struct scan {
 static const uint8_t *
 bytes_at(struct scan *scan, uint64_t at, size_t len)
 {
-    size_t got = 0;
+    size_t want, got = 0;
 
     assert(len <= SCAN_WINDOW_BYTES);
+    if (at + len > scan->size)
+        return NULL;
     if (at >= scan->window_at && at + len <= scan->window_at + scan->window.len)
         return scan->window.data + (at - scan->window_at);
+    want = scan->size - at < SCAN_WINDOW_BYTES ? (size_t)(scan->size - at) : SCAN_WINDOW_BYTES;
     buf_clear(&scan->window);
-    buf_reserve(&scan->window, SCAN_WINDOW_BYTES);
-    if (!segment_pread(scan->segment, scan->window.data, SCAN_WINDOW_BYTES, (off_t)at, &got, scan->err)) {
+    buf_reserve(&scan->window, want);
+    if (!segment_pread(scan->segment, scan->window.data, want, (off_t)at, &got, scan->err)) {
         scan->is_failed = true;
         return NULL;
     }
@@ -224,8 +228,9 @@ file_bytes(struct segment *segment, uint64_t *out_bytes, struct err *err)
 
 /* The index's body into OUT; false when there is none that verifies. */
 static bool
-index_find(struct scan *scan, uint64_t size, struct trailer *out_trailer, struct buf *out)
+index_find(struct scan *scan, struct trailer *out_trailer, struct buf *out)
 {
+    const uint64_t size = scan->size;
     struct segment *segment = scan->segment;
     struct record_head head;
     size_t got = 0;
@@ -254,12 +259,11 @@ segment_scan(struct segment *segment, uint32_t limit, void (*fn)(void *owner, co
     struct scan scan = { .segment = segment, .limit = limit, .fn = fn, .owner = owner, .result = out_result, .err = err };
     struct trailer trailer;
     struct buf index = { 0 };
-    uint64_t size = 0;
 
     *out_result = (struct scan_result){ 0 };
-    if (!file_bytes(segment, &size, err))
+    if (!file_bytes(segment, &scan.size, err))
         return false;
-    if (index_find(&scan, size, &trailer, &index) && index_tell(&scan, buf_view(&index), trailer.offset)) {
+    if (index_find(&scan, &trailer, &index) && index_tell(&scan, buf_view(&index), trailer.offset)) {
         segment->end = segment->durable = trailer.offset;
         segment->is_sealed = out_result->is_indexed = true;
     } else {

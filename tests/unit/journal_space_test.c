@@ -1,0 +1,181 @@
+/*
+ * journal_space_test — claims, suspects and syncs of the databases: what is forgotten, what is asked for, what is carried forward.
+ */
+#include "tests/unit/journal_room_rig.h"
+
+static void
+a_claim_ends_suspicion_and_a_stop_leaves_nothing(void **state)
+{
+    char command[128];
+
+    room_start();
+    join(&one, 0);
+    commit(&one, 3, 1);
+    commit_durably(&one, 4, 1);
+    claim(&one, 3);
+    recall(&one, 4);                       /* the claim is in */
+    leave(&one);
+    join(&one, 0);
+    assert_int_equal(one.suspects, 1);
+    assert_int_equal(one.suspect[0], 4);
+    claim(&one, 4);
+    recall(&one, 4);
+    leave(&one);
+    assert_int_equal(room_stop(), 0);
+    (void)snprintf(command, sizeof command, "test -z \"$(ls '%s')\"", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static unsigned
+files(void)
+{
+    char command[128];
+    char line[32] = "";
+    FILE *pipe;
+
+    (void)snprintf(command, sizeof command, "ls '%s' | wc -l", folder);
+    pipe = popen(command, "r");
+    assert_non_null(pipe);
+    assert_non_null(fgets(line, sizeof line, pipe));
+    assert_int_equal(pclose(pipe), 0);
+    return (unsigned)strtoul(line, NULL, 10);
+}
+
+/* Fills segments of 64 KiB with commits of agent 9, checkpointing it as it goes; returns when the journal has synced COUNT times. */
+static void
+fill_until_synced(struct side *worker, uint64_t *seq, int count)
+{
+    const int before = disk_errno[FAIL_KINDS + 1];
+
+    while (disk_errno[FAIL_KINDS + 1] < before + count) {
+        send_part(worker, &(struct sent){ 9, ++*seq, 0, (uint8_t)(*seq + 9), 4000 }, false);
+        RUN_UNTIL(worker->ticket == worker->sent);
+        claim(worker, 9);
+    }
+}
+
+static void
+segments_go_when_their_agents_are_checkpointed_and_synced(void **state)
+{
+    uint64_t seq = 0;
+
+    conf_more = ",\"segment_bytes\":65536";
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);            /* pins the first segment */
+    fill_until_synced(&one, &seq, 6);
+    assert_true(files() >= 6);
+    claim(&one, 3);
+    fill_until_synced(&one, &seq, 2);
+    recall(&one, 9);                       /* the sync has ended, and what it freed is gone */
+    while (files() > 4)
+        fill_until_synced(&one, &seq, 1);
+    recall(&one, 3);
+    assert_int_equal(one.records, 0);
+}
+
+static void
+a_failed_sync_of_the_databases_makes_suspects_again(void **state)
+{
+    uint64_t seq = 0;
+
+    conf_more = ",\"segment_bytes\":65536";
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);
+    claim(&one, 3);
+    disk_errno[FAIL_SYNCFS] = EIO;
+    fill_until_synced(&one, &seq, 1);
+    RUN_UNTIL(one.lists == 2);
+    assert_true(one.is_void);
+    assert_true(one.suspects >= 1);
+    disk_errno[FAIL_SYNCFS] = 0;
+    fill_until_synced(&one, &seq, 3);
+    recall(&one, 3);
+    assert_int_equal(one.records, 1);      /* its claim was void */
+}
+
+static void
+what_pins_too_much_is_asked_for(void **state)
+{
+    uint64_t seq = 0;
+
+    conf_more = ",\"segment_bytes\":65536,\"kept_bytes\":200000";
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);
+    while (one.wanted == 0)
+        fill_until_synced(&one, &seq, 1);
+    assert_true(files() >= 4);
+    fill_until_synced(&one, &seq, 3);
+    assert_int_equal(one.wanted, 1);       /* once is enough */
+}
+
+static void
+without_a_worker_records_are_carried_forward(void **state)
+{
+    uint64_t seq = 0;
+
+    conf_more = ",\"segment_bytes\":65536,\"kept_bytes\":200000";
+    room_start();
+    join_app(&two, 0, "gone");
+    for (uint64_t n = 1; n <= 10; n++)
+        commit(&two, 3, n);
+    RUN_UNTIL(two.ticket == 10);
+    leave(&two);
+    join(&one, 0);
+    fill_until_synced(&one, &seq, 20);
+    assert_true(files() <= 8);             /* 20 were filled */
+    join_app(&two, 0, "gone");
+    for (int round = 0; round < 2; round++) {
+        recall(&two, 3);
+        assert_true(two.recalled_ok);
+        assert_int_equal(two.records, 10);
+        for (unsigned i = 0; i < 10; i++)
+            assert_int_equal(two.record[i].first, i + 1 + 3);
+        room_kill();
+        leave(&two);
+        leave(&one);
+        room_start();
+        join_app(&two, 0, "gone");
+    }
+}
+
+static void
+in_its_sandbox_it_syncs_reserves_reads_and_stops(void **state)
+{
+    static char conf[200];
+    uint64_t seq = 0;
+
+#ifdef __SANITIZE_ADDRESS__
+    skip();                                /* a build with sanitizers makes syscalls of its own */
+#endif
+    (void)snprintf(conf, sizeof conf, ",\"segment_bytes\":65536,\"sandbox\":\"best\",\"jail\":{\"write\":[\"%s\"]}", folder);
+    conf_more = conf;
+    disk_errno[FAIL_KINDS + 2] = 1;        /* syncfs as it is */
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);
+    claim(&one, 3);
+    fill_until_synced(&one, &seq, 2);
+    recall(&one, 3);
+    assert_true(one.recalled_ok);
+    leave(&one);
+    assert_int_equal(room_stop(), 0);
+    assert_int_equal(files(), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_claim_ends_suspicion_and_a_stop_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(segments_go_when_their_agents_are_checkpointed_and_synced, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_sync_of_the_databases_makes_suspects_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_pins_too_much_is_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_worker_records_are_carried_forward, setup, teardown),
+        cmocka_unit_test_setup_teardown(in_its_sandbox_it_syncs_reserves_reads_and_stops, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, group_setup, NULL);
+}
