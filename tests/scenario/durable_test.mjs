@@ -288,6 +288,20 @@ describe("alarms", { skip }, () => {
   });
 });
 
+describe("a journal that dies", { skip: onlyHere }, () => {
+  it("takes no worker with it, and writes go on with the next one", async (t) => {
+    const server = await serve(t, probe);
+    await server.json("/p/a/put?v=before");
+    const workers = server.rooms("worker").map(({ pid }) => pid).sort();
+    const [{ pid }] = server.rooms("journal");
+    process.kill(pid, "SIGKILL");
+    await eventually(() => server.rooms("journal").some((now) => now.pid !== pid) || "no new journal");
+    await server.json("/p/a/put?v=after");
+    assert.deepEqual(await server.json("/p/a/all"), ["before", "after"]);
+    assert.deepEqual(server.rooms("worker").map((now) => now.pid).sort(), workers);
+  });
+});
+
 describe("a deploy", { skip: onlyHere }, () => {
   it("drops no request and no socket", async (t) => {
     const project = scratch();
