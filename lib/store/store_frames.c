@@ -30,6 +30,10 @@ struct frames {
     uint32_t      held;                    /* of the committed, those with a page here */
 };
 
+size_t frames_bytes_max = STORE_FRAMES_BYTES_MAX;
+
+static size_t pages_bytes;                 /* of all stores of this process */
+
 static uint32_t
 get32(const uint8_t *at)
 {
@@ -68,10 +72,20 @@ frames_create(void)
 }
 
 static void
+page_free(struct frame *frame)
+{
+    if (frame->page == NULL)
+        return;
+    free(frame->page);
+    frame->page = NULL;
+    pages_bytes -= STORE_PAGE_BYTES;
+}
+
+static void
 frames_cut(struct frames *frames, uint32_t count)
 {
     for (uint32_t i = count; i < frames->count; i++)
-        free(frames->frame[i].page);
+        page_free(&frames->frame[i]);
     if (count < frames->count)
         frames->count = count;
     if (frames->count == 0) {
@@ -107,6 +121,7 @@ frame_append(struct frames *frames)
     memset(frame->head, 0, sizeof frame->head);
     frame->page = calloc(1, STORE_PAGE_BYTES);
     assert(frame->page != NULL);
+    pages_bytes += STORE_PAGE_BYTES;
     return frame;
 }
 
@@ -134,6 +149,12 @@ place_of(int64_t at, size_t len)
     };
 }
 
+static bool
+frames_are_full(const struct frames *frames)
+{
+    return frames->count - frames->committed >= STORE_TXN_BYTES_MAX / STORE_PAGE_BYTES || pages_bytes >= frames_bytes_max;
+}
+
 bool
 frames_write(struct frames *frames, struct bytes data, int64_t at)
 {
@@ -148,7 +169,7 @@ frames_write(struct frames *frames, struct bytes data, int64_t at)
         struct frame *frame;
         assert(place.index <= frames->count);
         assert(place.index >= frames->committed);  /* commits never change */
-        if (place.index == frames->count && frames->count - frames->committed >= STORE_TXN_BYTES_MAX / STORE_PAGE_BYTES)
+        if (place.index == frames->count && frames_are_full(frames))
             return false;
         frame = place.index == frames->count ? frame_append(frames) : &frames->frame[place.index];
         memcpy((place.in_page ? frame->page : frame->head) + place.offset, data.data, place.len);
@@ -321,10 +342,8 @@ frames_latest(const struct frames *frames, size_t *out_count, uint32_t *out_size
 void
 frames_drop(struct frames *frames)
 {
-    for (uint32_t i = 0; i < frames->committed; i++) {
-        free(frames->frame[i].page);
-        frames->frame[i].page = NULL;
-    }
+    for (uint32_t i = 0; i < frames->committed; i++)
+        page_free(&frames->frame[i]);
     frames->held = 0;
 }
 

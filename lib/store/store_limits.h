@@ -21,6 +21,7 @@
 #define STORE_WAL_PAGES_IDLE_MAX  64                 /* a longer WAL is moved at close: reading 256 KiB back costs a wake < 1 ms */
 #define STORE_WAL_HELD_PAGES_MAX  256                /* journaled: pages held in memory before the store wants a checkpoint; 1 MiB per busy agent */
 #define STORE_TXN_BYTES_MAX   (64 * 1024 * 1024)     /* journaled: one transaction's pages; in memory until durable, and 65 messages to the journal */
+#define STORE_FRAMES_BYTES_MAX (512LL * 1024 * 1024) /* journaled: WALs of all databases of the process, when agents keep transactions open or the journal is slow */
 #define STORE_REDO_BYTES_MAX  (8 * 1024 * 1024)      /* journaled: a longer redo is written to db.sqlite at open instead of held in memory */
 #define STORE_WAL_BUFFER_BYTES    (256 * 1024)       /* frames gathered before they are written: one syscall per commit, mostly */
 #define STORE_TICK_OPS            10000              /* virtual machine steps between two looks at the clock: about 0.1 ms */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "lib/store/store_frames.h"
 #include "lib/store/store_image.h"
 #include "lib/store/store_internal.h"
 #include "lib/store/store_pages.h"
@@ -276,6 +277,42 @@ a_transaction_has_a_limit(void **state)
     assert_int_equal(plain_commit(store), 2);
     store_close(&store);
     buf_fini(&taken.bytes);
+}
+
+/* Agents that keep transactions open share what there is. */
+static void
+all_stores_together_have_a_limit(void **state)
+{
+    struct store *greedy = open_with("greedy", BYTES_NONE, 0);
+    struct store *modest = open_with("modest", BYTES_NONE, 0);
+    struct taken taken = { 0 };
+    char sql[256];
+    struct err err;
+
+    frames_bytes_max = 4 * 1024 * 1024;
+    exec(greedy, "create table t(a integer primary key, b)");
+    exec(modest, "create table t(a integer primary key, b)");
+    (void)plain_commit(greedy);
+    (void)plain_commit(modest);
+    assert_true(store_txn_begin(greedy, &err));
+    fill(greedy, 1000);                    /* what the page cache does not hold: 3.5 MB */
+    exec(modest, "insert into t values(1000, 1)");
+    assert_int_equal(plain_commit(modest), 2);
+    (void)snprintf(sql, sizeof sql, FILL, 700);
+    assert_string_equal(answer(modest, sql), "! database or disk is full: SQLITE_FULL");
+    store_rollback(modest);
+    store_take_pages(modest, taken_add, &taken);
+    assert_int_equal(taken.commits, 2);
+    store_rollback(greedy);                /* gives it back */
+    store_close(&modest);
+    modest = open_with("modest", buf_view(&taken.bytes), 2);
+    fill(modest, 700);
+    assert_int_equal(plain_commit(modest), 3);
+    assert_int_equal(number(modest, "select count(*) from t"), 701);
+    store_close(&greedy);
+    store_close(&modest);
+    buf_fini(&taken.bytes);
+    frames_bytes_max = STORE_FRAMES_BYTES_MAX;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------------------------------------- */
@@ -684,6 +721,7 @@ main(void)
         cmocka_unit_test(what_is_rolled_back_never_leaves),
         cmocka_unit_test(a_large_commit_comes_in_parts),
         cmocka_unit_test(a_transaction_has_a_limit),
+        cmocka_unit_test(all_stores_together_have_a_limit),
         cmocka_unit_test(a_checkpoint_makes_the_file),
         cmocka_unit_test(an_open_cursor_does_not_stop_a_checkpoint),
         cmocka_unit_test(an_open_transaction_does_not_stop_a_checkpoint),
