@@ -5,13 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/loop/loop.h"
 #include "src/worker/deliver.h"
 #include "src/worker/deploy.h"
+#include "src/worker/log.h"
 #include "src/worker/sockets.h"
 #include "src/worker/worker_limits.h"
 
+/* A worker of the app that is not there yet, or not there again. */
+struct awaited {
+    struct loop_timer *patience;
+    struct buf         frames;
+    uint16_t           slot;
+};
+
 static struct peer *loopback;
 static struct buf   loopback_out;
+static struct umap *awaited_peers;     /* slot → struct peer */
 
 static struct peer *
 create(struct link *link)
@@ -53,10 +63,76 @@ peer_or_null(struct link *link)
     return link != NULL ? peer_of_link(link) : NULL;
 }
 
+static struct buf
+awaited_end(struct peer *p)
+{
+    struct buf frames = p->awaited->frames;
+
+    (void)umap_take(awaited_peers, p->awaited->slot);
+    loop_timer_destroy(&p->awaited->patience);
+    free(p->awaited);
+    p->awaited = NULL;
+    return frames;
+}
+
+static void
+on_patience_over(void *owner)
+{
+    struct peer *p = owner;
+    struct buf frames = awaited_end(p);
+
+    buf_fini(&frames);
+    peer_lost(p);
+    worker_run_loopback();
+}
+
+static struct peer *
+peer_awaited(uint16_t slot)
+{
+    struct peer *p;
+
+    if (awaited_peers == NULL)
+        awaited_peers = umap_create();
+    p = umap_get(awaited_peers, slot);
+    if (p != NULL)
+        return p->awaited->frames.len <= PEER_AWAIT_BYTES_MAX ? p : NULL;
+    if (worker.is_stopping)
+        return NULL;
+    p = create(NULL);
+    p->awaited = calloc(1, sizeof *p->awaited);
+    assert(p->awaited != NULL);
+    p->awaited->slot = slot;
+    p->awaited->patience = loop_timer_create(worker.loop, on_patience_over, p);
+    loop_timer_arm(p->awaited->patience, PEER_AWAIT_MS);
+    (void)umap_put(awaited_peers, slot, p);
+    return p;
+}
+
 struct peer *
 peer_of_slot(uint16_t slot)
 {
-    return slot == worker.slot ? peer_loopback() : peer_or_null(room_link(worker.room, ROLE_WORKER, slot, worker.app));
+    struct link *link;
+
+    if (slot == worker.slot)
+        return peer_loopback();
+    link = room_link(worker.room, ROLE_WORKER, slot, worker.app);
+    return link != NULL ? peer_of_link(link) : peer_awaited(slot);
+}
+
+void
+peer_arrived(struct link *link)
+{
+    struct peer *p = awaited_peers != NULL ? umap_get(awaited_peers, link_peer(link)->index) : NULL;
+    struct buf frames;
+
+    if (p == NULL)
+        return;
+    assert(link_user(link) == NULL);
+    frames = awaited_end(p);
+    p->link = link;
+    link_set_user(link, p);
+    buf_append_bytes(link_out(link), buf_view(&frames));
+    buf_fini(&frames);
 }
 
 struct peer *
@@ -85,6 +161,8 @@ peer_out(struct peer *p)
         buf_clear(&nowhere);
         return &nowhere;
     }
+    if (p->awaited != NULL)
+        return &p->awaited->frames;
     return p->link != NULL ? link_out(p->link) : &loopback_out;
 }
 

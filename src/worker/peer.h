@@ -11,12 +11,13 @@
 #include "src/worker/worker.h"
 
 struct peer {
-    struct link *link;                 /* NULL: loopback */
+    struct link *link;                 /* NULL: loopback, or awaited */
     struct umap *outgoing;             /* wire id → struct call, opened by us */
     struct umap *incoming;             /* wire id → struct call, opened by them */
     uint32_t     next_id;
     bool         is_gone;              /* the link is lost; kept until no call refers to it */
     uint32_t     refs;                 /* calls and gated frames */
+    struct awaited *awaited;           /* NULL: it is there, or is gone */
 };
 
 enum { SIDE_INCOMING = 0, SIDE_OUTGOING = 1 };     /* of a call, as the host interface counts */
@@ -53,7 +54,9 @@ struct call {
 
 struct peer *peer_of_link(struct link *link);      /* creates on first use; user data of the link */
 struct peer *peer_loopback(void);
-struct peer *peer_of_slot(uint16_t slot);          /* NULL while that worker is away */
+/* A worker that is away is awaited: what is sent to it goes when its link comes up, or is lost after PEER_AWAIT_MS. NULL: no use waiting. */
+struct peer *peer_of_slot(uint16_t slot);
+void peer_arrived(struct link *link);              /* a worker's link came up */
 struct peer *peer_of_role(enum role role);         /* NULL while that room is away */
 void peer_lost(struct peer *peer);                 /* the link closed: fails what is open */
 void peer_unref(struct peer *peer);

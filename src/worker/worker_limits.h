@@ -24,6 +24,8 @@
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
 #define DEPLOY_GRACE_MS          30000         /* surface spec 3.3: what runs at a code update may go on so long */
 #define DEPLOY_WAIT_MS           2000          /* new turns wait so long for the old code of their agent to finish */
+#define PEER_AWAIT_MS            5000          /* calls to a worker that is being started wait: a start takes 50 ms, its back-off 100 ms at first */
+#define PEER_AWAIT_BYTES_MAX     (16u << 20)   /* beyond it calls to that worker fail at once */
 #define CALLS_MAX                16384         /* open calls per worker and direction */
 #define TIMERS_MAX               10000         /* per heap: beyond it setTimeout throws */
 #define RPC_BYTES_MAX            (32u << 20)   /* surface spec 3.3: 32 MiB messages */

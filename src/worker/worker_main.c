@@ -199,6 +199,8 @@ link_up(struct room *room, struct link *link)
             build_when_linked();
         return;
     }
+    if (link_peer(link)->role == ROLE_WORKER)
+        peer_arrived(link);
     if (link_peer(link)->role == ROLE_SCHEDULER)
         alarms_scheduler_up();
     else if (link_peer(link)->role == ROLE_JOURNAL)
