@@ -104,6 +104,17 @@ describe("writes", { skip }, () => {
   });
 });
 
+describe("an agent whose commits are only in the journal", { skip: onlyHere }, () => {
+  it("comes to rest after a turn that wrote nothing, and its database has them", async (t) => {
+    const house = await restartable(t), workers = () => house.now.rooms("worker").map(({ pid }) => pid), before = workers();
+    const databases = () => readdirSync(house.data, { recursive: true }).filter((path) => /Probe.*db\.sqlite$/.test(path));
+    await house.now.json("/p/a/put?v=before");
+    await house.now.fetch("/p/a/nothing"); // CREATE TABLE IF NOT EXISTS opens a transaction that writes nothing
+    await eventually(() => databases().some((path) => readFileSync(join(house.data, path)).includes("before")) || "its database does not have them yet");
+    assert.deepEqual(workers(), before);
+  });
+});
+
 describe("a worker that dies", { skip: onlyHere }, () => {
   it("is replaced, and its agents have lost nothing acknowledged", async (t) => {
     const server = await serve(t, probe);

@@ -24,6 +24,7 @@ export class Probe extends DurableObject {
       case "outlive": return new Response(await this.outlive());
       case "put": return Response.json({ id: this.put(v) });
       case "pair": return Response.json({ ids: [this.put(`${v} left`), this.put(`${v} right`)] });
+      case "nothing": this.sql.exec("CREATE TABLE IF NOT EXISTS t (id INTEGER)"); return new Response("nothing was written");
       case "all": return Response.json(this.rows());
       case "keep": this.inMemory.push(v); return Response.json(this.inMemory);
       case "kept": return Response.json(this.inMemory);
