@@ -12,6 +12,7 @@
 #define SCAN_WINDOW_BYTES     (4u << 20)       /* read at once at a start: larger than any record */
 #define SUSPECTS_CHUNK_BYTES  (60 * 1024)      /* of SUSPECTS.entries: below CHUNK_MAX_BYTES by more than one entry */
 #define RECALLS_PER_LINK_MAX  4096             /* questions of one worker that wait; it asks once per agent that it starts */
+#define FAREWELL_PARTS        4                /* of a stop's grace: the longest wait for workers' links to end; the rest is for the disk */
 #define SYNC_RETRY_MS         1000             /* after a failed sync of the databases */
 
 #endif

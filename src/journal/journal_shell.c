@@ -38,7 +38,10 @@ static struct {
     struct buf         batch;
     uint64_t           kept_bytes_max;
     bool               is_sync_due;
+    struct loop_timer *farewell;           /* at a stop: how long the last words of workers are waited for */
     bool               is_stopping;
+    bool               is_farewell_over;
+    bool               is_finishing;       /* nothing more is expected from links */
     bool               is_over;            /* nothing is written any more */
 } shell;
 
@@ -161,7 +164,7 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
 {
     struct side *side = link_user(link);
 
-    if (link_peer(link)->role == ROLE_CONTROL || shell.is_over)
+    if (link_peer(link)->role == ROLE_CONTROL || shell.is_finishing || shell.is_over)
         return true;                       /* control listens to our log and says nothing */
     if (side == NULL)
         return err_set(err, ERR_MALFORMED, 0, "message %u from a %s is nothing for the journal", type, role_name(link_peer(link)->role));
@@ -408,10 +411,31 @@ on_synced(int sys_errno)
         log_retire(shell.log, shell.core, LOG_RETIRE_CLOSED);
         space_make();
     }
-    if (shell.is_stopping && sys_errno == 0 && core_has_claims(shell.core))
+    if (shell.is_finishing && sys_errno == 0 && core_has_claims(shell.core))
         sync_begin();
-    else if (shell.is_stopping)
+    else if (shell.is_finishing)
         finish();
+}
+
+/* Workers have stopped before us, but what they said last may lie in their sockets still: it is read when their links have ended. */
+static void
+stop_advance(void)
+{
+    if (!shell.is_stopping || shell.is_finishing || (!shell.is_farewell_over && !list_is_empty(&shell.sides)))
+        return;
+    shell.is_finishing = true;
+    if (syncer_is_running(shell.syncer))
+        return;                            /* its end goes on from here */
+    if (core_has_claims(shell.core))
+        sync_begin();
+    else
+        finish();
+}
+
+static void
+on_farewell(void *owner)
+{
+    shell.is_farewell_over = true;         /* the pass does the rest */
 }
 
 static void
@@ -431,8 +455,11 @@ on_pass(void *owner)
     batch_flush();
     if (shell.is_over)
         return;
-    is_closed = shell.is_sync_due;
     tell_durable();
+    stop_advance();
+    if (shell.is_finishing)
+        return;
+    is_closed = shell.is_sync_due;
     tell_suspects();
     list_each (side, &shell.sides, struct side, in_shell)
         recalls_answer(side->recalls);
@@ -503,6 +530,7 @@ on_start(struct room *room, struct bytes text, struct err *err)
     if (!ok)
         return false;
     shell.retry = loop_timer_create(room_loop(room), on_retry, NULL);
+    shell.farewell = loop_timer_create(room_loop(room), on_farewell, NULL);
     shell.hook = loop_before_wait(room_loop(room), on_pass, NULL);
     if (core_kept(shell.core) > 0)
         room_log(room, 1, "%zu agents have commits that their databases may lack: %zu records in %zu segments", core_agents(shell.core),
@@ -514,17 +542,8 @@ on_start(struct room *room, struct bytes text, struct err *err)
 static void
 on_stop(struct room *room, uint32_t grace_ms)
 {
-    batch_flush();
-    if (shell.is_over)
-        return;
-    tell_durable();
     shell.is_stopping = true;
-    if (syncer_is_running(shell.syncer))
-        return;                            /* its end goes on from here */
-    if (core_has_claims(shell.core))
-        sync_begin();
-    else
-        finish();
+    loop_timer_arm(shell.farewell, grace_ms / FAREWELL_PARTS);       /* the pass does the rest */
 }
 
 const struct room_spec journal_room = {

@@ -19,7 +19,7 @@ a_claim_ends_suspicion_and_a_stop_leaves_nothing(void **state)
     assert_int_equal(one.suspects, 1);
     assert_int_equal(one.suspect[0], 4);
     claim(&one, 4);
-    recall(&one, 4);
+    link_flush(one.link);                  /* its last words: in the socket when the room is told to stop */
     leave(&one);
     assert_int_equal(room_stop(), 0);
     (void)snprintf(command, sizeof command, "test -z \"$(ls '%s')\"", folder);
@@ -39,6 +39,20 @@ files(void)
     assert_non_null(fgets(line, sizeof line, pipe));
     assert_int_equal(pclose(pipe), 0);
     return (unsigned)strtoul(line, NULL, 10);
+}
+
+static void
+a_stop_does_not_wait_for_links_that_stay(void **state)
+{
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);
+    assert_int_equal(room_stop(), 0);      /* of 5 s of grace */
+    leave(&one);
+    room_start();
+    join(&one, 0);
+    recall(&one, 3);
+    assert_int_equal(one.records, 1);
 }
 
 /* Fills segments of 64 KiB with commits of agent 9, checkpointing it as it goes; returns when the journal has synced COUNT times. */
@@ -170,6 +184,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_claim_ends_suspicion_and_a_stop_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_links_that_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_go_when_their_agents_are_checkpointed_and_synced, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_sync_of_the_databases_makes_suspects_again, setup, teardown),
         cmocka_unit_test_setup_teardown(what_pins_too_much_is_asked_for, setup, teardown),
