@@ -137,6 +137,33 @@ describe("a worker that dies", { skip: onlyHere }, () => {
     watcher.drop();
   });
 
+  it("leaves open what became of a request; its id makes trying again safe", async (t) => {
+    const server = await serve(t, probe);
+    let next = 0, acknowledged = 0, retries = 0;
+    const client = async () => {
+      while (retries === 0) {
+        const id = `request ${next++}`, once = () => server.fetch(`/p/a/once?v=${encodeURIComponent(id)}`, { headers: { "X-Request-Id": id } });
+        for (let status = 0; status !== 200; retries += status === 200 ? 0 : 1) {
+          const answer = await once();
+          status = answer.status;
+          await answer.text();
+          assert.ok(status === 200 || status === 503, `${status}`);
+        }
+        acknowledged++;
+      }
+    };
+    const clients = Promise.all(Array.from({ length: 8 }, client));
+    for (let kills = 0; retries === 0; kills++) {
+      assert.ok(kills < 20, "no kill has met a request");
+      const before = acknowledged;
+      await eventually(() => retries > 0 || acknowledged > before + 20 || "the clients stand still");
+      if (retries === 0) killWorkers(server);
+    }
+    await clients;
+    const rows = await server.json("/p/a/all");
+    assert.deepEqual(rows.toSorted(), Array.from({ length: next }, (_, i) => `request ${i}`).toSorted());
+  });
+
   it("leaves its WebSockets open; the next message finds the agent, the attachment and the tags", async (t) => {
     const server = await serve(t, probe);
     const client = await connect(server.ws("/p/a/ws?v=ada"));

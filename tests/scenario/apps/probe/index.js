@@ -14,6 +14,16 @@ export class Probe extends DurableObject {
 
   rows() { return this.sql.exec("SELECT v FROM t ORDER BY id").toArray().map((row) => row.v); }
   put(v) { return this.sql.exec("INSERT INTO t (v) VALUES (?) RETURNING id", v).one().id; }
+  /* docs/operating.md: a retry finds what the first try did. */
+  once(id, v) {
+    this.sql.exec("CREATE TABLE IF NOT EXISTS done (id TEXT PRIMARY KEY, answer TEXT NOT NULL)");
+    const done = this.sql.exec("SELECT answer FROM done WHERE id = ?", id).toArray()[0];
+    if (done) return done.answer;
+    const answer = `row ${this.put(v)}`;
+    this.sql.exec("INSERT INTO done (id, answer) VALUES (?, ?)", id, answer);
+    return answer;
+  }
+
   tell(event) { for (const ws of this.ctx.getWebSockets()) ws.send(JSON.stringify(event)); }
 
   async fetch(request) {
@@ -23,6 +33,7 @@ export class Probe extends DurableObject {
       case "version": return new Response(VERSION);
       case "outlive": return new Response(await this.outlive());
       case "put": return Response.json({ id: this.put(v) });
+      case "once": return new Response(this.once(request.headers.get("X-Request-Id"), v));
       case "pair": return Response.json({ ids: [this.put(`${v} left`), this.put(`${v} right`)] });
       case "nothing": this.sql.exec("CREATE TABLE IF NOT EXISTS t (id INTEGER)"); return new Response("nothing was written");
       case "all": return Response.json(this.rows());
