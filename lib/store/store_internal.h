@@ -37,6 +37,7 @@ struct store_stmt {                            /* a compiled statement of the ag
     size_t             memory_bytes;
     bool               is_cached;
     bool               is_busy;                /* a cursor runs it */
+    bool               may_write;              /* it belongs into the turn's transaction */
     struct list_node   in_lru;
 };
 
@@ -54,6 +55,7 @@ struct store {
     bool              is_trusted;              /* the statement being compiled or run is ours */
     bool              in_txn;                  /* BEGIN was run */
     unsigned          depth;                   /* savepoints */
+    bool              pragma_writes;           /* the statement being compiled is a pragma that writes */
     const char       *refusal;                 /* why the authorizer said no, when it has more to say */
     uint64_t          seq;                     /* the last commit */
     uint64_t          durable_seq;             /* journaled: commits up to this one are */

@@ -314,6 +314,11 @@ store_is_checkpointed(const struct store *store)
 static void
 wal_restart(struct store *store)
 {
+    struct err ignored;
+
+    /* A turn that began to write and had nothing to write, CREATE TABLE IF NOT EXISTS, has left its transaction open. */
+    if (store->broken == NULL && store->in_txn && store->depth == 0 && !store_is_dirty(store) && store_own_run(store, OWN_COMMIT, &ignored))
+        store->in_txn = false;
     if (sqlite3_txn_state(store->db, "main") == SQLITE_TXN_NONE) {
         vfs_set_copied(store->db, true);
         (void)sqlite3_wal_checkpoint_v2(store->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);   /* else as with a cursor */

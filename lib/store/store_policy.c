@@ -181,6 +181,7 @@ action_is_allowed(struct store *store, int action, const char *first, const char
     case SQLITE_FUNCTION:
         return function_is_allowed(second);
     case SQLITE_PRAGMA:
+        store->pragma_writes = store->pragma_writes || (first != NULL && strcasecmp(first, "optimize") == 0);
         return pragma_is_allowed(first, second);
     case SQLITE_TRANSACTION:
     case SQLITE_SAVEPOINT:

@@ -45,6 +45,7 @@ stmt_compile(struct store *store, struct bytes sql, unsigned flags, sqlite3_stmt
     int rc;
 
     store->refusal = NULL;
+    store->pragma_writes = false;
     *out_stmt = NULL;
     rc = sqlite3_prepare_v3(store->db, (const char *)sql.data, (int)sql.len, flags, out_stmt, &tail);
     if (rc != SQLITE_OK)
@@ -57,6 +58,13 @@ stmt_compile(struct store *store, struct bytes sql, unsigned flags, sqlite3_stmt
     return true;
 }
 
+/* Whether the statement just compiled may write. SQLite calls PRAGMA optimize a reader, and it would commit by itself. */
+static bool
+stmt_may_write(const struct store *store, sqlite3_stmt *compiled)
+{
+    return !sqlite3_stmt_readonly(compiled) || store->pragma_writes;
+}
+
 /* Runs a statement that is not the last of its text: one step, its rows are nobody's. */
 static bool
 stmt_run_early(struct store *store, sqlite3_stmt *stmt, struct err *err)
@@ -66,7 +74,7 @@ stmt_run_early(struct store *store, sqlite3_stmt *stmt, struct err *err)
     if (sqlite3_bind_parameter_count(stmt) != 0)
         return err_set(err, ERR_APP, 0,
                        "When executing multiple SQL statements in a single call, only the last statement can have parameters.");
-    if (!sqlite3_stmt_readonly(stmt) && !store_begin(store, err))
+    if (stmt_may_write(store, stmt) && !store_begin(store, err))
         return false;
     rc = sqlite3_step(stmt);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? true : store_fail(store, rc, err);
@@ -105,6 +113,7 @@ stmt_take(struct store *store, struct bytes sql, struct store_stmt **out_stmt, s
     *out_stmt = calloc(1, sizeof **out_stmt);
     assert(*out_stmt != NULL);
     (*out_stmt)->stmt = compiled;
+    (*out_stmt)->may_write = stmt_may_write(store, compiled);
     (*out_stmt)->is_busy = true;
     if (is_only && kept == NULL) {
         (*out_stmt)->sql = bytes_from(bytes_dup(sql), sql.len);
@@ -285,7 +294,7 @@ cursor_run(struct store_cursor *cursor, const struct store_value *values, size_t
 
     if (!bind_all(cursor, values, count, err))
         return false;
-    if (!sqlite3_stmt_readonly(cursor->stmt->stmt) && !store_begin(store, err))
+    if (cursor->stmt->may_write && !store_begin(store, err))
         return false;
     if (!cursor_step(cursor, err))
         return false;

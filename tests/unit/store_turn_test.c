@@ -55,6 +55,35 @@ a_commit_survives_and_its_successor_without_commit_does_not(void **state)
     test_close(&store);
 }
 
+/* SQLite calls it a reader and commits what it writes by itself; here it is a part of its turn. */
+static void
+optimizing_is_part_of_the_turn(void **state)
+{
+    struct store *store = store_must_open("optimize");
+    uint64_t seq;
+
+    assert_true(run(store, "create table t(a integer primary key, b); create index i on t(b)"));
+    assert_true(run(store, "with recursive c(n) as (select 1 union all select n + 1 from c where n < 1000) insert into t select n, n % 7 from c"));
+    (void)commit(store);
+    assert_true(run(store, "select count(*) from t where b = 3"));
+    for (int round = 0; round < 2; round++) {
+        seq = store_seq(store);
+        assert_true(run(store, round == 0 ? "pragma optimize(65538)" : "/* now */ PRAGMA optimize(65538); select 1"));
+        assert_true(store_is_dirty(store));
+        assert_true(store_seq(store) == seq);
+        assert_true(run(store, "select * from sqlite_stat1"));
+        store_rollback(store);
+        assert_false(run(store, "select * from sqlite_stat1"));
+    }
+    assert_true(run(store, "pragma optimize(65538)"));
+    (void)commit(store);
+    assert_true(store_seq(store) == seq + 1);
+    assert_true(run(store, "pragma optimize(65538)"));   /* from the cache; nothing to do */
+    (void)commit(store);
+    assert_true(store_seq(store) == seq + 1);
+    test_close(&store);
+}
+
 static void
 transactions_nest(void **state)
 {
@@ -539,6 +568,7 @@ all_tests(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_written_leaves_nothing),
         cmocka_unit_test(a_commit_survives_and_its_successor_without_commit_does_not),
+        cmocka_unit_test(optimizing_is_part_of_the_turn),
         cmocka_unit_test(transactions_nest),
         cmocka_unit_test(a_large_transaction_can_be_undone),
         cmocka_unit_test(a_rollback_takes_our_tables_along),
