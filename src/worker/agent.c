@@ -715,7 +715,10 @@ agent_open_store(struct agent *a, struct bytes redo, uint64_t redo_seq, struct e
     char folder[4096];
 
     assert(a->store == NULL);
-    return store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, err);
+    if (!store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, err))
+        return false;
+    a->sent_seq = store_seq(a->store);
+    return true;
 }
 
 struct store *

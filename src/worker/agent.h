@@ -92,6 +92,7 @@ struct agent {
     int              wait_until;       /* pending waitUntil promises */
     struct list_node outbox;           /* struct held_frame: effects behind the gate */
     struct list_node syncs;            /* struct sync_request */
+    uint64_t         sent_seq;         /* number of the last commit of its store that was sent */
     uint64_t         ticket;           /* of its last commit (commits.c): effects since then wait for it */
     struct list_node in_settled;       /* its commits became durable, or failed; worker.settled */
     struct buf       redo;             /* records recalled so far */

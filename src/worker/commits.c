@@ -149,7 +149,7 @@ send_commit(struct agent *a)
     int64_t alarm_ms = STORE_ALARM_NONE;
     struct err ignored;
 
-    p.commit->seq = store_seq(a->store);
+    p.commit->seq = a->sent_seq = store_seq(a->store);
     p.commit->is_birth = a->is_birth;
     a->is_birth = false;
     p.m = (struct msg_COMMIT){ .ticket = p.commit->ticket, .generation = commits.generation, .agent = a->id, .seq = p.commit->seq,
@@ -168,11 +168,11 @@ send_commit(struct agent *a)
 bool
 commits_commit(struct agent *a, struct err *err)
 {
-    uint64_t before = store_seq(a->store), seq;
+    uint64_t seq;
 
     if (!store_commit(a->store, &seq, err))
         return false;
-    if (seq != before)
+    if (seq != a->sent_seq)            /* nothing is sent twice, and no commit, whoever made it, stays here */
         send_commit(a);
     return true;
 }
