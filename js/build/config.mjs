@@ -134,6 +134,7 @@ export function readProject(dir, options) {
     bindings: durableBindings(read),
     crons: strings(read, "triggers", "crons"),
     limits: read("limits", "object") ?? {},
+    heap: heapRule(merged, read),
     observability: read("observability", "object"),
     hosts: hosts(read),
     assets: assets(read, base),
@@ -177,6 +178,15 @@ function strings(read, ...keys) {
     if (typeof v !== "string") throw read.wrong([...keys, i], `'${keys.join(".")}' must hold strings only.`);
   });
   return list;
+}
+
+// What becomes of an agent's memory while it sleeps: "keep" or "discard", for all classes or by class.
+function heapRule(merged, read) {
+  const rule = typeof merged.heap === "string" ? { heap: merged.heap } : read("heap", "object") ?? {};
+  for (const [name, value] of Object.entries(rule)) {
+    if (value !== "keep" && value !== "discard") throw read.wrong(typeof merged.heap === "string" ? ["heap"] : ["heap", name], "'heap' is \"keep\" or \"discard\".");
+  }
+  return merged.heap ?? undefined;
 }
 
 function appName(read, given, base) {

@@ -178,6 +178,7 @@ export class Project {
       ...(c.assets ? { assets: c.assets.options } : {}),
       crons: c.crons,
       limits: c.limits,
+      ...(c.heap !== undefined ? { heap: c.heap } : {}),
       hosts: c.hosts,
       observability: c.observability ?? {},
       warnings,

@@ -55,6 +55,8 @@ bool store_is_broken(const struct store *store);
 void store_trim(struct store *store);
 /* What SQLite holds in memory for this store, in bytes. */
 size_t store_memory(const struct store *store);
+/* The number of the last commit in FOLDER's database, which need not be open; 0 when there is none. False: it cannot be read. */
+MUST_USE bool store_peek_seq(const char *folder, uint64_t *out_seq);
 /* Takes FOLDER away, with the database in it, which must not be open: renamed to FOLDER.gone first, so that a crash leaves all or
  * nothing. Files that are not ours stay in FOLDER.gone. True when FOLDER is durably gone; an absent one is. */
 MUST_USE bool store_remove(const char *folder, struct err *err);

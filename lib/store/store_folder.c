@@ -11,6 +11,7 @@
 
 #include "lib/base/map.h"
 #include "lib/store/store.h"
+#include "lib/store/store_image.h"
 #include "lib/store/store_vfs.h"
 #include "lib/sys/sys.h"
 
@@ -108,11 +109,11 @@ vfs_folder_sync(const char *folder, enum vfs_reach reach, int *out_errno)
     return true;
 }
 
-/* Removes what a database leaves in FOLDER, then FOLDER. Others' files keep it. */
+/* Removes what an agent leaves in FOLDER, then FOLDER. Others' files keep it. */
 static void
 folder_clear(const char *folder)
 {
-    static const char *const names[] = { "db.sqlite", "db.sqlite-wal" };
+    static const char *const names[] = { "db.sqlite", "db.sqlite-wal", "image" };
     char path[STORE_PATH_MAX_BYTES + 32];
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -143,6 +144,26 @@ store_remove(const char *folder, struct err *err)
         return err_set(err, ERR_IO, sys_errno, "remove '%s'", folder);
     folder_clear(gone);
     return true;
+}
+
+bool
+store_peek_seq(const char *folder, uint64_t *out_seq)
+{
+    char path[STORE_PATH_MAX_BYTES + 32];
+    uint8_t header[IMAGE_HEADER_BYTES];
+    ssize_t got;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/db.sqlite", folder);
+    fd = sys_open(path, O_RDONLY, 0);
+    *out_seq = 0;
+    if (fd < 0)
+        return errno == ENOENT;
+    got = sys_pread(fd, header, sizeof header, 0);
+    (void)sys_close(fd);
+    if (got > 0)
+        *out_seq = image_stamp_of(header, (size_t)got);
+    return got >= 0;
 }
 
 /* The length of the path above PATH[0..len), 0 when there is none. "/" counts as none: nobody makes agents there. */

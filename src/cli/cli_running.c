@@ -118,8 +118,8 @@ static const struct option agents_table[] = {
     COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END,
 };
 static const struct command agents_command = {
-    "agents", "list [CLASS] | show CLASS/NAME | sql CLASS/NAME QUERY | evict CLASS/NAME | delete CLASS/NAME",
-    "Lists agents, shows one, asks its database, puts it to sleep, or deletes it with all its data.",
+    "agents", "list [CLASS] | show CLASS/NAME | sql CLASS/NAME QUERY | sleep CLASS/NAME | evict CLASS/NAME | delete CLASS/NAME",
+    "Lists agents, shows one, asks its database, puts it to sleep, takes its memory away, or deletes it with all its data.",
     "Instead of CLASS/NAME, CLASS/ID with the agent's 64 hex digits does as well.", agents_table, 1, 3,
 };
 
@@ -277,7 +277,7 @@ agents_one(const struct agents_options *o, const char *verb, const char *which, 
     else if (strcmp(verb, "show") == 0)
         show_say(result);
     else
-        out_say("%s: %s.", which, strcmp(verb, "delete") == 0 ? "deleted" : "asleep");
+        out_say("%s: %s.", which, strcmp(verb, "delete") == 0 ? "deleted" : strcmp(verb, "sleep") == 0 ? "asleep" : "evicted");
     json_decref(answer);
     return 0;
 }
@@ -285,7 +285,7 @@ agents_one(const struct agents_options *o, const char *verb, const char *which, 
 int
 command_agents(int argc, char **argv)
 {
-    static const char *const verbs[] = { "list", "show", "sql", "evict", "delete", NULL };
+    static const char *const verbs[] = { "list", "show", "sql", "sleep", "evict", "delete", NULL };
     struct agents_options o = { 0 };
     struct text_list operands;
     struct err err = { 0 };

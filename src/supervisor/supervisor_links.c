@@ -41,6 +41,21 @@ put_jail(struct buf *out, const char *access, const char *a, const char *b, cons
     buf_append_str(out, "]}");
 }
 
+#define BOOT_ID_BYTES 36               /* a UUID's text */
+
+/* The kernel's name for the time since the machine was started; rooms see no /proc. Empty when it has none. */
+static void
+put_boot_id(struct buf *out)
+{
+    char id[BOOT_ID_BYTES + 1] = "";
+    int fd = sys_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+
+    if (fd >= 0 && (sys_read(fd, id, BOOT_ID_BYTES) != BOOT_ID_BYTES || strspn(id, "0123456789abcdef-") != BOOT_ID_BYTES))
+        id[0] = '\0';
+    (void)sys_close(fd);
+    buf_printf(out, ",\"boot\":\"%s\"", id);
+}
+
 /* Our fields follow the app's: of two equal names the last one counts, and control's JSON must not choose a sandbox. */
 static void
 conf_of_worker(const struct house_room *room, const char *json, struct buf *out)
@@ -60,6 +75,7 @@ conf_of_worker(const struct house_room *room, const char *json, struct buf *out)
                (unsigned)room->slots);
     buf_append_str(out, ",\"runtime\":");
     conf_put_text(out, config->runtime);
+    put_boot_id(out);
     buf_printf(out, ",\"sandbox\":\"%s\"", jail_mode_name(config->sandbox));
     (void)snprintf(app, sizeof app, "/apps/%s", room->app);
     buf_append_str(out, ",\"jail\":{\"write\":[");

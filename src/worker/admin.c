@@ -12,6 +12,7 @@
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
+#include "src/worker/agent_sleep.h"
 #include "src/worker/commits.h"
 #include "src/worker/deploy.h"
 #include "src/worker/engine.h"
@@ -242,7 +243,7 @@ op_sql(const json_t *q, struct subject *s, json_t *out, struct err *err)
 static const char *
 state_name(const struct agent *a)
 {
-    static const char *const names[AGENT_STATES] = { "absent", "waking", "waking", "waking", "awake" };
+    static const char *const names[AGENT_STATES] = { "absent", "waking", "waking", "waking", "awake", "warm" };
 
     return names[a->state];
 }
@@ -379,6 +380,33 @@ op_evict(const json_t *q, struct subject *s, json_t *out, struct err *err)
     return true;
 }
 
+static bool
+op_sleep(const json_t *q, struct subject *s, json_t *out, struct err *err)
+{
+    struct buf why = { 0 };
+
+    json_object_set_new(out, "was", json_string(state_name(s->agent)));
+    if (s->agent->state == AGENT_ABSENT || agent_sleep_now(s->agent)) {
+        json_object_set_new(out, "is", json_string(state_name(s->agent)));
+        return true;
+    }
+    agent_why_awake(s->agent, &why);
+    err_set(err, ERR_UNAVAILABLE, 0, "the agent cannot sleep with its memory now: %s", buf_cstr(&why));
+    buf_fini(&why);
+    return false;
+}
+
+static json_t *
+images_refused(void)
+{
+    json_t *o = json_object();
+
+    for (int i = IMAGE_FINE + 1; i < IMAGE_REFUSALS; i++)
+        if (worker.images_refused[i] > 0)
+            json_object_set_new(o, image_refusal_text((enum image_refusal)i), json_integer((json_int_t)worker.images_refused[i]));
+    return o;
+}
+
 static json_t *
 op_stats(void)
 {
@@ -391,6 +419,14 @@ op_stats(void)
     json_object_set_new(o, "agents_in_memory", json_integer((json_int_t)bmap_count(worker.agents)));
     json_object_set_new(o, "turns", json_integer((json_int_t)worker.turns));
     json_object_set_new(o, "wakes", json_integer((json_int_t)worker.wakes));
+    json_object_set_new(o, "awake", json_integer(worker.sleep.count[SLEEP_AWAKE]));
+    json_object_set_new(o, "warm", json_integer(worker.sleep.count[SLEEP_WARM]));
+    json_object_set_new(o, "warm_bytes", json_integer((json_int_t)worker.sleep.warm_bytes));
+    json_object_set_new(o, "sleeps", json_integer((json_int_t)worker.sleeps));
+    json_object_set_new(o, "warm_wakes", json_integer((json_int_t)worker.warm_wakes));
+    json_object_set_new(o, "colds", json_integer((json_int_t)worker.colds));
+    json_object_set_new(o, "cold_wakes", json_integer((json_int_t)worker.cold_wakes));
+    json_object_set_new(o, "images_refused", images_refused());
     json_object_set_new(o, "evictions", json_integer((json_int_t)worker.evictions));
     json_object_set_new(o, "resets", json_integer((json_int_t)worker.resets));
     return o;
@@ -399,7 +435,7 @@ op_stats(void)
 static const struct op {
     const char *name;
     bool      (*run)(const json_t *q, struct subject *s, json_t *out, struct err *err);
-} ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict } };
+} ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict }, { "sleep", op_sleep } };
 
 static void
 wait_for_recall(struct subject *s, json_t *q)
@@ -424,7 +460,7 @@ run(const struct op *op, json_t *q, struct subject *s)
 
     if (!subject_find(q, s, &err))
         return failure_of(err.message);
-    if (recall_is_needed(s->agent) && op->run != op_delete && op->run != op_evict) {
+    if (recall_is_needed(s->agent) && op->run != op_delete && op->run != op_evict && op->run != op_sleep) {
         wait_for_recall(s, q);
         return NULL;
     }

@@ -2,7 +2,6 @@
 #include "src/worker/agent.h"
 
 #include <assert.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,8 @@
 #include "lib/loop/loop.h"
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
+#include "src/worker/agent_cold.h"
+#include "src/worker/agent_sleep.h"
 #include "src/worker/alarms.h"
 #include "src/worker/commits.h"
 #include "src/worker/deflate.h"
@@ -237,14 +238,16 @@ start(struct agent *a)
     }
     a->deploy = worker.deploy;
     deploy_ref(a->deploy);
+    a->incoming = umap_fresh(a->incoming);
+    a->outgoing = umap_fresh(a->outgoing);
+    if (agent_cold_wake(a))
+        return true;
     a->heap = heap_create(a->deploy->template, worker.heap_bytes_max);
     if (a->heap == NULL) {
         agent_reset(a, ERR_OVERLOADED, FAIL_OVERLOADED | FAIL_RETRYABLE, "Out of address space for heaps.");
         return false;
     }
-    heap_set_user(a->heap, a);
-    a->incoming = umap_fresh(a->incoming);
-    a->outgoing = umap_fresh(a->outgoing);
+    agent_heap_made(a);
     worker.wakes++;
     if (!a->is_entry && sockets_need_listing(a)) {
         a->state = AGENT_LISTING;      /* sockets_listed() goes on */
@@ -361,8 +364,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     sql_drop_cursors(a);
     if (a->store != NULL && store_is_broken(a->store))
         commits_close_store(a);        /* else the next heap goes on with it */
-    heap_destroy(&a->heap);
-    deploy_unref(&a->deploy);
+    agent_heap_drop(a);
     a->state = AGENT_ABSENT;
 }
 
@@ -372,7 +374,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
 static bool
 is_outdated(const struct agent *a)
 {
-    return a->deploy != NULL && a->deploy != worker.deploy && a->state == AGENT_AWAKE;
+    return a->deploy != NULL && a->deploy != worker.deploy && (a->state == AGENT_AWAKE || a->state == AGENT_WARM);
 }
 
 static struct event *
@@ -413,16 +415,6 @@ run_event(struct agent *a, struct event *e)
     a->turn_call = NULL;
     event_free(e);
     return ok;
-}
-
-static void
-note_idle(struct agent *a)
-{
-    if (!agent_is_idle(a) || a->state == AGENT_ABSENT)
-        return;
-    a->idle_since_ms = clock_mono_ms();
-    list_remove(&a->in_idle);
-    list_push_back(&worker.idle, &a->in_idle);
 }
 
 #define CODE_UPDATED "Durable Object reset because its code was updated."
@@ -466,6 +458,9 @@ agent_pump(struct agent *a)
                 a->is_pumping = false;
                 return;
             }
+            agent_touched(a);
+            if (a->state == AGENT_WARM && !agent_wake(a))
+                continue;              /* it starts anew, and E may be gone */
             if (a->state == AGENT_ABSENT) {
                 if (!start(a) && a->heap == NULL && a->state == AGENT_ABSENT && list_is_empty(&a->queue))
                     break;
@@ -477,7 +472,7 @@ agent_pump(struct agent *a)
         }
     } while (move_on(a, false) && !list_is_empty(&a->queue));
     a->is_pumping = false;
-    note_idle(a);
+    agent_is_quiet(a);
     if (a->state == AGENT_ABSENT && list_is_empty(&a->queue))
         (void)agent_evict(a);
 }
@@ -550,8 +545,7 @@ agent_evict(struct agent *a)
     sql_drop_cursors(a);
     (void)commits_checkpoint(a);       /* else the journal has it */
     commits_close_store(a);
-    heap_destroy(&a->heap);
-    deploy_unref(&a->deploy);
+    agent_heap_drop(a);
     if (a->state != AGENT_ABSENT)
         worker.evictions++;
     if (a->is_detached)
@@ -604,9 +598,8 @@ agents_on_deploy(void)
     move_all(MOVE_FREE);
 }
 
-/* Until the grace of a deployment is over; then whatever is left of the old one ends. */
-static void
-finish_deploy(int64_t now)
+void
+agents_finish_deploy(int64_t now)
 {
     struct agent *a;
 
@@ -625,52 +618,6 @@ finish_deploy(int64_t now)
     }
 }
 
-static void
-rest(struct agent *a)
-{
-    list_remove(&a->in_idle);
-    list_push_back(&worker.rested, &a->in_idle);
-    sql_drop_cursors(a);
-    /* Closed, not trimmed: what is left of a trimmed one is spread thin over our own heap (210 KB held for 44 KB used), and its
-     * descriptor stays. Opening again takes a quarter of a millisecond, at the first statement. One whose file cannot be written now
-     * stays open: its heap may not open the file again without it. */
-    if (commits_checkpoint(a))
-        commits_close_store(a);
-    if (a->heap != NULL)
-        (void)heap_share_again(a->heap);
-}
-
-/* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */
-#define RESTS_PER_TRIM 16
-
-int64_t
-agents_rest(void)
-{
-    static unsigned gone;
-    int64_t now = clock_mono_ms(), next = worker.idle_ms;
-    struct agent *a;
-
-    finish_deploy(now);
-    while ((a = list_first(&worker.idle, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= AGENT_REST_MS) {
-        rest(a);
-        gone++;
-    }
-    if (a != NULL)
-        next = AGENT_REST_MS - (now - a->idle_since_ms);
-    while ((a = list_first(&worker.rested, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= worker.idle_ms) {
-        if (!agent_evict(a))
-            list_remove(&a->in_idle);
-        gone++;
-    }
-    if (a != NULL && worker.idle_ms - (now - a->idle_since_ms) < next)
-        next = worker.idle_ms - (now - a->idle_since_ms);
-    if (gone >= RESTS_PER_TRIM || (gone > 0 && list_is_empty(&worker.idle))) {
-        gone = 0;
-        (void)malloc_trim(0);
-    }
-    return next > 0 ? next : 1;
-}
-
 void
 agents_put_away(void)
 {
@@ -681,10 +628,11 @@ agents_put_away(void)
     while (bmap_next(worker.agents, &cursor, &key, &value)) {
         struct agent *a = value;
 
-        if (a->store == NULL || store_is_broken(a->store))
-            continue;
-        store_rollback(a->store);
-        (void)commits_checkpoint(a);   /* else the journal has it */
+        if (a->store != NULL && !store_is_broken(a->store)) {
+            store_rollback(a->store);
+            (void)commits_checkpoint(a);       /* else the journal has it */
+        }
+        (void)agent_cold_store(a);     /* else its constructor runs */
     }
 }
 

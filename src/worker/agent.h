@@ -12,6 +12,7 @@
 #include "lib/base/map.h"
 #include "lib/ipc/message.h"
 #include "src/worker/guest.h"
+#include "src/worker/sleep.h"
 
 struct agent;
 struct deploy;
@@ -28,6 +29,7 @@ enum agent_state {
     AGENT_LISTING,                     /* waits for the gateway to list its sockets */
     AGENT_BOOTING,                     /* the constructor ran; critical sections of its own are open */
     AGENT_AWAKE,
+    AGENT_WARM,                        /* its heap is an image (agent_sleep.c) */
     AGENT_STATES
 };
 
@@ -71,6 +73,8 @@ struct agent {
     char            *class_name, *name;    /* name NULL: none known */
     struct deploy   *deploy;           /* a reference, while a heap is there */
     struct heap     *heap;
+    struct buf       image;            /* of the heap, in AGENT_WARM */
+    struct sleeper   sleeper;          /* worker.sleep */
     struct store    *store;            /* opened at first use; NULL */
     struct umap     *cursors;          /* number → struct cursor (sql.c); NULL: none yet */
     uint32_t         last_cursor, oldest_cursor;
@@ -131,7 +135,7 @@ void agent_reset(struct agent *agent, enum err_code code, unsigned flags, const 
 /* Puts an idle agent away: database closed, heap unmapped, structure freed. False when it is not idle. */
 bool agent_evict(struct agent *agent);
 bool agent_is_idle(const struct agent *agent);
-/* Agents that are idle give back caches, then their heap. Returns in how many ms to call again. */
+/* Agents that are idle give back caches, then sleep, then leave. Returns in how many ms to call again. */
 int64_t agents_rest(void);
 void agents_put_away(void);                        /* the worker stops: databases are brought up to date */
 /* Why it is not idle, for people: "2 calls, 1 timer". */
@@ -139,6 +143,7 @@ void agent_why_awake(const struct agent *agent, struct buf *out);
 /* The library's word that the constructor is done; failure NULL: it returned. */
 void agent_booted(struct agent *agent, const char *failure, struct bytes detail);
 void agent_listed(struct agent *agent);            /* the gateway has listed its sockets: go on with the start */
+void agents_finish_deploy(int64_t now_ms);         /* until its grace is over; then whatever is left of the old one ends */
 void agents_on_deploy(void);                       /* a new deployment: agents with nothing to do move at their next event */
 struct agent *agent_current(void);                 /* whose heap is entered; never NULL inside a native after template time */
 

@@ -84,6 +84,27 @@ take_classes(struct deploy *d, const json_t *manifest, struct err *err)
     return true;
 }
 
+/* "keep" (also when absent), "discard", or a rule for each class: {"Counter": "discard"}. */
+static bool
+take_heap_rule(struct deploy *d, const json_t *rule, struct err *err)
+{
+    const char *name;
+    json_t *v;
+    size_t n = 0;
+
+    d->discards_all = json_is_string(rule) && strcmp(json_string_value(rule), "discard") == 0;
+    if (rule == NULL || d->discards_all || (json_is_string(rule) && strcmp(json_string_value(rule), "keep") == 0))
+        return true;
+    if (!json_is_object(rule))
+        return err_set(err, ERR_CONFIG, 0, "manifest: heap is neither \"keep\" nor \"discard\" nor an object of classes");
+    d->discarding = calloc(json_object_size(rule) + 1, sizeof *d->discarding);
+    assert(d->discarding != NULL);
+    json_object_foreach((json_t *)(uintptr_t)rule, name, v)
+        if (json_is_string(v) && strcmp(json_string_value(v), "discard") == 0)
+            d->discarding[n++] = bytes_dup(bytes_of(name));
+    return true;
+}
+
 static bool
 take_manifest(struct deploy *d, struct bytes text, struct err *err)
 {
@@ -107,7 +128,7 @@ take_manifest(struct deploy *d, struct bytes text, struct err *err)
     d->compat_json = json_dumps(compat, JSON_COMPACT);
     d->env_json = bytes_dup(text);
     json_decref(compat);
-    ok = take_classes(d, manifest, err);
+    ok = take_classes(d, manifest, err) && take_heap_rule(d, json_object_get(manifest, "heap"), err);
     json_decref(manifest);
     return ok;
 }
@@ -134,6 +155,24 @@ deploy_has_class(const struct deploy *d, struct bytes class_name)
     return false;
 }
 
+bool
+deploy_keeps_heap(const struct deploy *d, struct bytes class_name)
+{
+    for (char **c = d->discarding; c != NULL && *c != NULL; c++)
+        if (bytes_equal_str(class_name, *c))
+            return false;
+    return !d->discards_all;
+}
+
+unsigned
+deploy_kin(const struct deploy *d, struct bytes class_name)
+{
+    for (unsigned i = 0; i < IMAGE_KIN_MAX && d->classes[i] != NULL; i++)
+        if (bytes_equal_str(class_name, d->classes[i]))
+            return i + 1;
+    return 0;
+}
+
 /* ---- life ---- */
 
 void
@@ -148,6 +187,9 @@ deploy_fini(struct deploy *d)
     for (char **c = d->classes; c != NULL && *c != NULL; c++)
         free(*c);
     free(d->classes);
+    for (char **c = d->discarding; c != NULL && *c != NULL; c++)
+        free(*c);
+    free(d->discarding);
     free(d->env_json);
     free(d->compat_json);
     free(d->hash);

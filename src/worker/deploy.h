@@ -17,6 +17,8 @@ struct deploy {
     struct template *template;
     char            *env_json, *compat_json;   /* for BOOT_* */
     char           **classes;                  /* exported Durable Object classes, NULL-terminated */
+    bool             discards_all;             /* no class keeps its heap asleep */
+    char           **discarding;               /* classes that do not, NULL-terminated; NULL: none */
     struct stack_map *map;                     /* source positions; NULL: none */
     unsigned         refs;
 };
@@ -29,6 +31,10 @@ void deploy_unref(struct deploy **d);
 bool deploy_may_have_class(struct bytes class_name);
 /* Is it one of the manifest's classes? */
 bool deploy_has_class(const struct deploy *d, struct bytes class_name);
+/* Does it sleep with its heap, or start anew from its database, as on the platform? (The manifest's "heap".) */
+bool deploy_keeps_heap(const struct deploy *d, struct bytes class_name);
+/* Its number for images (image_label.kin); 0: none. */
+unsigned deploy_kin(const struct deploy *d, struct bytes class_name);
 
 /* Build mode: evaluates DIR/bundle.js and writes DIR/template. On ERR_BUILD *out_json tells {"message", "stack"} for people. */
 MUST_USE bool deploy_build(const char *dir, struct bytes manifest, struct buf *out_json, struct err *err);

@@ -129,20 +129,26 @@ image_apply(struct bytes image, struct template *template, uint32_t bytes_max, u
 }
 
 bool
-image_alone(struct bytes image, struct template *template, struct buf *out)
+image_alone(struct bytes image, struct template *template, const struct image_label *label, struct buf *out)
 {
-    struct image_header h;
+    struct image_header h, alone;
     size_t start = out->len;
 
+    assert(label->kin == 0);
+    assert(label->about.len <= IMAGE_ABOUT_BYTES_MAX);
     if (read_header(image, template, &h) != IMAGE_FINE)
         return false;
-    buf_append(out, image.data, sizeof h + h.about_bytes);
+    alone = h;
+    alone.kin = alone.kin_checksum = 0;
+    alone.commit = label->commit;
+    alone.about_bytes = (uint32_t)label->about.len;
+    buf_append(out, &alone, sizeof alone);
+    buf_append_bytes(out, label->about);
     if (!image_pages_repack(kin_of(&h, template), pages_of(&h, image), out)) {
         out->len = start;
         return false;
     }
-    h.kin = h.kin_checksum = 0;
-    seal(&h, out, start);
+    seal(&alone, out, start);
     return true;
 }
 

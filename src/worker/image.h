@@ -44,8 +44,8 @@ MUST_USE bool image_take(struct heap *heap, const struct image_label *label, str
 MUST_USE enum image_refusal image_apply(struct bytes image, struct template *template, uint32_t bytes_max, uint64_t commit,
                                         struct heap **out_heap, struct bytes *out_about);
 
-/* Appends to OUT what IMAGE says in the form that stands alone, for outliving this process. False: IMAGE is refused. */
-MUST_USE bool image_alone(struct bytes image, struct template *template, struct buf *out);
+/* Appends to OUT what IMAGE says in the form that stands alone, for outliving this process, under LABEL. False: IMAGE is refused. */
+MUST_USE bool image_alone(struct bytes image, struct template *template, const struct image_label *label, struct buf *out);
 
 /* For people and metrics: "another template". */
 const char *image_refusal_text(enum image_refusal refusal);

@@ -286,7 +286,7 @@ answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
 
     if (is_void) {
         suspect_add(id, class_name);
-        if (a != NULL && a->store == NULL && a->heap != NULL)   /* it would open its file without asking */
+        if (a != NULL && a->store == NULL && (a->heap != NULL || a->state == AGENT_WARM))   /* it would open its file without asking */
             agent_reset(a, ERR_IO, FAIL_RESET | FAIL_RETRYABLE, TEXT_STORAGE_FAILED);
         else if (a != NULL && a->store != NULL)
             a->wants_checkpoint = false;

@@ -138,6 +138,19 @@ sleep_note(struct sleep_book *book, struct sleeper *s, enum sleep_event event, u
     }
 }
 
+void
+sleep_defer(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
+{
+    assert(list_is_linked(&s->in_order));
+    list_remove(&s->in_order);
+    if (s->state == SLEEP_WARM) {
+        s->warm_since_ms = now_ms;
+        list_push_back(&book->warm, &s->in_order);
+    } else {
+        sleep_idle(book, s, now_ms);
+    }
+}
+
 /* ---- who goes ---- */
 
 static int64_t

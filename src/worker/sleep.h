@@ -80,6 +80,9 @@ void sleep_idle(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
 /* EVENT happened to S. IMAGE_BYTES counts with SLEEP_IMAGED. */
 void sleep_note(struct sleep_book *book, struct sleeper *s, enum sleep_event event, uint64_t image_bytes, int64_t now_ms);
 
+/* S cannot do now what sleep_next() wanted: it waits its time again, behind the others. */
+void sleep_defer(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
+
 /* Who has to go now; the caller makes an image of it (awake), throws it away (awake, discards) or stores its image (warm), and notes what
  * came of it: asked again without that, it is the same one. NULL: nobody; *out_ms then says in how many ms to ask, at most as many as it
  * said before. */

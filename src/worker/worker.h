@@ -10,6 +10,8 @@
 #include "lib/base/map.h"
 #include "lib/ident/ident.h"
 #include "lib/ipc/room.h"
+#include "src/worker/image.h"
+#include "src/worker/sleep.h"
 
 struct agent;
 struct deploy;
@@ -25,7 +27,7 @@ struct worker {
     struct agent   *entry;             /* the app's entry; NULL before its first event */
     struct bmap    *agents;            /* key: agent_key; those in memory only */
     struct list_node idle;             /* agents with nothing to do, longest idle first */
-    struct list_node rested;           /* the same, after REST_MS: caches given back */
+    struct sleep_book sleep;           /* who sleeps next */
     struct list_node stalled;          /* agents whose events wait because too much is on its way to the journal */
     struct list_node settled;          /* agents whose commits became durable and were not looked at yet */
     struct list_node detached;         /* entries of older deployments that still finish something */
@@ -34,9 +36,10 @@ struct worker {
     struct umap    *socket_owners;     /* live and joined sockets → struct ws_end */
     struct bmap    *with_sockets;      /* ids of agents with hibernatable sockets at the gateway → non-NULL */
     struct loop_timer *idle_timer;
-    uint32_t        idle_ms, cpu_ms, heap_bytes_max;
+    uint32_t        idle_ms, warm_ms, cold_ms, cpu_ms, heap_bytes_max;
     bool            is_stopping;
     uint64_t        turns, wakes, evictions, resets;   /* counters for `stats` */
+    uint64_t        sleeps, colds, warm_wakes, cold_wakes, images_refused[IMAGE_REFUSALS];
 };
 
 extern struct worker worker;

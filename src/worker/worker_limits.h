@@ -21,6 +21,14 @@
 
 #define AGENT_QUEUE_MAX          2048          /* events waiting for one agent; more are refused as overloaded */
 #define AGENT_IDLE_MS_DEFAULT    10000         /* surface spec 3.3: hibernation after 10 s without events */
+#define AGENT_WARM_MS_DEFAULT    2000          /* idle so long, a heap becomes an image: "limits.warm_ms" */
+#define AGENT_COLD_MS_DEFAULT    60000         /* warm so long, an image goes to disk: "limits.cold_ms" */
+#define SLEEP_STAY_MS_MAX        16000         /* who is touched every few seconds stays awake, up to here */
+#define SLEEP_AWAKE_MAX          4096          /* heaps: 4 GiB of address space each, and maps (vm.max_map_count is 65,530) */
+#define SLEEP_WARM_BYTES_MAX     (1ull << 30)  /* of images in a worker's memory */
+#define SLEEP_WARM_BYTES         2048          /* what a warm agent holds besides its image */
+#define SLEEP_SCRATCH_BYTES_MAX  (1u << 20)    /* kept between two images */
+#define SLEEPS_PER_ROUND         32            /* 100 to 500 us each; then events have their turn */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
 #define DEPLOY_GRACE_MS          30000         /* surface spec 3.3: what runs at a code update may go on so long */
 #define DEPLOY_WAIT_MS           2000          /* new turns wait so long for the old code of their agent to finish */

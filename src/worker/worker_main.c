@@ -13,6 +13,8 @@
 #include "lib/sys/sys.h"
 #include "src/worker/admin.h"
 #include "src/worker/agent.h"
+#include "src/worker/agent_cold.h"
+#include "src/worker/agent_sleep.h"
 #include "src/worker/alarms.h"
 #include "src/worker/commits.h"
 #include "src/worker/deploy.h"
@@ -53,12 +55,16 @@ take_limits(const json_t *conf, const json_t *manifest)
 
     worker.cpu_ms = TURN_CPU_MS_DEFAULT;
     worker.idle_ms = AGENT_IDLE_MS_DEFAULT;
+    worker.warm_ms = AGENT_WARM_MS_DEFAULT;
+    worker.cold_ms = AGENT_COLD_MS_DEFAULT;
     worker.heap_bytes_max = HEAP_BYTES_MAX_DEFAULT;
     for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
         uint32_t mb = number_of(sources[i], "memory_mb", worker.heap_bytes_max >> 20);
 
         worker.cpu_ms = number_of(sources[i], "cpu_ms", worker.cpu_ms);
         worker.idle_ms = number_of(sources[i], "idle_ms", worker.idle_ms);
+        worker.warm_ms = number_of(sources[i], "warm_ms", worker.warm_ms);
+        worker.cold_ms = number_of(sources[i], "cold_ms", worker.cold_ms);
         worker.heap_bytes_max = mb < 4096 ? mb << 20 : 0xffff0000u;
     }
 }
@@ -128,7 +134,7 @@ set_up(void)
     worker.with_sockets = bmap_create();
     commits_init();
     list_init(&worker.idle);
-    list_init(&worker.rested);
+    agent_sleep_init();
     list_init(&worker.detached);
     worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
     worker_start_loopback();
@@ -150,6 +156,7 @@ start_serving(const json_t *conf, const char *dir, struct err *err)
         return err_set(err, ERR_CONFIG, 0, "slot %u of %u", worker.slot, worker.slots);
     take_limits(conf, manifest);
     set_up();
+    agent_cold_init(json_string_value(json_object_get(conf, "boot")));
     if (!open_deploy(dir, hash, manifest, err))
         return false;
     loop_timer_arm(worker.idle_timer, AGENT_REST_MS);

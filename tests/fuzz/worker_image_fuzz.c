@@ -94,7 +94,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     if (image_apply(buf_view(&image), t, HEAP_BYTES_MAX_DEFAULT, 1, &heap, &about) != IMAGE_FINE)
         assert(heap == NULL);
-    else if (!image_alone(buf_view(&image), t, &alone))
+    else if (!image_alone(buf_view(&image), t, &(struct image_label){ .commit = 1 }, &alone))
         assert(alone.len == 0);
     heap_destroy(&heap);
     buf_fini(&alone);

@@ -323,6 +323,7 @@ test_damage_under_a_right_checksum_harms_nobody(void **state)
 static void
 test_kin_say_only_what_differs(void **state)
 {
+    const struct image_label label = { .commit = COMMIT, .about = BYTES_LIT("about") };
     struct template *t = make_template(BOOKS), *again = NULL;
     struct buf images[3] = { 0 }, alone = { 0 };
     struct heap *heap;
@@ -344,7 +345,7 @@ test_kin_say_only_what_differs(void **state)
     assert_int_equal(deliver_event(heap, 1, "third"), TRAP_NONE);
     assert_string_equal(output(heap), "402book 31596819third ");
     heap_destroy(&heap);
-    assert_true(image_alone(buf_view(&images[2]), t, &alone));
+    assert_true(image_alone(buf_view(&images[2]), t, &label, &alone));
     assert_true(alone.len > 8000);
 
     /* In another process, here with the template opened anew, kin are strangers; what stands alone is welcome. */
@@ -357,7 +358,7 @@ test_kin_say_only_what_differs(void **state)
     assert_string_equal(output(heap), "402book 31596819fourth ");
     heap_destroy(&heap);
     alone.data[alone.len / 2] ^= 1;
-    assert_false(image_alone(buf_view(&alone), t, &images[1]));
+    assert_false(image_alone(buf_view(&alone), t, &label, &images[1]));
     for (int i = 0; i < 3; i++)
         buf_fini(&images[i]);
     buf_fini(&alone);

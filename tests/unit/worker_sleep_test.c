@@ -217,6 +217,31 @@ test_limits_come_before_idle_times(void **state)
     assert_int_equal(book.warm_bytes, 600);
 }
 
+static void
+test_who_cannot_go_now_waits_again(void **state)
+{
+    struct sleep_book book;
+    struct sleeper a = { 0 }, b = { 0 };
+
+    sleep_book_init(&book, &limits);
+    start_idle(&book, &a, 1000);
+    start_idle(&book, &b, 1001);
+    assert_ptr_equal(next(&book, 3001), &a);
+    a.discards = true;                 /* its image was refused */
+    sleep_defer(&book, &a, 3001);
+    assert_ptr_equal(next(&book, 3001), &b);
+    sleep_note(&book, &b, SLEEP_IMAGED, 1, 3001);
+    assert_null(next(&book, 13000));
+    assert_ptr_equal(next(&book, 13001), &a);
+    sleep_defer(&book, &a, 13001);
+    assert_ptr_equal(next(&book, 70000), &a);
+    sleep_note(&book, &a, SLEEP_LOST, 0, 70000);
+    assert_ptr_equal(next(&book, 70000), &b);
+    sleep_defer(&book, &b, 70000);
+    assert_null(next(&book, 129999));
+    assert_ptr_equal(next(&book, 130000), &b);
+}
+
 int
 main(void)
 {
@@ -229,6 +254,7 @@ main(void)
         cmocka_unit_test(test_bursts_teach_nothing),
         cmocka_unit_test(test_discarders_wait_longer_and_go_without_image),
         cmocka_unit_test(test_pressure_takes_the_longest_idle_first),
+        cmocka_unit_test(test_who_cannot_go_now_waits_again),
         cmocka_unit_test(test_limits_come_before_idle_times),
     };
 

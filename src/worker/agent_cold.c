@@ -1,0 +1,186 @@
+/* agent_cold — see agent_cold.h. */
+#include "src/worker/agent_cold.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/store/store.h"
+#include "lib/sys/sys.h"
+#include "src/worker/agent.h"
+#include "src/worker/agent_sleep.h"
+#include "src/worker/commits.h"
+#include "src/worker/deploy.h"
+#include "src/worker/heap.h"
+#include "src/worker/image.h"
+#include "src/worker/recall.h"
+#include "src/worker/sockets.h"
+#include "src/worker/worker.h"
+#include "src/worker/worker_limits.h"
+
+#define PATH_BYTES 4096
+#define BOOT_ID_BYTES 36               /* a UUID's text */
+
+/* What an agent has to know besides its heap; the image's `about`. */
+struct cold_about {
+    char     boot_id[BOOT_ID_BYTES];
+    uint32_t next_incoming, last_cursor, last_deflate_stream;
+};
+
+static char boot_id[BOOT_ID_BYTES];    /* all zero: not known, nobody goes cold */
+
+void
+agent_cold_init(const char *boot)
+{
+    if (boot != NULL && strlen(boot) == sizeof boot_id)
+        memcpy(boot_id, boot, sizeof boot_id);
+}
+
+static const char *
+image_path(const struct agent *a, char out[PATH_BYTES])
+{
+    char folder[PATH_BYTES - 16];
+
+    (void)snprintf(out, PATH_BYTES, "%s/image", agent_folder(a, folder, sizeof folder));
+    return out;
+}
+
+/* Its folder's database, which is closed: nothing of it is only in the journal. */
+static bool
+seq_of(const struct agent *a, uint64_t *out_seq)
+{
+    char folder[PATH_BYTES];
+
+    return a->store == NULL && !recall_is_needed(a) && store_peek_seq(agent_folder(a, folder, sizeof folder), out_seq);
+}
+
+static bool
+is_empty(const struct umap *map)
+{
+    return map == NULL || umap_count(map) == 0;
+}
+
+/* An agent that never wrote has no folder: none is made for an image, or it would be listed. */
+static bool
+has_folder(const struct agent *a)
+{
+    char folder[PATH_BYTES];
+    struct stat st;
+
+    return sys_fstatat(AT_FDCWD, agent_folder(a, folder, sizeof folder), &st, 0) == 0;
+}
+
+bool
+agent_may_go_cold(const struct agent *a)
+{
+    return a->state == AGENT_WARM && agent_is_idle(a) && boot_id[0] != 0 && is_empty(a->sockets) && !sockets_need_listing(a) &&
+           is_empty(a->deflate_streams) && is_empty(a->cursors) && a->auto_request == NULL && a->deploy == worker.deploy && has_folder(a);
+}
+
+/* The file appears whole or, after a power cut, in whatever shape: its checksum and the boot's name tell. */
+static bool
+write_file(const char *path, struct bytes data)
+{
+    int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    bool ok = fd >= 0 && sys_write_all(fd, data.data, data.len);
+
+    (void)sys_close(fd);
+    if (!ok && fd >= 0)
+        (void)sys_unlinkat(AT_FDCWD, path, 0);
+    return ok;
+}
+
+bool
+agent_cold_store(struct agent *a)
+{
+    static struct buf image;           /* kept: the next one needs it too */
+    struct cold_about about = { .next_incoming = a->next_incoming, .last_cursor = a->last_cursor, .last_deflate_stream = a->last_deflate_stream };
+    struct image_label label = { .about = bytes_from(&about, sizeof about) };
+    char path[PATH_BYTES];
+
+    if (!agent_may_go_cold(a) || !seq_of(a, &label.commit))
+        return false;
+    memcpy(about.boot_id, boot_id, sizeof about.boot_id);
+    buf_clear(&image);
+    return image_alone(buf_view(&a->image), a->deploy->template, &label, &image) && write_file(image_path(a, path), buf_view(&image));
+}
+
+/* ---- waking ---- */
+
+/* Reads the file into OUT and removes it: whatever becomes of this wake, the image is never used again. */
+static bool
+consume(const char *path, struct buf *out)
+{
+    int fd = sys_open(path, O_RDONLY, 0);
+    struct stat st;
+    ssize_t n = -1;
+
+    if (fd < 0)
+        return false;
+    if (sys_unlinkat(AT_FDCWD, path, 0) == 0 && sys_fstat(fd, &st) == 0 && st.st_size <= IMAGE_BYTES_MAX + 4096) {
+        buf_reserve(out, (size_t)st.st_size);
+        n = sys_pread(fd, out->data, (size_t)st.st_size, 0);
+    }
+    (void)sys_close(fd);
+    out->len = n > 0 ? (size_t)n : 0;
+    return true;
+}
+
+static enum image_refusal
+apply(struct agent *a, struct bytes image)
+{
+    struct cold_about about;
+    struct bytes said;
+    enum image_refusal refusal;
+    uint64_t seq;
+
+    if (!deploy_keeps_heap(worker.deploy, bytes_of(a->class_name)))
+        return IMAGE_TEMPLATE;
+    if (sockets_need_listing(a))       /* it had none when it went */
+        return IMAGE_COMMIT;
+    if (a->store != NULL)
+        seq = store_seq(a->store);     /* it was recalled */
+    else if (!seq_of(a, &seq))
+        return IMAGE_COMMIT;
+    refusal = image_apply(image, worker.deploy->template, worker.heap_bytes_max, seq, &a->heap, &said);
+    if (refusal != IMAGE_FINE)
+        return refusal;
+    if (said.len != sizeof about) {
+        heap_destroy(&a->heap);
+        return IMAGE_FORMAT;
+    }
+    memcpy(&about, said.data, sizeof about);
+    if (memcmp(about.boot_id, boot_id, sizeof boot_id) != 0) {
+        heap_destroy(&a->heap);
+        return IMAGE_COMMIT;           /* the machine stopped since: its consumption may have been undone */
+    }
+    a->next_incoming = about.next_incoming;
+    a->last_cursor = about.last_cursor;
+    a->oldest_cursor = about.last_cursor + 1;
+    a->last_deflate_stream = about.last_deflate_stream;
+    return IMAGE_FINE;
+}
+
+bool
+agent_cold_wake(struct agent *a)
+{
+    static struct buf image;           /* kept: the next one needs it too */
+    char path[PATH_BYTES];
+    enum image_refusal refusal;
+
+    assert(a->state == AGENT_ABSENT && a->heap == NULL);
+    buf_clear(&image);
+    if (a->is_entry || !consume(image_path(a, path), &image))
+        return false;
+    refusal = apply(a, buf_view(&image));
+    if (refusal != IMAGE_FINE) {
+        worker.images_refused[refusal]++;
+        return false;
+    }
+    a->state = AGENT_AWAKE;
+    worker.cold_wakes++;
+    agent_heap_made(a);
+    return true;
+}

@@ -1,0 +1,254 @@
+/* agent_sleep — see agent_sleep.h. */
+#include "src/worker/agent_sleep.h"
+
+#include <assert.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/store/store.h"
+#include "lib/sys/sys.h"
+#include "src/worker/agent.h"
+#include "src/worker/agent_cold.h"
+#include "src/worker/commits.h"
+#include "src/worker/deploy.h"
+#include "src/worker/heap.h"
+#include "src/worker/image.h"
+#include "src/worker/log.h"
+#include "src/worker/recall.h"
+#include "src/worker/sql.h"
+#include "src/worker/worker.h"
+#include "src/worker/worker_limits.h"
+
+#define COMMIT_UNKNOWN 0               /* of an image that stays in this process: nobody else commits */
+
+void
+agent_sleep_init(void)
+{
+    struct sleep_limits limits = {
+        .warm_after_ms = worker.warm_ms, .stay_ms_max = worker.warm_ms > SLEEP_STAY_MS_MAX ? worker.warm_ms : SLEEP_STAY_MS_MAX,
+        .discard_after_ms = worker.idle_ms, .cold_after_ms = worker.cold_ms, .awake_max = SLEEP_AWAKE_MAX, .warm_bytes_max = SLEEP_WARM_BYTES_MAX,
+    };
+
+    sleep_book_init(&worker.sleep, &limits);
+}
+
+static bool
+is_kept(const struct agent *a)
+{
+    return !a->is_entry && a->deploy != NULL && deploy_keeps_heap(a->deploy, bytes_of(a->class_name));
+}
+
+/* Whether its heap may be away: nothing runs in it and nothing is about to. */
+static bool
+may_sleep(const struct agent *a)
+{
+    return a->state == AGENT_AWAKE && agent_is_idle(a);
+}
+
+/* ---- what happens to it ---- */
+
+void
+agent_touched(struct agent *a)
+{
+    sleep_touch(&worker.sleep, &a->sleeper, clock_mono_ms());
+}
+
+void
+agent_is_quiet(struct agent *a)
+{
+    bool is_idle = agent_is_idle(a);
+
+    if (a->state == AGENT_ABSENT || !is_idle)
+        return;
+    a->idle_since_ms = clock_mono_ms();
+    if (a->state != AGENT_WARM || a->store != NULL) {
+        list_remove(&a->in_idle);
+        list_push_back(&worker.idle, &a->in_idle);
+    }
+    if (a->state == AGENT_AWAKE) {
+        if (a->sleeper.was_touched)
+            a->sleeper.discards = !is_kept(a);
+        sleep_idle(&worker.sleep, &a->sleeper, a->idle_since_ms);
+    }
+}
+
+void
+agent_heap_made(struct agent *a)
+{
+    heap_set_user(a->heap, a);
+    sleep_note(&worker.sleep, &a->sleeper, SLEEP_STARTED, 0, clock_mono_ms());
+}
+
+void
+agent_heap_drop(struct agent *a)
+{
+    if (a->state == AGENT_WARM && a->deploy != worker.deploy)
+        worker.images_refused[IMAGE_TEMPLATE]++;
+    heap_destroy(&a->heap);
+    buf_fini(&a->image);
+    deploy_unref(&a->deploy);
+    sleep_note(&worker.sleep, &a->sleeper, SLEEP_LOST, 0, clock_mono_ms());
+}
+
+/* ---- warm ---- */
+
+/* Kept in a piece of memory of just its size: images stay for long. */
+static void
+keep_image(struct agent *a, struct bytes image)
+{
+    buf_reserve(&a->image, image.len);
+    buf_append_bytes(&a->image, image);
+    heap_destroy(&a->heap);
+    a->state = AGENT_WARM;
+    worker.sleeps++;
+    sleep_note(&worker.sleep, &a->sleeper, SLEEP_IMAGED, image.len + SLEEP_WARM_BYTES, clock_mono_ms());
+}
+
+static void
+drop_empty_maps(struct agent *a)
+{
+    struct umap **maps[] = { &a->incoming, &a->outgoing, &a->timers, &a->cursors, &a->deflate_streams };
+
+    for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+        if (*maps[i] != NULL && umap_count(*maps[i]) == 0)
+            umap_destroy(maps[i]);
+}
+
+static bool
+go_warm(struct agent *a)
+{
+    static struct buf image;           /* kept: the next one needs it too */
+    struct image_label label = { .commit = COMMIT_UNKNOWN, .kin = deploy_kin(a->deploy, bytes_of(a->class_name)) };
+
+    buf_clear(&image);
+    if (!image_take(a->heap, &label, &image))
+        return false;
+    keep_image(a, buf_view(&image));
+    drop_empty_maps(a);
+    if (image.cap > SLEEP_SCRATCH_BYTES_MAX)
+        buf_fini(&image);
+    return true;
+}
+
+bool
+agent_wake(struct agent *a)
+{
+    enum image_refusal refusal;
+    struct bytes about;
+
+    assert(a->state == AGENT_WARM && a->heap == NULL);
+    /* A database that would have to be recalled first is not what the heap has seen. */
+    refusal = recall_is_needed(a) ? IMAGE_COMMIT
+                                  : image_apply(buf_view(&a->image), a->deploy->template, worker.heap_bytes_max, COMMIT_UNKNOWN, &a->heap, &about);
+    if (refusal != IMAGE_FINE) {
+        worker.images_refused[refusal]++;
+        worker_log_agent(a, 2, "its heap cannot wake (%s): it starts from its database", image_refusal_text(refusal));
+        agent_reset(a, ERR_LOST, FAIL_RESET | FAIL_RETRYABLE, "The object's memory was lost while it slept.");
+        return false;
+    }
+    buf_fini(&a->image);
+    if (a->incoming == NULL)
+        a->incoming = umap_create();
+    if (a->outgoing == NULL)
+        a->outgoing = umap_create();
+    a->state = AGENT_AWAKE;
+    worker.warm_wakes++;
+    agent_heap_made(a);
+    return true;
+}
+
+/* ---- the clock's part ---- */
+
+static void
+rest(struct agent *a)
+{
+    list_remove(&a->in_idle);
+    sql_drop_cursors(a);
+    /* Closed, not trimmed: what is left of a trimmed one is spread thin over our own heap (210 KB held for 44 KB used), and its
+     * descriptor stays. Opening again takes a quarter of a millisecond, at the first statement. One whose file cannot be written now
+     * stays open: its heap may not open the file again without it. */
+    if (commits_checkpoint(a))
+        commits_close_store(a);
+    if (a->heap != NULL && a->sleeper.discards)
+        (void)heap_share_again(a->heap);   /* the others sleep soon */
+}
+
+/* From warm to its folder. Who has sockets stays while there is room: its constructor need not run for the sake of memory. */
+static void
+leave(struct agent *a)
+{
+    bool is_stored;
+
+    if (a->store != NULL)
+        rest(a);
+    is_stored = agent_cold_store(a);
+    if (is_stored) {
+        sleep_note(&worker.sleep, &a->sleeper, SLEEP_STORED, 0, clock_mono_ms());
+        worker.colds++;
+    }
+    if ((!is_stored && !agent_may_go_cold(a) && worker.sleep.warm_bytes <= SLEEP_WARM_BYTES_MAX) || !agent_evict(a))
+        sleep_defer(&worker.sleep, &a->sleeper, clock_mono_ms());
+}
+
+bool
+agent_sleep_now(struct agent *a)
+{
+    if (a->state == AGENT_WARM)
+        return true;
+    if (!may_sleep(a) || !is_kept(a))
+        return false;
+    rest(a);
+    return go_warm(a);
+}
+
+static void
+fall_asleep(struct agent *a)
+{
+    rest(a);
+    if (go_warm(a))
+        return;
+    a->sleeper.discards = true;        /* too large: it waits as those do that are thrown away */
+    sleep_defer(&worker.sleep, &a->sleeper, clock_mono_ms());
+}
+
+/* It is time for A; if it cannot be now, then after another idle time. */
+static void
+put_to_sleep(struct agent *a)
+{
+    if (a->state == AGENT_WARM)
+        leave(a);
+    else if (!may_sleep(a))
+        agent_touched(a);
+    else if (!a->sleeper.discards)
+        fall_asleep(a);
+    else
+        (void)agent_evict(a);          /* idle: it can */
+}
+
+/* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */
+#define RESTS_PER_TRIM 16
+
+int64_t
+agents_rest(void)
+{
+    static unsigned gone;
+    int64_t now = clock_mono_ms(), next = AGENT_REST_MS;
+    struct sleeper *s = NULL;
+    struct agent *a;
+
+    agents_finish_deploy(now);
+    while ((a = list_first(&worker.idle, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= AGENT_REST_MS) {
+        rest(a);
+        gone++;
+    }
+    if (a != NULL)
+        next = AGENT_REST_MS - (now - a->idle_since_ms);
+    for (unsigned i = 0; i < SLEEPS_PER_ROUND && (s = sleep_next(&worker.sleep, now, &next)) != NULL; i++, gone++)
+        put_to_sleep(container_of(s, struct agent, sleeper));
+    if (gone >= RESTS_PER_TRIM || (gone > 0 && list_is_empty(&worker.idle))) {
+        gone = 0;
+        (void)malloc_trim(0);
+    }
+    return next > 0 && s == NULL ? next : 1;
+}

@@ -1,0 +1,250 @@
+// An agent that slept goes on where it stood; when it cannot, it starts from its database, and the reason is counted.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { eachLine } from "../oracle/workerd.mjs";
+import { connect, DORMOUSE, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
+
+const sleeper = fixture("sleeper");
+const skip = missing({ only: "dormouse" });
+const LONG = { warm_ms: 3_600_000, idle_ms: 3_600_000, cold_ms: 3_600_000 }; // nobody sleeps but who is told to
+
+function dormouse(server, ...words) {
+  const done = spawnSync(DORMOUSE, [...words, "--data", server.data, "--json"], { encoding: "utf8" });
+  assert.equal(done.status, 0, done.stderr + done.stdout);
+  return JSON.parse(done.stdout.trim().split("\n").at(-1));
+}
+
+const putToSleep = (server, agent) => assert.equal(dormouse(server, "agents", "sleep", agent).is, "warm");
+
+/* The counters of all workers of the app, added up. */
+async function stats(server) {
+  const sum = { images_refused: {} };
+  for (let slot = 0; ; slot++) {
+    const { ok, result } = await ask(server, { op: "stats", slot });
+    if (!ok) break;
+    for (const [name, value] of Object.entries(result)) if (typeof value === "number") sum[name] = (sum[name] ?? 0) + value;
+    for (const [reason, n] of Object.entries(result.images_refused)) sum.images_refused[reason] = (sum.images_refused[reason] ?? 0) + n;
+  }
+  return sum;
+}
+
+function ask(server, question) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(join(server.data, "admin.sock"));
+    socket.on("error", reject);
+    eachLine(socket, (line) => { resolve(JSON.parse(line)); socket.destroy(); });
+    socket.write(JSON.stringify({ id: 1, ...question }) + "\n");
+  });
+}
+
+const steps = async (server, path, sleep) => {
+  const told = [];
+  for (const v of ["a", "b", "a", "c", "b", "a"]) {
+    told.push(await server.json(`${path}/step?v=${v}`));
+    await sleep?.();
+  }
+  return told;
+};
+
+describe("sleep", { skip }, () => {
+  it("keeps variables, closures, Maps, private fields, generators, regular expressions", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    const awake = await steps(server, "/s/awake");
+    const slept = await steps(server, "/s/slept", () => putToSleep(server, "Sleeper/slept"));
+    assert.deepEqual(slept, awake);
+    assert.equal(slept.at(-1).starts, 1);
+    const { sleeps, warm_wakes } = await stats(server);
+    assert.deepEqual([sleeps, warm_wakes], [6, 5]);
+  });
+
+  it("control: a class that discards its heap, and an evicted agent, start from the database", async (t) => {
+    const server = await serve(t, sleeper, { limits: { ...LONG, idle_ms: 50 } });
+    const first = await server.json("/forgetful/f/step?v=a");
+    await eventually(async () => (await stats(server)).evictions > 0);
+    const second = await server.json("/forgetful/f/step?v=a");
+    assert.deepEqual([first.calls, first.starts, second.calls, second.starts], [1, 1, 1, 2]);
+    assert.equal((await stats(server)).sleeps, 0);
+    await server.json("/s/evicted/step?v=a");
+    dormouse(server, "agents", "evict", "Sleeper/evicted");
+    const anew = await server.json("/s/evicted/step?v=a");
+    assert.deepEqual([anew.calls, anew.starts], [1, 2]);
+  });
+
+  it("comes by itself after an idle time", async (t) => {
+    const server = await serve(t, sleeper, { limits: { warm_ms: 30 } });
+    const awake = await steps(server, "/s/awake");
+    let asleep = 0;
+    const slept = await steps(server, "/s/slept", async () => {
+      await eventually(async () => (await stats(server)).sleeps > asleep && (await stats(server)).awake <= 1); // the entry does not sleep
+      asleep = (await stats(server)).sleeps;
+    });
+    assert.deepEqual(slept, awake);
+  });
+
+  it("keeps a promise that waits, with its context", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    await server.json("/s/p/step?v=a");
+    putToSleep(server, "Sleeper/p");
+    assert.equal(await server.json("/s/p/answer?v=hello"), "hello in context");
+  });
+
+  it("keeps large heaps", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    assert.equal(await server.json("/s/l/fill?v=50000"), 50000);
+    putToSleep(server, "Sleeper/l");
+    assert.equal(await server.json("/s/l/line?v=49999"), "line 49999 of /s/l/fill");
+  });
+
+  it("keeps hibernated sockets as the same objects, and alarms", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    const client = await connect(server.ws("/s/w/ws"));
+    client.send("one");
+    assert.equal(JSON.parse(await client.next()).calls, 1);
+    putToSleep(server, "Sleeper/w");
+    client.send("two");
+    const { calls, isLast } = JSON.parse(await client.next());
+    assert.deepEqual([calls, isLast], [2, true]);
+    await server.json("/s/w/alarm?v=300");
+    putToSleep(server, "Sleeper/w");
+    assert.equal(await client.next(), "alarm 1 3");
+    client.drop();
+  });
+
+  it("lets its database be asked and changed meanwhile", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    await server.json("/s/d/step?v=a");
+    putToSleep(server, "Sleeper/d");
+    dormouse(server, "agents", "sql", "Sleeper/d", "CREATE TABLE more (x)");
+    assert.equal(dormouse(server, "agents", "show", "Sleeper/d").state, "warm");
+    assert.ok((await server.json("/s/d/sql")).n > 0);
+    assert.equal((await server.json("/s/d/step?v=a")).calls, 2);
+  });
+});
+
+const COLD = { warm_ms: 20, cold_ms: 20 };
+
+/* The image files of the app's agents. */
+const images = (data) => readdirSync(join(data, "apps/sleeper/agents"), { recursive: true }).filter((path) => path.endsWith("/image"))
+  .map((path) => join(data, "apps/sleeper/agents", path));
+
+const goneCold = (server, count) => eventually(async () => (await stats(server)).colds === count);
+
+describe("sleep on disk", { skip }, () => {
+  it("keeps everything, and an image is gone once it was used", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD });
+    const reference = await serve(t, sleeper, { limits: LONG });
+    const awake = await steps(reference, "/s/a");
+    let colds = 0;
+    const slept = await steps(server, "/s/a", () => goneCold(server, ++colds));
+    assert.deepEqual(slept, awake);
+    assert.equal(images(server.data).length, 1);
+    assert.equal((await stats(server)).cold_wakes, 5);
+    await server.json("/s/a/answer?v=hello");
+    assert.deepEqual((await stats(server)).images_refused, {});
+  });
+
+  it("survives kill -9 of the worker, and a restart of the server", async (t) => {
+    const data = scratch();
+    t.after(data.remove);
+    const one = await start(sleeper, { data: data.dir, limits: COLD });
+    await one.json("/s/killed/step?v=a");
+    await goneCold(one, 1);
+    for (const { pid } of one.rooms("worker")) process.kill(pid, "SIGKILL");
+    let after;
+    await eventually(async () => {
+      const response = await one.fetch("/s/killed/step?v=a");
+      const text = await response.text();
+      if (response.status === 200) after = JSON.parse(text);
+      return after !== undefined;
+    });
+    assert.deepEqual([after.calls, after.starts], [2, 1]);
+    await one.stop();
+    const two = await start(sleeper, { data: data.dir, limits: LONG, isDeployed: true });
+    t.after(() => two.stop());
+    await two.json("/s/stopped/step?v=a");
+    putToSleep(two, "Sleeper/stopped");
+    await two.stop();
+    const three = await start(sleeper, { data: data.dir, limits: LONG, isDeployed: true });
+    t.after(() => three.stop());
+    const { calls, starts } = await three.json("/s/stopped/step?v=a");
+    assert.deepEqual([calls, starts], [2, 1]);
+  });
+
+  it("is refused when it is damaged, or its database has gone on: the constructor runs", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD });
+    await server.json("/s/a/step?v=a");
+    await goneCold(server, 1);
+    const [file] = images(server.data);
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 1] ^= 1;
+    writeFileSync(file, bytes);
+    const damaged = await server.json("/s/a/step?v=a");
+    assert.deepEqual([damaged.calls, damaged.starts], [1, 2]);
+    await goneCold(server, 2);
+    dormouse(server, "agents", "sql", "Sleeper/a", "CREATE TABLE more (x)");
+    const overtaken = await server.json("/s/a/step?v=a");
+    assert.deepEqual([overtaken.calls, overtaken.starts], [1, 3]);
+    assert.deepEqual((await stats(server)).images_refused, { damaged: 1, "another commit": 1 });
+  });
+
+  it("goes with its agent when that is deleted", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD });
+    await server.json("/s/a/step?v=a");
+    await goneCold(server, 1);
+    dormouse(server, "agents", "delete", "Sleeper/a", "--yes");
+    assert.deepEqual(images(server.data), []);
+    const { calls, starts } = await server.json("/s/a/step?v=a");
+    assert.deepEqual([calls, starts], [1, 1]);
+  });
+
+  it("leaves those with sockets in memory", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD });
+    const client = await connect(server.ws("/s/w/ws"));
+    await server.json("/s/other/step?v=a");
+    await goneCold(server, 1);
+    client.send("one");
+    const { calls, isLast } = JSON.parse(await client.next());
+    assert.deepEqual([calls, isLast], [1, true]);
+    client.drop();
+  });
+});
+
+describe("a heap that cannot wake", { skip }, () => {
+  it("is of another deployment: the constructor runs, and it is counted", async (t) => {
+    const copy = scratch();
+    t.after(copy.remove);
+    cpSync(sleeper, copy.dir, { recursive: true });
+    const server = await serve(t, copy.dir, { limits: LONG });
+    await server.json("/s/a/step?v=a");
+    await server.json("/s/b/step?v=a");
+    putToSleep(server, "Sleeper/a");
+    putToSleep(server, "Sleeper/b");
+    const source = join(copy.dir, "index.js");
+    writeFileSync(source, readFileSync(source, "utf8").replace('VERSION = "one"', 'VERSION = "two"'));
+    dormouse(server, "deploy", copy.dir);
+    for (const name of ["a", "b"]) {
+      const { calls, starts, version } = await server.json(`/s/${name}/step?v=a`);
+      assert.deepEqual([calls, starts, version], [1, 2, "two"]);
+    }
+    assert.deepEqual((await stats(server)).images_refused, { "another deployment": 2 });
+  });
+
+  it("is gone with its worker: the constructor runs", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    await server.json("/s/a/step?v=a");
+    putToSleep(server, "Sleeper/a");
+    for (const { pid } of server.rooms("worker")) process.kill(pid, "SIGKILL");
+    let answer;
+    await eventually(async () => {
+      const response = await server.fetch("/s/a/step?v=a");
+      const text = await response.text();
+      if (response.status === 200) answer = JSON.parse(text);
+      return answer !== undefined;
+    });
+    assert.deepEqual([answer.calls, answer.starts], [1, 2]);
+  });
+});
