@@ -429,11 +429,13 @@ bool
 store_commit(struct store *store, uint64_t *out_seq, struct err *err)
 {
     uint64_t syncs;
+    size_t held;
 
     if (!store_ready(store, err))
         return false;
     if (store->in_txn && store->depth == 0) {
         syncs = vfs_sync_count(store->db);
+        held = store->options.is_journaled ? frames_held(vfs_frames(store->db)) : 0;
         if (!store_cursors_drain(store, err))
             return turn_failed(store);
         if (!store_own_run(store, OWN_COMMIT, err)) {
@@ -444,6 +446,8 @@ store_commit(struct store *store, uint64_t *out_seq, struct err *err)
         store->in_txn = false;
         if (vfs_sync_count(store->db) != syncs)
             store->seq++;                  /* of a journaled store the WAL's hook counts */
+        if (store->options.is_journaled && frames_held(vfs_frames(store->db)) > held + STORE_COMMIT_CACHED_PAGES)
+            (void)sqlite3_db_release_memory(store->db);   /* never fails */
     }
     *out_seq = store->seq;
     return true;

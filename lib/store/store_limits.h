@@ -20,6 +20,7 @@
 #define STORE_WAL_PAGES_MAX       1000               /* a longer WAL is moved into the database at the next commit */
 #define STORE_WAL_PAGES_IDLE_MAX  64                 /* a longer WAL is moved at close: reading 256 KiB back costs a wake < 1 ms */
 #define STORE_WAL_HELD_PAGES_MAX  256                /* journaled: pages held in memory before the store wants a checkpoint; 1 MiB per busy agent */
+#define STORE_COMMIT_CACHED_PAGES 16                 /* journaled: pages of a larger commit (a birth, an import) leave the page cache: the WAL has them in memory */
 #define STORE_TXN_BYTES_MAX   (64 * 1024 * 1024)     /* journaled: one transaction's pages; in memory until durable, and 65 messages to the journal */
 #define STORE_FRAMES_BYTES_MAX (512LL * 1024 * 1024) /* journaled: WALs of all databases of the process, when agents keep transactions open or the journal is slow */
 #define STORE_REDO_BYTES_MAX  (8 * 1024 * 1024)      /* journaled: a longer redo is written to db.sqlite at open instead of held in memory */

@@ -348,6 +348,34 @@ must_checkpoint(struct store *store)
     assert_true(store_is_checkpointed(store));
 }
 
+#define PAGE_ROWS "with recursive n(i) as (values(1) union all select i + 1 from n where i < %u) insert into big(b) select zeroblob(3000) from n"
+
+/* What the store holds more after a commit of ROWS pages. */
+static size_t
+held_after(struct store *store, unsigned rows)
+{
+    size_t before = store_memory(store);
+    char sql[200];
+
+    (void)snprintf(sql, sizeof sql, PAGE_ROWS, rows);
+    exec(store, sql);
+    settle(store);
+    return store_memory(store) - before;
+}
+
+static void
+pages_of_a_large_commit_are_held_once(void **state)
+{
+    struct store *store = open_with("large", BYTES_NONE, 0);
+
+    exec(store, "create table big(a integer primary key, b)");
+    settle(store);
+    assert_true(held_after(store, 10) >= 2 * 10 * STORE_PAGE_BYTES);       /* in the WAL and in the cache, for the next turn */
+    assert_true(held_after(store, 100) < (100 + 10) * STORE_PAGE_BYTES);   /* in the WAL only */
+    assert_int_equal(number(store, "select sum(length(b)) from big"), 110 * 3000);
+    store_close(&store);
+}
+
 static void
 a_checkpoint_makes_the_file(void **state)
 {
@@ -722,6 +750,7 @@ main(void)
         cmocka_unit_test(a_large_commit_comes_in_parts),
         cmocka_unit_test(a_transaction_has_a_limit),
         cmocka_unit_test(all_stores_together_have_a_limit),
+        cmocka_unit_test(pages_of_a_large_commit_are_held_once),
         cmocka_unit_test(a_checkpoint_makes_the_file),
         cmocka_unit_test(an_open_cursor_does_not_stop_a_checkpoint),
         cmocka_unit_test(an_open_transaction_does_not_stop_a_checkpoint),
