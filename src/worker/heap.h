@@ -39,8 +39,8 @@ size_t template_bytes(const struct template *t);
 struct heap *heap_create(struct template *t, uint32_t bytes_max);     /* refs T */
 void heap_destroy(struct heap **heap);             /* memory goes back to the kernel; must not be entered */
 struct template *heap_template(struct heap *heap);
-/* Gives back the private pages that are equal to the template's again (counters that went up and down, freed objects): returns how
- * many. 0 without heap_use_pagemap(). */
+/* Gives back the private pages that are equal to the template's again (counters that went up and down) and those with nothing but freed
+ * memory or dead stack: returns how many. 0 without heap_use_pagemap(). */
 size_t heap_share_again(struct heap *heap);
 void heap_use_pagemap(int fd);                     /* takes FD: this process's /proc/PID/pagemap */
 /* Private bytes (pages that differ from the template), as the kernel counts them. */

@@ -71,28 +71,60 @@ heap_own_pages(const struct heap *heap, void (*fn)(void *ctx, uint32_t page), vo
 
 struct sharing {
     struct heap *heap;
+    const struct page_range *dead, *dead_end;
+    struct page_range run;             /* to be given back by one call */
     size_t       given;
 };
+
+static void
+share_run(struct sharing *s)
+{
+    size_t pages = s->run.end - s->run.first;
+
+    if (pages > 0 && sys_madvise(s->heap->base + (size_t)s->run.first * KERNEL_PAGE, pages * KERNEL_PAGE, MADV_DONTNEED) == 0)
+        s->given += pages;
+}
+
+static bool
+is_worthless(struct sharing *s, uint32_t page)
+{
+    size_t offset = (size_t)page * KERNEL_PAGE;
+
+    while (s->dead != s->dead_end && page >= s->dead->end)
+        s->dead++;
+    if (s->dead != s->dead_end && page >= s->dead->first)
+        return true;
+    return offset < s->heap->template->pages * PAGE && memcmp(s->heap->base + offset, s->heap->template->view + offset, KERNEL_PAGE) == 0;
+}
 
 static void
 share_page(void *ctx, uint32_t page)
 {
     struct sharing *s = ctx;
-    size_t offset = (size_t)page * KERNEL_PAGE;
-    uint8_t *own = s->heap->base + offset;
 
-    if (offset < s->heap->template->pages * PAGE && memcmp(own, s->heap->template->view + offset, KERNEL_PAGE) == 0 &&
-        sys_madvise(own, KERNEL_PAGE, MADV_DONTNEED) == 0)
-        s->given++;
+    if (!is_worthless(s, page))
+        return;
+    if (page != s->run.end) {
+        share_run(s);
+        s->run.first = page;
+    }
+    s->run.end = page + 1;
 }
 
 size_t
 heap_share_again(struct heap *heap)
 {
-    struct sharing s = { heap, 0 };
+    static struct buf dead;                /* kept: the next heap needs it too */
+    struct sharing s = { .heap = heap };
 
     assert(heap != heap_current());
-    if (pagemap_fd >= 0 && template_view(heap->template) != NULL)
-        heap_own_pages(heap, share_page, &s);
+    if (pagemap_fd < 0 || template_view(heap->template) == NULL)
+        return 0;
+    buf_clear(&dead);
+    heap_scrub(heap, 0, &dead);
+    s.dead = (const struct page_range *)(const void *)dead.data;
+    s.dead_end = s.dead + dead.len / sizeof *s.dead;
+    heap_own_pages(heap, share_page, &s);
+    share_run(&s);
     return s.given;
 }

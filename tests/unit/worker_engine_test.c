@@ -318,6 +318,32 @@ test_equal_pages_go_back(void **state)
 }
 
 static void
+test_dead_pages_go_back(void **state)
+{
+    struct template *t = make_template(BUNDLE_HEAD
+        "let kept = 0;\n"
+        "function deep(n) { return n === 0 ? 0 : 1 + deep(n - 1); }\n"
+        "export default (e, a) => { if (a === 'work') kept = deep(500) + JSON.stringify(new Array(50000).fill(7)).length; else put(kept); };");
+    struct heap *heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+    size_t before;
+
+    heap_use_pagemap(sys_open("/proc/self/pagemap", O_RDONLY, 0));
+    assert_int_equal(deliver_event(heap, 1, "work"), TRAP_NONE);
+    before = heap_private_bytes(heap);
+    assert_true(heap_share_again(heap) > 200 * 1024 / 4096);   /* the array and its text are free, and so is the stack */
+    assert_true(heap_private_bytes(heap) + 200 * 1024 <= before);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(deliver_event(heap, 1, "work"), TRAP_NONE);
+        assert_int_equal(deliver_event(heap, 1, ""), TRAP_NONE);
+        assert_string_equal(output(heap), "100501 ");
+        (void)heap_share_again(heap);
+    }
+    heap_use_pagemap(-1);
+    heap_destroy(&heap);
+    template_unref(&t);
+}
+
+static void
 test_random_differs(void **state)
 {
     struct template *t = make_template(BUNDLE_HEAD "export default () => put(Math.random());");
@@ -361,7 +387,8 @@ main(void)
         cmocka_unit_test(test_values), cmocka_unit_test(test_value_interface), cmocka_unit_test(test_modules),
         cmocka_unit_test(test_isolation_and_memory_return), cmocka_unit_test(test_traps), cmocka_unit_test(test_faults_end_one_heap),
         cmocka_unit_test(test_async_context), cmocka_unit_test(test_rejections), cmocka_unit_test(test_collector_is_frozen),
-        cmocka_unit_test(test_template_objects_can_change), cmocka_unit_test(test_template_values_survive), cmocka_unit_test(test_template_pages_are_shared), cmocka_unit_test(test_equal_pages_go_back), cmocka_unit_test(test_random_differs), cmocka_unit_test(test_damaged_template_is_refused),
+        cmocka_unit_test(test_template_objects_can_change), cmocka_unit_test(test_template_values_survive), cmocka_unit_test(test_template_pages_are_shared), cmocka_unit_test(test_equal_pages_go_back),
+        cmocka_unit_test(test_dead_pages_go_back), cmocka_unit_test(test_random_differs), cmocka_unit_test(test_damaged_template_is_refused),
     };
 
     engine_init();
