@@ -82,37 +82,26 @@ is_same(const struct core_record *a, const struct core_record *b)
            !a->is_damaged && !b->is_damaged;
 }
 
-/* Do the RUN records of AGENT from AT on equal those from OTHER on, and is the next one RECORD? */
-static bool
-run_fits(const struct core_agent *agent, size_t at, size_t other, size_t run, const struct core_record *record)
-{
-    for (size_t i = 0; i < run; i++)
-        if (!is_same(&agent->records.at[at + i], &agent->records.at[other + i]))
-            return false;
-    return is_same(&agent->records.at[at + run], record);
-}
-
 /*
- * Is RECORD, which was sent before, among what a start found? A worker resends in order all that it was not told to be durable, so what
- * arrived the first time is a run at the end of what was found. Equal records (of two short lives) may let the run begin too late: then an
- * earlier place is looked for where all of it fits.
+ * Is RECORD, which was sent before, among what a start found? A body names its worker and ticket, so that equal contents of two lives are two
+ * commits. A worker resends in order all that it was not told to be durable: what arrived the first time is a run at the end of what was found.
  */
 static bool
 again_is_kept(struct core_agent *agent, const struct core_record *record)
 {
-    const size_t run = agent->again_at == AGAIN_UNKNOWN ? 0 : agent->again_run;
-    size_t at = agent->again_at == AGAIN_UNKNOWN ? agent->found : agent->again_at - run + 1;
+    size_t at = agent->again_at;
 
-    if (agent->again_at != AGAIN_UNKNOWN && agent->again_at >= agent->found)
-        return false;                      /* the run has reached the end */
-    while (at-- > 0) {
-        if (at + run >= agent->found || !run_fits(agent, at, agent->again_at - run, run, record))
-            continue;
-        agent->again_at = at + run + 1;
-        agent->again_run = run + 1;
-        return true;
+    if (at == AGAIN_UNKNOWN)               /* the run begins: it is looked for once */
+        for (at = agent->found; at > 0 && !is_same(&agent->records.at[at - 1], record);)
+            at--;
+    else
+        at++;
+    if (at == 0 || at > agent->found || !is_same(&agent->records.at[at - 1], record)) {
+        agent->again_at = agent->found;    /* behind the run; nothing more of it is kept */
+        return false;
     }
-    return false;
+    agent->again_at = at;
+    return true;
 }
 
 /* ---- commits ------------------------------------------------------------------------------------------------------------ */

@@ -21,8 +21,7 @@ struct core_agent {
     struct records   records;              /* from `first` on: those that count; before it: what a start found of an older life */
     size_t           first;
     size_t           found;                /* the first of them that a start found: what a resend is compared with */
-    size_t           again_at;             /* the one of these that the next resend must be; AGAIN_UNKNOWN: none was resent */
-    size_t           again_run;            /* so many before it were resent */
+    size_t           again_at;             /* the one of these that the next resend is, if it is kept; AGAIN_UNKNOWN: none was resent */
     struct records   parts;                /* of a commit whose last part is not there yet */
     struct records   carried;              /* copies that do not count yet */
     size_t           carry_count;          /* how many records they stand for */

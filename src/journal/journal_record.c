@@ -75,8 +75,11 @@ record_pack(struct buf *out, const struct record *record, uint32_t marks, uint32
     put_u16(out, (uint16_t)record->app.len);
     put_u16(out, (uint16_t)record->class_name.len);
     put_u16(out, (uint16_t)record->name.len);
+    put_u16(out, record->slot);
+    put_u32(out, record->pid);
     put_u32(out, record->epoch);
     put_u32(out, record->part);
+    put_u64(out, record->ticket);
     put_u64(out, record->seq);
     put_u64(out, (uint64_t)record->alarm_ms);
     buf_append(out, record->agent.bytes, sizeof record->agent.bytes);
@@ -103,8 +106,10 @@ record_unpack(struct record *out_record, struct bytes body)
 
     if (!take_number(&body, &type, sizeof type) || type != TYPE_COMMIT || !take_number(&body, &record.flags, sizeof record.flags) ||
         !take_number(&body, &app_len, sizeof app_len) || !take_number(&body, &class_len, sizeof class_len) ||
-        !take_number(&body, &name_len, sizeof name_len) || !take_number(&body, &record.epoch, sizeof record.epoch) ||
-        !take_number(&body, &record.part, sizeof record.part) || !take_number(&body, &record.seq, sizeof record.seq) ||
+        !take_number(&body, &name_len, sizeof name_len) || !take_number(&body, &record.slot, sizeof record.slot) ||
+        !take_number(&body, &record.pid, sizeof record.pid) || !take_number(&body, &record.epoch, sizeof record.epoch) ||
+        !take_number(&body, &record.part, sizeof record.part) || !take_number(&body, &record.ticket, sizeof record.ticket) ||
+        !take_number(&body, &record.seq, sizeof record.seq) ||
         !take_number(&body, &record.alarm_ms, sizeof record.alarm_ms) || !take_bytes(&body, sizeof record.agent.bytes, &id) ||
         !take_bytes(&body, app_len, &record.app) || !take_bytes(&body, class_len, &record.class_name) ||
         !take_bytes(&body, name_len, &record.name))

@@ -28,6 +28,9 @@ struct record {                    /* views into its bytes */
     struct bytes    app, class_name, name, pages;
     struct agent_id agent;
     uint64_t        seq;
+    uint64_t        ticket;        /* with pid and slot: which commit of which worker; a resend has the same */
+    uint32_t        pid;
+    uint16_t        slot;
     uint32_t        epoch;
     uint32_t        part;          /* of its commit, from 0 */
     uint8_t         flags;         /* enum commit_flag: MORE, ALARM, GONE */

@@ -59,7 +59,7 @@ MUST_USE bool segment_sync(struct segment *segment, struct err *err);
 void segment_cut(struct segment *segment);
 /* Ends it: the index is written, the rest of the file given back, all of it synced. When it fails the segment is whole without. */
 MUST_USE bool segment_seal(struct segment *segment, struct err *err);
-/* Syncs what a predecessor of this process wrote, through a handle of its own. */
+/* Makes durable what segment_scan() found, through a handle of its own, and seals it with the same sync when the disk lets it. */
 MUST_USE bool segment_sync_found(struct segment *segment, struct err *err);
 
 /* Tells FN every record in order. LIMIT: its valid length when another segment says so, else 0. Sets segment_end().

@@ -123,7 +123,7 @@ on_commit(struct side *side, struct bytes payload, struct err *err)
     if (shell.batch.len >= BATCH_BYTES_MAX)
         batch_flush();
     record = (struct record){ .app = app, .class_name = msg.class_name, .name = msg.name, .pages = msg.pages, .agent = msg.agent, .seq = msg.seq,
-                              .epoch = msg.epoch, .part = core_link_part(side->core), .flags = msg.flags & (uint8_t)~COMMIT_AGAIN,
+                              .ticket = msg.ticket, .pid = link_peer(side->link)->pid, .slot = link_peer(side->link)->index, .epoch = msg.epoch, .part = core_link_part(side->core), .flags = msg.flags & (uint8_t)~COMMIT_AGAIN,
                               .alarm_ms = msg.alarm_ms };
     commit = (struct core_commit){ .key = { app, msg.class_name, msg.agent }, .ticket = msg.ticket, .seq = msg.seq,
                                    .generation = msg.generation, .flags = msg.flags, .offset = (uint32_t)shell.batch.len };

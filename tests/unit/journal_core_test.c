@@ -347,27 +347,6 @@ resends_across_lives_are_recognised(void **state)
 }
 
 static void
-resends_of_equal_lives_find_their_place(void **state)
-{
-    struct world *world = *state;
-
-    /* GONE A1 GONE A1' arrived; the run begins at the first GONE although the second is equal. */
-    assert_int_equal(send(world, &(struct sent){ 1, 0, COMMIT_GONE, 1 }), CORE_APPEND);
-    commit(world, 1, 1);
-    assert_int_equal(send(world, &(struct sent){ 1, 0, COMMIT_GONE, 1 }), CORE_APPEND);
-    assert_int_equal(send(world, &(struct sent){ 1, 1, 0, 999 }), CORE_APPEND);
-    batch_durable(world);
-    restart(world);
-    assert_int_equal(again(world, 1, 0), CORE_DROP);
-    assert_int_equal(again(world, 1, 1), CORE_DROP);
-    assert_int_equal(again(world, 1, 0), CORE_DROP);
-    assert_int_equal(send(world, &(struct sent){ 1, 1, COMMIT_AGAIN, 999 }), CORE_DROP);
-    assert_int_equal(again(world, 1, 2), CORE_APPEND);
-    batch_durable(world);
-    assert_kept(world, 1, 3, 2);
-}
-
-static void
 an_incomplete_commit_is_dropped_at_a_start(void **state)
 {
     struct world *world = *state;
@@ -680,7 +659,6 @@ main(void)
         cmocka_unit_test_setup_teardown(a_resend_is_dropped_when_it_is_kept_and_counts, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_resend_of_another_content_is_not_taken_for_the_kept_one, world_open, world_close),
         cmocka_unit_test_setup_teardown(resends_across_lives_are_recognised, world_open, world_close),
-        cmocka_unit_test_setup_teardown(resends_of_equal_lives_find_their_place, world_open, world_close),
         cmocka_unit_test_setup_teardown(an_incomplete_commit_is_dropped_at_a_start, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_hole_breaks_its_agent_only, world_open, world_close),
         cmocka_unit_test_setup_teardown(only_what_was_claimed_before_a_sync_began_is_forgotten, world_open, world_close),

@@ -141,7 +141,7 @@ static void
 a_record_is_unpacked_as_it_was_packed(void **state)
 {
     const struct record in = { .app = BYTES_LIT("shop"), .class_name = BYTES_LIT("C"), .name = BYTES_LIT("ada"), .pages = BYTES_LIT("pages"),
-                               .agent = { { 1, 2, 3 } }, .seq = 1ull << 40, .epoch = 7, .part = 3, .flags = COMMIT_ALARM, .alarm_ms = -5 };
+                               .agent = { { 1, 2, 3 } }, .seq = 1ull << 40, .ticket = 1ull << 41, .pid = 77, .slot = 8, .epoch = 7, .part = 3, .flags = COMMIT_ALARM, .alarm_ms = -5 };
     struct buf bytes = { 0 };
     struct record out;
     uint32_t length, sum;
@@ -152,7 +152,7 @@ a_record_is_unpacked_as_it_was_packed(void **state)
     assert_true(record_unpack(&out, bytes_from(bytes.data + RECORD_HEAD_BYTES, length)));
     assert_true(bytes_equal(in.app, out.app) && bytes_equal(in.class_name, out.class_name) && bytes_equal(in.name, out.name) &&
                 bytes_equal(in.pages, out.pages) && agent_id_equal(&in.agent, &out.agent));
-    assert_true(in.seq == out.seq && in.epoch == out.epoch && in.part == out.part && in.flags == out.flags && in.alarm_ms == out.alarm_ms);
+    assert_true(in.seq == out.seq && in.ticket == out.ticket && in.pid == out.pid && in.slot == out.slot && in.epoch == out.epoch && in.part == out.part && in.flags == out.flags && in.alarm_ms == out.alarm_ms);
     for (size_t cut = 0; cut < length - in.pages.len; cut++)
         assert_false(record_unpack(&out, bytes_from(bytes.data + RECORD_HEAD_BYTES, cut)));
     buf_fini(&bytes);
