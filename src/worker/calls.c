@@ -100,7 +100,7 @@ call_free(struct call *c)
     if (c->side == SIDE_INCOMING) {
         a->open_incoming--;
         worker.open_calls -= c->peer != NULL;
-        if (c->is_dispatched && umap_get(a->incoming, c->number) == c)
+        if (c->is_dispatched && a->incoming != NULL && umap_get(a->incoming, c->number) == c)
             (void)umap_take(a->incoming, c->number);
     } else {
         a->open_outgoing--;
