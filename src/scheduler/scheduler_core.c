@@ -373,6 +373,15 @@ core_set(struct core *core, const struct alarm_spec *spec)
 }
 
 bool
+core_remind(struct core *core, const struct alarm_spec *spec)
+{
+    const struct alarm *alarm = alarm_find(core, spec);
+    bool is_known = alarm != NULL && alarm->state != ALARM_GONE && (alarm->state == ALARM_RUNNING || alarm->due_ms == spec->due_ms);
+
+    return is_known || core_set(core, spec);
+}
+
+bool
 core_load(struct core *core, const struct alarm_spec *spec)
 {
     struct alarm *alarm;

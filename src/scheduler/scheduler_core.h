@@ -65,6 +65,8 @@ struct alarm_spec {
 };
 MUST_USE bool core_load(struct core *core, const struct alarm_spec *spec);
 MUST_USE bool core_set(struct core *core, const struct alarm_spec *spec);
+/* ALARM as its agent's database has it: sets it unless it is known with this date, or is running. */
+MUST_USE bool core_remind(struct core *core, const struct alarm_spec *spec);
 
 /* Worker INDEX of APP is there, or gone: what it ran must be ended by core_end(OUTCOME_LOST). */
 void core_worker_up(struct core *core, struct bytes app, uint16_t index);

@@ -181,7 +181,7 @@ on_alarm_set(struct link *link, struct bytes payload, struct err *err)
         return err_set(err, ERR_MALFORMED, 0, "an alarm without an agent");
     spec = (struct alarm_spec){ .app = link_peer(link)->app, .class_name = set.class_name, .name = set.name,
                                 .agent = set.agent, .due_ms = set.due_ms };
-    if (!core_set(shell.core, &spec)) {
+    if (!((set.request & ALARM_REMIND) != 0 ? core_remind(shell.core, &spec) : core_set(shell.core, &spec))) {
         room_log(shell.room, 3, "there are %d alarms; one more of app '%.*s' is not accepted", ALARMS_MAX, (int)spec.app.len,
                  (const char *)spec.app.data);
         return true;

@@ -666,6 +666,7 @@ agent_open_store(struct agent *a, struct bytes redo, uint64_t redo_seq, struct e
     if (!store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, err))
         return false;
     a->sent_seq = store_seq(a->store);
+    alarms_remind(a);
     return true;
 }
 

@@ -85,7 +85,7 @@ struct agent {
     uint32_t         sections[SECTIONS_MAX];
     unsigned         sections_count;
     struct list_node calls;            /* struct call of both sides */
-    struct umap     *incoming, *outgoing;  /* JavaScript's number → struct call */
+    struct umap     *incoming, *outgoing;  /* JavaScript's number → struct call; NULL before the first heap */
     uint32_t         next_incoming;
     unsigned         open_incoming, open_outgoing;
     struct umap     *timers;           /* id → struct timer */
@@ -116,6 +116,7 @@ struct agent {
     bool             is_pumping;       /* agent_pump() runs: whoever posts meanwhile leaves the event to it */
     bool             is_birth;         /* its next commit is the first that tells of it: control hears once it is durable */
     bool             is_born_told, is_running, wants_reset;
+    bool             is_alarm_known;   /* to the scheduler, or there is none */
     char            *abort_message;
     struct buf       boot_detail;      /* the constructor's exception, serialized */
     bool             abort_stops_alarm;

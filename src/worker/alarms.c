@@ -98,28 +98,58 @@ alarms_reset(struct agent *a, struct call *c, bool retry)
     answer(c, retry ? ALARM_RETRY : ALARM_STOP);
 }
 
+/* A the agent that waits for it, or NULL. */
+static void
+announce(const struct msg_ALARM_SET *m, struct agent *a)
+{
+    struct announcement *n = calloc(1, sizeof *n);
+    struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
+
+    assert(n != NULL);
+    msg_ALARM_SET_pack(&n->frame, m);
+    n->agent = a;
+    if (announcements == NULL)
+        announcements = umap_create();
+    umap_put(announcements, m->request, n);
+    if (scheduler != NULL)
+        buf_append_bytes(peer_out(scheduler), buf_view(&n->frame));
+}
+
+static uint32_t
+request_next(void)
+{
+    last_request = (last_request + 1) & ~ALARM_REMIND;
+    return last_request;
+}
+
 void
 alarms_announce(struct agent *a)
 {
-    struct announcement *n = calloc(1, sizeof *n);
-    struct msg_ALARM_SET m = { .request = ++last_request, .agent = a->id, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
-    struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
+    struct msg_ALARM_SET m = { .request = request_next(), .agent = a->id, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
     struct err err = { 0 };
     int64_t ms = STORE_ALARM_NONE;
 
-    assert(n != NULL);
     a->alarm_changed = false;
     if (a->store == NULL || !store_alarm_get(a->store, &ms, &err))
         ms = STORE_ALARM_NONE;
     m.due_ms = ms == STORE_ALARM_NONE ? 0 : ms;
-    msg_ALARM_SET_pack(&n->frame, &m);
-    n->agent = a;
     a->gate_holds++;
-    if (announcements == NULL)
-        announcements = umap_create();
-    umap_put(announcements, m.request, n);
-    if (scheduler != NULL)
-        buf_append_bytes(peer_out(scheduler), buf_view(&n->frame));
+    announce(&m, a);
+}
+
+void
+alarms_remind(struct agent *a)
+{
+    struct msg_ALARM_SET m = { .agent = a->id, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
+    struct err ignored;                /* a database that cannot be read says so to who uses it */
+
+    if (a->is_alarm_known)
+        return;
+    a->is_alarm_known = true;
+    if (!store_alarm_get(a->store, &m.due_ms, &ignored) || m.due_ms == STORE_ALARM_NONE)
+        return;
+    m.request = request_next() | ALARM_REMIND;
+    announce(&m, NULL);
 }
 
 void
@@ -141,18 +171,34 @@ alarms_acked(uint32_t request)
     }
 }
 
+static int
+by_request(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a & ~ALARM_REMIND, y = *(const uint32_t *)b & ~ALARM_REMIND;
+
+    return x < y ? -1 : x > y;
+}
+
+/* In the order in which they were made: the last word about an agent counts. */
 void
 alarms_scheduler_up(void)
 {
     struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
-    size_t cursor = 0;
+    size_t cursor = 0, count = 0;
     uint64_t request;
+    uint32_t *requests;
     void *value;
 
     if (announcements == NULL || scheduler == NULL)
         return;
+    requests = calloc(umap_count(announcements) + 1, sizeof *requests);
+    assert(requests != NULL);
     while (umap_next(announcements, &cursor, &request, &value))
-        buf_append_bytes(peer_out(scheduler), buf_view(&((struct announcement *)value)->frame));
+        requests[count++] = (uint32_t)request;
+    qsort(requests, count, sizeof *requests, by_request);
+    for (size_t i = 0; i < count; i++)
+        buf_append_bytes(peer_out(scheduler), buf_view(&((struct announcement *)umap_get(announcements, requests[i]))->frame));
+    free(requests);
 }
 
 void

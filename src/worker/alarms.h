@@ -16,6 +16,8 @@ void alarms_done(struct agent *agent, struct call *call, int outcome);
 void alarms_reset(struct agent *agent, struct call *call, bool retry);
 /* Tells the scheduler what was committed; the gate waits for it. */
 void alarms_announce(struct agent *agent);
+/* AGENT's database was opened, for the first time since it woke: a crash, or a damaged index, may have kept the scheduler from knowing its alarm. */
+void alarms_remind(struct agent *agent);
 void alarms_acked(uint32_t request);
 void alarms_scheduler_up(void);
 void alarms_agent_gone(struct agent *agent);

@@ -1,7 +1,7 @@
 // What was acknowledged stays, whatever dies: writes, alarms, sockets, deploys. Each rig has a control that must fail.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { allGone, connect, descendants, DORMOUSE, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
@@ -314,6 +314,18 @@ describe("alarms", { skip }, () => {
     await client.next(); // its alarm was due later than the sleeper's
     assert.deepEqual(await house.now.json("/p/sleeper/all"), ["alarm 0"]);
     client.drop();
+  });
+
+  it("come although the scheduler has lost its book, once their agent has woken", { skip: onlyHere }, async (t) => {
+    const house = await restartable(t);
+    await house.now.fetch("/p/sleeper/alarm?in=1");
+    await eventually(async () => (await house.now.json("/p/sleeper/all")).join() === "alarm 0");
+    await house.now.fetch("/p/sleeper/alarm?in=400");
+    await house.now.stop();
+    rmSync(join(house.data, "scheduler"), { recursive: true });
+    await house.up();
+    await eventually(async () => (await house.now.json("/p/sleeper/all")).join() === "alarm 0,alarm 0");
+    assert.equal(await house.now.json("/p/sleeper/due"), null);
   });
 
   it("are kept when the scheduler dies", { skip: onlyHere }, async (t) => {

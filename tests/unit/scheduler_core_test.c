@@ -84,6 +84,40 @@ an_alarm_fires_at_its_time_and_is_gone(void **state)
     core_destroy(&core);
 }
 
+static void
+remind(struct core *core, uint32_t n, int64_t due_ms)
+{
+    struct alarm_spec spec = { .app = BYTES_LIT("app"), .class_name = BYTES_LIT("Agent"), .name = BYTES_LIT("ada"),
+                               .agent = id_of(n), .due_ms = due_ms };
+
+    assert_true(core_remind(core, &spec));
+    core_check(core);
+}
+
+static void
+a_reminder_tells_only_what_is_not_known(void **state)
+{
+    struct core *core = core_with_worker();
+    struct alarm *alarm;
+
+    remind(core, 1, T0);                   /* not known */
+    alarm = must_start(core, T0);
+    remind(core, 1, T0);                   /* running */
+    remind(core, 1, T0 + 9);
+    assert_int_equal(alarm->queued_ms, 0);
+    core_end(core, alarm, OUTCOME_FAILED, T0, 0);
+    remind(core, 1, T0);                   /* waits for its retry, with its count */
+    assert_null(core_start(core, T0 + 1999));
+    assert_int_equal(alarm->counted, 1);
+    remind(core, 1, T0 + 50);              /* another date: the index was behind */
+    alarm = must_start(core, T0 + 50);
+    assert_int_equal(alarm->counted, 0);
+    core_end(core, alarm, OUTCOME_DONE, T0 + 50, 0);
+    remind(core, 1, T0 + 60);              /* gone, not yet off the disk */
+    assert_ptr_equal(must_start(core, T0 + 60), alarm);
+    core_destroy(&core);
+}
+
 /* Fails the running alarm and gives the delay until its next start. */
 static int64_t
 fail_once(struct core *core, struct alarm **alarm, enum alarm_outcome outcome, int64_t *now_ms, uint64_t chance)
@@ -443,6 +477,7 @@ main(void)
         cmocka_unit_test(alarms_wait_for_their_worker),
         cmocka_unit_test(the_number_of_workers_is_learned_anew),
         cmocka_unit_test(ten_thousand_at_once_are_spread),
+        cmocka_unit_test(a_reminder_tells_only_what_is_not_known),
         cmocka_unit_test(a_moved_clock_moves_delays_not_dates),
         cmocka_unit_test(a_loaded_alarm_keeps_its_count),
         cmocka_unit_test(another_apps_alarms_are_not_starved),
