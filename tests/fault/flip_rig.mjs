@@ -1,0 +1,230 @@
+// Damage on the disk: bits flipped, sectors zeroed, bytes replaced, files cut short, in agents' databases, in the journal, in the scheduler's book. What
+// is damaged is noticed, or does not matter; no more than one agent is kept away for it, with a message that says what to do; everybody else answers
+// as before; no room dies.
+//   node tests/fault/flip_rig.mjs [--long] [--databases 200] [--journal 800] [--book 200]     (starts of the server; a start has 20 damaged databases)
+import { execFileSync } from "node:child_process";
+import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync, writeSync } from "node:fs";
+import http from "node:http";
+import { join } from "node:path";
+import { ROOT, eventually, missing, scratch, startDormouse } from "../scenario/lib.mjs";
+import { ask } from "./load.mjs";
+import { Rig } from "./rig.mjs";
+
+const SECTOR = 512;
+const KINDS = [["bit", 45], ["bits", 60], ["sector", 75], ["bytes", 85], ["cut", 100]]; // and up to which of 100 it is chosen
+const PLACES = { bits: 8, sector: 2 }; // at most so many records of the journal are hit; else one, or the seam of two
+const DAMAGED_PER_START = 20;
+const names = (letter, count) => Array.from({ length: count }, (_, i) => `${letter}${i}`);
+const IN_FILE = names("d", 30); // all in db.sqlite
+const IN_BOTH = names("b", 10); // the newest commits in the journal only
+const IN_JOURNAL = names("j", 10); // all in the journal
+const WITH_ALARM = names("a", 5);
+const LAST = "last"; // its commit is the journal's last: a damaged one cannot be told from one that a crash tore, which nobody was told of
+const EVERYBODY = [...IN_FILE, ...IN_BOTH, ...IN_JOURNAL, LAST];
+const ALARM_IN_MS = 20_000; // after the base was begun; longer than making it takes
+const ALARM_MS_MAX = 8000; // an overdue alarm fires, when nobody has to ask for it, within this
+
+const rig = new Rig("flip", { databases: [4, 200], journal: [6, 800], book: [3, 200] });
+const random = (below) => Math.floor(rig.random() * below);
+const pick = (list) => list[random(list.length)];
+const connections = new http.Agent({ keepAlive: true, maxSockets: 16 });
+
+const up = (data, isDeployed = true) => startDormouse(join(ROOT, "tests/fault/flip_app"), { data, isDeployed, args: ["--workers", "2"] });
+const get = (server, path) => ask({ port: server.port, host: "flip.localhost", agent: connections, method: "GET", path });
+async function must(server, path) {
+  const answer = await get(server, path);
+  if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}: ${answer.text}`);
+  return answer;
+}
+
+// The disk before it is damaged ----------------------------------------------------------------------------------------
+
+/* A folder of data that a kill -9 has left, and what everybody in it should answer. */
+async function makeBase(data) {
+  const due = Date.now() + ALARM_IN_MS;
+  let server = await up(data, false);
+  for (const name of [...IN_FILE, ...IN_BOTH]) await must(server, `/a/${name}/fill?from=0&count=60`);
+  for (const name of WITH_ALARM) await must(server, `/a/${name}/arm?due=${due}`);
+  await server.stop(); // everything is in its file
+  server = await up(data);
+  for (const name of IN_BOTH) await must(server, `/a/${name}/fill?from=60&count=20`);
+  for (const name of IN_JOURNAL) for (const from of [0, 30]) await must(server, `/a/${name}/fill?from=${from}&count=30`);
+  await must(server, `/a/${LAST}/fill?from=0&count=5`);
+  await server.kill9();
+  return due;
+}
+
+async function dumps(server) {
+  const found = new Map();
+  for (const name of EVERYBODY) found.set(name, (await must(server, `/a/${name}/dump`)).text);
+  return found;
+}
+
+/* NAME → the file of its database; an agent's file holds its name's rows. */
+function databasesOf(data) {
+  const root = join(data, "apps/flip/agents"), found = new Map();
+  for (const path of readdirSync(root, { recursive: true }).filter((one) => one.endsWith("db.sqlite"))) {
+    const name = /\/a\/([a-z]+\d*)\/fill/.exec(readFileSync(join(root, path)).toString("latin1"))?.[1];
+    if (name) found.set(name, join("apps/flip/agents", path));
+  }
+  return found;
+}
+
+// Damage ---------------------------------------------------------------------------------------------------------------
+
+/* Spoils PATH somewhere in its first SIZE bytes; what was done. */
+function spoil(path, size) {
+  const fd = openSync(path, "r+"), at = random(size), dice = random(100);
+  const write = (bytes, where) => writeSync(fd, bytes, 0, bytes.length, where);
+  const flip = (where) => {
+    const byte = Buffer.alloc(1);
+    readSync(fd, byte, 0, 1, where);
+    byte[0] ^= 1 << random(8);
+    write(byte, where);
+  };
+  const kind = KINDS.find(([, upTo]) => dice < upTo)[0];
+  switch (kind) {
+    case "bit": flip(at); break;
+    case "bits": for (let i = 0; i < 8; i++) flip(random(size)); break;
+    case "sector": write(Buffer.alloc(Math.min(SECTOR, size - (at - at % SECTOR))), at - at % SECTOR); break;
+    case "bytes": write(Buffer.from(Array.from({ length: Math.min(64, size - at) }, () => random(256))), at); break;
+    case "cut": ftruncateSync(fd, at); break;
+  }
+  closeSync(fd);
+  return { kind, at, toString: () => `${kind} at ${at} of ${size}` };
+}
+
+/* How much of a preallocated file was written. */
+function writtenBytes(path) {
+  const fd = openSync(path, "r"), buffer = Buffer.alloc(1 << 20);
+  let end = 0;
+  for (let at = 0, n; (n = readSync(fd, buffer, 0, buffer.length, at)) > 0; at += n)
+    for (let i = n - 1; i >= 0; i--) if (buffer[i]) { end = at + i + 1; break; }
+  const size = fstatSync(fd).size;
+  closeSync(fd);
+  return Math.min(size, end);
+}
+
+// One start ------------------------------------------------------------------------------------------------------------
+
+const said = new Map(); // message → how often
+
+/* A copy of the base, damaged by DAMAGE(data) → victims, brought up; SEE(server) → violations. */
+async function start(base, damage, see) {
+  const data = `${base}-damaged`, bad = [];
+  rmSync(data, { recursive: true, force: true });
+  execFileSync("cp", ["-a", "--sparse=always", base, data]);
+  const done = damage(data);
+  let server;
+  try {
+    server = await up(data);
+  } catch (error) {
+    return [`${JSON.stringify([...done])}: the server does not start: ${error.message.slice(0, 500)}`];
+  }
+  const rooms = server.rooms().map(({ pid }) => pid);
+  const violations = await see(server, done).catch((error) => [error.message]);
+  bad.push(...violations.map((text) => `${text}   [${[...done].map(([name, what]) => `${name}: ${what}`).join("; ").slice(0, 600)}]`));
+  const died = server.output.filter((line) => /killed by signal|Assertion|exited with|ended with/.test(line));
+  if (died.length) bad.push(`a room died: ${died.join(" | ").slice(0, 600)}   [${[...done].map(([name, what]) => `${name}: ${what}`).join("; ").slice(0, 600)}]`);
+  else if (rooms.some((pid) => !server.rooms().some((room) => room.pid === pid))) bad.push("a room was started again");
+  await server.stop();
+  rmSync(data, { recursive: true, force: true });
+  return bad;
+}
+
+/* What everybody answers: "right", "refused", or "silent" (wrong, and nobody says so). */
+async function answers(server, expected) {
+  const found = new Map();
+  for (const name of EVERYBODY) {
+    const answer = await get(server, `/a/${name}/dump`);
+    if (answer.status === 200) {
+      found.set(name, answer.text === expected.get(name) ? "right" : "silent");
+    } else {
+      found.set(name, "refused");
+      const text = answer.text.startsWith("{") ? JSON.parse(answer.text).message : answer.text;
+      const message = text.replace(/[0-9a-f]{64}/g, "ID").replace(/'[^']*'/g, "'…'").slice(0, 160);
+      said.set(message, (said.get(message) ?? 0) + 1);
+    }
+  }
+  return found;
+}
+
+async function databases(base, expected) {
+  const files = databasesOf(base), fault = "databases damaged", share = { right: 0, refused: 0, silent: 0 };
+  await rig.measure(fault, rig.numbers.databases, () => start(base, (data) => {
+    const victims = new Map();
+    while (victims.size < DAMAGED_PER_START) {
+      const name = pick([...files.keys()]);
+      if (!victims.has(name)) victims.set(name, spoil(join(data, files.get(name)), statSync(join(data, files.get(name))).size));
+    }
+    return victims;
+  }, async (server, victims) => {
+    const bad = [];
+    for (const [name, how] of await answers(server, expected)) {
+      if (victims.has(name)) share[how]++;
+      else if (how !== "right") bad.push(`${name} is ${how}, whose database was left alone`);
+    }
+    return bad;
+  }));
+  const all = share.right + share.refused + share.silent;
+  rig.note(fault, `${all} databases: ${share.refused} refused, ${share.right} answered right, ${share.silent} (${(100 * share.silent / Math.max(1, all)).toFixed(1)} %) answered wrong without a word`);
+  rig.control("damage that nothing can notice: a row's own bytes", share.silent > 0, `${share.silent} seen`);
+}
+
+async function journal(base, expected) {
+  const folder = "journal", fault = "journal damaged", share = { right: 0, refused: 0, last: 0, cut: 0 };
+  await rig.measure(fault, rig.numbers.journal, () => start(base, (data) => {
+    const file = pick(readdirSync(join(data, folder)).filter((name) => name.endsWith(".seg"))), path = join(data, folder, file);
+    return new Map([[file, spoil(path, writtenBytes(path))]]);
+  }, async (server, victims) => {
+    const bad = [], found = await answers(server, expected), [{ kind }] = victims.values();
+    const named = (how) => [...found].filter(([name, one]) => one === how && name !== LAST).map(([name]) => name);
+    const refused = named("refused"), silent = named("silent");
+    if (silent.length && kind !== "cut") bad.push(`${silent} lost acknowledged rows, and nobody says so`);
+    if (kind !== "cut" && refused.length > (PLACES[kind] ?? 2)) bad.push(`${refused.length} agents are kept away: ${refused}`);
+    share[kind === "cut" && silent.length + refused.length ? "cut" : refused.length ? "refused" : found.get(LAST) === "right" ? "right" : "last"]++;
+    return bad;
+  }));
+  rig.note(fault, `${share.refused} kept agents away, ${share.right} changed nothing, ${share.last} took the last batch, which cannot be told from a torn one, ` +
+    `${share.cut} files cut short took what was behind the cut`);
+}
+
+async function book(base, expected) {
+  const fault = "scheduler's book damaged", share = { alone: 0, asked: 0 };
+  await rig.measure(fault, rig.numbers.book, () => start(base, (data) => {
+    const folder = join(data, "scheduler/book"), file = pick(readdirSync(folder).filter((name) => statSync(join(folder, name)).size > 0));
+    return new Map([[file, spoil(join(folder, file), statSync(join(folder, file)).size)]]);
+  }, async (server) => {
+    const bad = [];
+    const hasRung = async () => { const rung = (await must(server, "/a/bell/rung")).json; return WITH_ALARM.every((name) => rung.includes(name)) || `only ${rung} have fired`; };
+    const isAlone = await eventually(hasRung, ALARM_MS_MAX).then(() => true, () => false);
+    share[isAlone ? "alone" : "asked"]++;
+    if (!isAlone) {
+      for (const name of WITH_ALARM) await must(server, `/a/${name}/fired`);
+      await eventually(hasRung, ALARM_MS_MAX).catch((error) => bad.push(`an alarm does not fire, even when its agent is asked: ${error.message}`));
+    }
+    for (const [name, how] of await answers(server, expected)) if (how !== "right") bad.push(`${name} is ${how}`);
+    return bad;
+  }));
+  rig.note(fault, `overdue alarms fired by themselves ${share.alone} times, ${share.asked} times only when their agents were asked`);
+}
+
+const why = missing({ only: "dormouse" });
+if (why) {
+  rig.skip(why);
+} else {
+  const own = scratch("dormouse-flip-"), base = join(own.dir, "base"), clean = `${base}-clean`;
+  execFileSync("mkdir", [base]);
+  const due = await makeBase(base);
+  await eventually(() => Date.now() > due || "the alarms are not due yet", 2 * ALARM_IN_MS);
+  execFileSync("cp", ["-a", "--sparse=always", base, clean]);
+  const server = await up(clean), expected = await dumps(server);
+  await server.stop();
+  await databases(base, expected);
+  await journal(base, expected);
+  await book(base, expected);
+  for (const [message, times] of [...said].sort((a, b) => b[1] - a[1]).slice(0, 12)) rig.say(`${times} times: ${message}`);
+  connections.destroy();
+  own.remove();
+}
+rig.end();
