@@ -394,6 +394,12 @@ next_event(struct agent *a)
     return NULL;
 }
 
+bool
+agent_has_event(const struct agent *a)
+{
+    return next_event((struct agent *)(uintptr_t)a) != NULL;
+}
+
 static void
 deliver_event(void *arg)
 {

@@ -131,6 +131,7 @@ struct agent *agent_entry(void);
 void agent_post(struct agent *agent, struct event *event);
 struct event *event_create(void (*deliver)(struct agent *, struct event *), size_t len);
 void agent_pump(struct agent *agent);
+bool agent_has_event(const struct agent *agent);   /* one that can be delivered now */
 /* Ends the heap: callers get CODE and MESSAGE with FLAGS; queued events stay for the next one. */
 void agent_reset(struct agent *agent, enum err_code code, unsigned flags, const char *message);
 /* Puts an idle agent away: database closed, heap unmapped, structure freed. False when it is not idle. */

@@ -39,11 +39,13 @@ is_kept(const struct agent *a)
     return !a->is_entry && a->deploy != NULL && deploy_keeps_heap(a->deploy, bytes_of(a->class_name));
 }
 
-/* Whether its heap may be away: nothing runs in it and nothing is about to. */
+/* Whether its heap may be away: nothing runs in it, and nothing can be delivered to it now. What it waits for (calls, timers, sockets,
+ * critical sections) is its structure's, which stays; what comes of it is an event, and wakes it. */
 static bool
 may_sleep(const struct agent *a)
 {
-    return a->state == AGENT_AWAKE && agent_is_idle(a);
+    return a->state == AGENT_AWAKE && !a->is_running && !a->wants_reset && !a->is_leaving && !a->wants_checkpoint && !agent_has_event(a) &&
+           (a->store == NULL || (store_depth(a->store) == 0 && !store_is_dirty(a->store)));
 }
 
 /* ---- what happens to it ---- */
@@ -59,18 +61,19 @@ agent_is_quiet(struct agent *a)
 {
     bool is_idle = agent_is_idle(a);
 
-    if (a->state == AGENT_ABSENT || !is_idle)
+    if (a->state == AGENT_ABSENT || (!is_idle && !may_sleep(a)))
         return;
     a->idle_since_ms = clock_mono_ms();
-    if (a->state != AGENT_WARM || a->store != NULL) {
+    if (is_idle && (a->state != AGENT_WARM || a->store != NULL)) {
         list_remove(&a->in_idle);
         list_push_back(&worker.idle, &a->in_idle);
     }
-    if (a->state == AGENT_AWAKE) {
-        if (a->sleeper.was_touched)
-            a->sleeper.discards = !is_kept(a);
+    if (a->state != AGENT_AWAKE)
+        return;
+    if (a->sleeper.was_touched)
+        a->sleeper.discards = !is_kept(a);
+    if (is_idle || !a->sleeper.discards)
         sleep_idle(&worker.sleep, &a->sleeper, a->idle_since_ms);
-    }
 }
 
 void
@@ -105,6 +108,7 @@ keep_image(struct agent *a, struct bytes image)
     sleep_note(&worker.sleep, &a->sleeper, SLEEP_IMAGED, image.len + SLEEP_WARM_BYTES, clock_mono_ms());
 }
 
+/* Of an agent that waits for nothing. */
 static void
 drop_empty_maps(struct agent *a)
 {
@@ -125,7 +129,8 @@ go_warm(struct agent *a)
     if (!image_take(a->heap, &label, &image))
         return false;
     keep_image(a, buf_view(&image));
-    drop_empty_maps(a);
+    if (agent_is_idle(a))
+        drop_empty_maps(a);
     if (image.cap > SLEEP_SCRATCH_BYTES_MAX)
         buf_fini(&image);
     return true;
@@ -164,7 +169,10 @@ static void
 rest(struct agent *a)
 {
     list_remove(&a->in_idle);
-    sql_drop_cursors(a);
+    if (agent_is_idle(a))
+        sql_drop_cursors(a);
+    if (a->cursors != NULL && umap_count(a->cursors) > 0)
+        return;                        /* they need it */
     /* Closed, not trimmed: what is left of a trimmed one is spread thin over our own heap (210 KB held for 44 KB used), and its
      * descriptor stays. Opening again takes a quarter of a millisecond, at the first statement. One whose file cannot be written now
      * stays open: its heap may not open the file again without it. */
@@ -222,8 +230,8 @@ put_to_sleep(struct agent *a)
         agent_touched(a);
     else if (!a->sleeper.discards)
         fall_asleep(a);
-    else
-        (void)agent_evict(a);          /* idle: it can */
+    else if (!agent_evict(a))
+        agent_touched(a);
 }
 
 /* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */

@@ -1,12 +1,15 @@
 // An agent that slept goes on where it stood; when it cannot, it starts from its database, and the reason is counted.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import net from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { WebSocketServer } from "ws";
 import { eachLine } from "../oracle/workerd.mjs";
-import { connect, DORMOUSE, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
+import { connect, DORMOUSE, eventually, fixture, missing, scratch, serve, start, withTimeout } from "./lib.mjs";
 
 const sleeper = fixture("sleeper");
 const skip = missing({ only: "dormouse" });
@@ -210,6 +213,149 @@ describe("sleep on disk", { skip }, () => {
     const { calls, isLast } = JSON.parse(await client.next());
     assert.deepEqual([calls, isLast], [1, true]);
     client.drop();
+  });
+});
+
+/* A server that answers /NAME only as it is told: asked(NAME) resolves with what to answer on. */
+async function slowWorld(t) {
+  const waiting = new Map(), heard = new Map();
+  const meet = (name, one) => {
+    if (waiting.has(name)) waiting.get(name)(one);
+    else heard.set(name, one);
+  };
+  const server = http.createServer((request, response) => meet(request.url.slice(1), response));
+  const sockets = new WebSocketServer({ server });
+  sockets.on("connection", (ws, request) => meet(request.url.slice(1), ws));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => { sockets.clients.forEach((one) => one.terminate()); server.closeAllConnections(); server.close(); });
+  return {
+    url: (name) => encodeURIComponent(`http://127.0.0.1:${server.address().port}/${name}`),
+    asked: (name) => withTimeout(new Promise((resolve) => (heard.has(name) ? resolve(heard.get(name)) : waiting.set(name, resolve))), 15_000, `nobody asked for ${name}`),
+  };
+}
+
+describe("sleep in the middle of", { skip }, () => {
+  const open = async (t) => ({ world: await slowWorld(t), server: await serve(t, sleeper, { limits: LONG, args: ["--allow-private"] }) });
+
+  for (const [operation, heard] of [["await", "answer"], ["peer", "answer through 1"], ["section", "answer"]]) {
+    it(`${{ await: "a fetch", peer: "a call to another agent", section: "blockConcurrencyWhile" }[operation]}`, async (t) => {
+      const { world, server } = await open(t);
+      const told = server.json(`/s/a/${operation}?v=${world.url("x")}`);
+      const answer = await world.asked("x");
+      putToSleep(server, "Sleeper/a");
+      if (operation === "peer") putToSleep(server, "Sleeper/other");
+      answer.end("answer");
+      const { heard: was, before, calls, store } = await told;
+      assert.deepEqual([was, before, calls, store], [heard, 1, 2, operation === "await" ? "kept" : null]);
+      assert.equal((await stats(server)).warm_wakes, operation === "peer" ? 2 : 1);
+    });
+  }
+
+  it("a streaming answer, between any two pieces", async (t) => {
+    const { world, server } = await open(t);
+    const told = server.json(`/s/a/stream?v=${world.url("x")}`);
+    const answer = await world.asked("x");
+    for (let i = 0; i < 5; i++) {
+      const { warm_wakes } = await stats(server);
+      putToSleep(server, "Sleeper/a");
+      answer.write(`piece ${i} `);
+      await eventually(async () => (await stats(server)).warm_wakes > warm_wakes);
+    }
+    putToSleep(server, "Sleeper/a");
+    answer.end();
+    const { heard, store } = await told;
+    assert.deepEqual([heard.join(""), store], ["piece 0 piece 1 piece 2 piece 3 piece 4 ", "kept"]);
+  });
+
+  it("a request's body", async (t) => {
+    const { server } = await open(t);
+    let send;
+    const body = new ReadableStream({ start(controller) { send = controller; } });
+    const told = server.json("/s/a/body", { method: "POST", body, duplex: "half" });
+    for (let i = 0; i < 3; i++) {
+      send.enqueue(new TextEncoder().encode(`part ${i} `));
+      await eventually(async () => (await stats(server)).turns > 0);
+      await eventually(() => spawnSync(DORMOUSE, ["agents", "sleep", "Sleeper/a", "--data", server.data]).status === 0);
+    }
+    send.close();
+    assert.equal((await told).heard, "part 0 part 1 part 2 ");
+  });
+
+  it("waitUntil and a timer", async (t) => {
+    const { world, server } = await open(t);
+    await server.json(`/s/u/until?v=${world.url("x")}`);
+    const answer = await world.asked("x");
+    putToSleep(server, "Sleeper/u");
+    answer.end("later");
+    await eventually(async () => (await stats(server)).warm_wakes === 1);
+    assert.equal((await server.json("/s/u/heard")).heard, "later");
+    await server.json("/s/t/timer?v=400");
+    putToSleep(server, "Sleeper/t");
+    await eventually(async () => (await stats(server)).warm_wakes === 2);
+    assert.equal((await server.json("/s/t/heard")).heard, "timer1");
+  });
+
+  it("an alarm's handler", async (t) => {
+    const { world, server } = await open(t);
+    await server.json(`/s/a/alarmAwait?v=${world.url("x")}`);
+    const answer = await world.asked("x");
+    putToSleep(server, "Sleeper/a");
+    answer.end("rang");
+    await eventually(async () => (await stats(server)).warm_wakes === 1);
+    assert.equal((await server.json("/s/a/heard")).heard, "rang");
+  });
+
+  it("sockets that are not hibernatable: accepted ones and its own", async (t) => {
+    const { world, server } = await open(t);
+    const client = await connect(server.ws("/s/l/live"));
+    putToSleep(server, "Sleeper/l");
+    client.send("hello");
+    assert.equal(await client.next(), "hello 1 2");
+    client.drop();
+    const told = server.json(`/s/c/client?v=${world.url("x")}`);
+    const ws = await world.asked("x");
+    putToSleep(server, "Sleeper/c");
+    ws.send("from outside");
+    assert.deepEqual([(await told).heard], ["from outside"]);
+  });
+
+  it("nothing while a transaction is open", async (t) => {
+    const { world, server } = await open(t);
+    const told = server.json(`/s/a/transaction?v=${world.url("x")}`);
+    const answer = await world.asked("x");
+    const refused = spawnSync(DORMOUSE, ["agents", "sleep", "Sleeper/a", "--data", server.data], { encoding: "utf8" });
+    assert.match(refused.stderr, /cannot sleep/);
+    answer.end("done");
+    assert.equal((await told).heard, "done");
+  });
+
+  it("many waits at once: each one of fifty agents goes on with its own", async (t) => {
+    const { world, server } = await open(t);
+    const names = Array.from({ length: 50 }, (_, i) => `agent${i}`);
+    const told = names.map((name) => server.json(`/s/${name}/await?v=${world.url(name)}`));
+    const answers = await Promise.all(names.map((name) => world.asked(name)));
+    for (const name of names) putToSleep(server, `Sleeper/${name}`);
+    assert.equal((await stats(server)).warm, 50);
+    answers.forEach((answer, i) => answer.end(`to ${names[i]}`));
+    assert.deepEqual((await Promise.all(told)).map(({ heard, calls }) => `${heard} ${calls}`), names.map((name) => `to ${name} 2`));
+  });
+
+  it("a wait that a deploy ends: the caller is told", async (t) => {
+    const { world, server } = await open(t);
+    const copy = scratch();
+    t.after(copy.remove);
+    cpSync(sleeper, copy.dir, { recursive: true });
+    const told = server.fetch(`/s/a/await?v=${world.url("x")}`);
+    const answer = await world.asked("x");
+    putToSleep(server, "Sleeper/a");
+    const source = join(copy.dir, "index.js");
+    writeFileSync(source, readFileSync(source, "utf8").replace('VERSION = "one"', 'VERSION = "two"'));
+    dormouse(server, "deploy", copy.dir);
+    answer.end("in time");             // what was under way finishes on the old code
+    const done = await told;
+    assert.deepEqual([done.status, (await done.json()).heard], [200, "in time"]);
+    assert.equal((await server.json("/s/a/step?v=a")).version, "two");
   });
 });
 

@@ -63,10 +63,50 @@ export class Sleeper extends DurableObject {
         return new Response(null, { status: 101, webSocket: pair[0] });
       }
     }
-    return new Response("no such operation", { status: 404 });
+    return this.waiting(url.pathname.split("/")[3], v, request) ?? new Response("no such operation", { status: 404 });
   }
 
-  alarm() {
+  // Operations that wait for something; what they heard goes on with what they knew before.
+  waiting(operation, v, request) {
+    const before = this.count(), local = { map: new Map([["before", before]]) };
+    const told = async (heard) => Response.json({ heard, before: local.map.get("before"), calls: this.count(), store: als.getStore() ?? null });
+    switch (operation) {
+      case "await": return als.run("kept", async () => told(await (await fetch(v)).text()));
+      case "stream": return als.run("kept", async () => {
+        const pieces = [];
+        for await (const piece of (await fetch(v)).body.pipeThrough(new TextDecoderStream())) pieces.push(piece);
+        return told(pieces);
+      });
+      case "body": return (async () => {
+        const pieces = [];
+        for await (const piece of request.body.pipeThrough(new TextDecoderStream())) pieces.push(piece);
+        return told(pieces.join(""));
+      })();
+      case "peer": return (async () => told(await this.env.SLEEPER.getByName("other").remote(v)))();
+      case "section": return (async () => told(await this.ctx.blockConcurrencyWhile(async () => (await fetch(v)).text())))();
+      case "transaction": return (async () => told(await this.ctx.storage.transaction(async (tx) => { await tx.put("k", 1); return (await fetch(v)).text(); })))();
+      case "until": this.ctx.waitUntil(fetch(v).then((r) => r.text()).then((heard) => { this.heard = heard; })); return told(null);
+      case "timer": setTimeout((a) => { this.heard = a + before; }, Number(v), "timer"); return told(null);
+      case "heard": return told(this.heard ?? null);
+      case "alarmAwait": this.url = v; return this.ctx.storage.setAlarm(Date.now()).then(() => told(null));
+      case "live": {
+        const pair = new WebSocketPair();
+        pair[1].accept();
+        pair[1].addEventListener("message", ({ data }) => pair[1].send(`${data} ${before} ${this.count()}`));
+        return new Response(null, { status: 101, webSocket: pair[0] });
+      }
+      case "client": return (async () => {
+        const { webSocket } = await fetch(v, { headers: { upgrade: "websocket" } });
+        webSocket.accept();
+        return told(await new Promise((resolve) => webSocket.addEventListener("message", ({ data }) => resolve(data))));
+      })();
+    }
+  }
+
+  async remote(v) { return `${await (await fetch(v)).text()} through ${this.count()}`; }
+
+  async alarm() {
+    if (this.url) this.heard = await (await fetch(this.url)).text();
     this.alarms = (this.alarms ?? 0) + 1;
     for (const ws of this.ctx.getWebSockets()) ws.send(`alarm ${this.alarms} ${this.count()}`);
   }
