@@ -6,9 +6,10 @@ import { ROOT, startDormouse, startPeer } from "../tests/scenario/lib.mjs";
 
 export const trivial = join(ROOT, "bench/apps/trivial");
 export const sdk = join(ROOT, "bench/apps/sdk");
+const STAY_AWAKE = { warm_ms: 600_000, idle_ms: 600_000 };
 export const SERVERS = {
   workerd: (dir, data, figure) => startPeer(dir, { data, evict: !figure.keepAwake }),
-  dormouse: (dir, data, figure, isDeployed) => startDormouse(dir, { data, isDeployed }),
+  dormouse: (dir, data, figure, isDeployed) => startDormouse(dir, { data, isDeployed, limits: figure.keepAwake ? STAY_AWAKE : undefined }),
 };
 
 export const round = (value, digits = 0) => (value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }));

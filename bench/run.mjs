@@ -28,8 +28,9 @@ const FIGURES = {
     const seen = await touch({ server, path: "/agents/minimal/new-{i}", count: 150 });
     return { value: seen.p50, note: `p99 ${round(seen.p99, 1)} ms${failures(seen)}` };
   } },
-  "memory-trivial": { title: "memory of an awake trivial agent; PSS of all rooms", unit: "KiB", app: trivial, keepAwake: true, ask: (server) => memoryEach(server, "/a/agent-{i}/put", 1000) },
-  "memory-sdk": { title: "memory of an awake minimal SDK agent; PSS of all rooms", unit: "KiB", app: sdk, keepAwake: true, ask: (server) => memoryEach(server, "/agents/minimal/agent-{i}", 400) },
+  "memory-trivial": { title: "memory of an awake trivial agent; PSS of all rooms", unit: "KiB", app: trivial, keepAwake: true, ask: (server) => memoryEach(server, "/a/agent-{i}/put", 1000, 2) },
+  "memory-sdk": { title: "memory of an awake minimal SDK agent; PSS of all rooms", unit: "KiB", app: sdk, keepAwake: true, ask: (server) => memoryEach(server, "/agents/minimal/agent-{i}", 400, 2) },
+  "memory-asleep": { title: "memory of a minimal SDK agent 20 s after its last request; PSS of all rooms", unit: "KiB", app: sdk, ask: (server) => memoryEach(server, "/agents/minimal/agent-{i}", 400, 20) },
   "returned": { title: "memory returned 15 s after 5,000 trivial agents were active", unit: "% of the rise", isHigherBetter: true, app: trivial, async ask(server) {
     await get(`${server.url}/a/warm/put`);
     const before = memory(server.pid).pssKb;
@@ -54,12 +55,19 @@ const FIGURES = {
   ...START,
 };
 
-async function memoryEach(server, path, count) {
+async function memoryEach(server, path, count, waitS) {
   await touch({ server, path, count: 20 });
+  await sleep(waitS);
   const before = memory(server.pid);
   const seen = await touch({ server, path, count, inFlight: 4, from: 20 });
+  const touched = memory(server.pid);
+  await sleep(waitS);
   const after = memory(server.pid);
-  return { value: (after.pssKb - before.pssKb) / count, note: `${round((after.fds - before.fds) / count, 1)} descriptors each, all touched within ${round(count / seen.perSecond, 1)} s${failures(seen)}` };
+  const each = (then, field) => (then[field] - before[field]) / count;
+  return {
+    value: each(after, "pssKb"),
+    note: `${round(each(touched, "pssKb"))} KiB when the last of them had answered, ${round(count / seen.perSecond, 1)} s after the first; ${round(each(after, "fds"), 1)} descriptors each${failures(seen)}`,
+  };
 }
 
 function versions() {
