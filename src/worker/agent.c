@@ -248,6 +248,7 @@ start(struct agent *a)
         return false;
     }
     agent_heap_made(a);
+    a->is_young = true;
     worker.wakes++;
     if (!a->is_entry && sockets_need_listing(a)) {
         a->state = AGENT_LISTING;      /* sockets_listed() goes on */

@@ -111,7 +111,8 @@ struct agent {
     struct call     *turn_call;        /* the incoming call being delivered in this turn, or NULL */
     uint16_t         turn_slot;        /* where this turn's reply or calls point to; SLOT_NONE */
     uint64_t         turn;             /* number of the turn, for logs */
-    struct list_node in_idle;          /* worker.idle */
+    struct list_node in_idle;          /* worker.idle or young */
+    bool             is_young;         /* its constructor has run, and it was not idle since */
     int64_t          idle_since_ms;
     bool             is_pumping;       /* agent_pump() runs: whoever posts meanwhile leaves the event to it */
     bool             is_birth;         /* its next commit is the first that tells of it: control hears once it is durable */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/loop/loop.h"
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
@@ -66,7 +67,10 @@ agent_is_quiet(struct agent *a)
     a->idle_since_ms = clock_mono_ms();
     if (is_idle && (a->state != AGENT_WARM || a->store != NULL)) {
         list_remove(&a->in_idle);
-        list_push_back(&worker.idle, &a->in_idle);
+        if (a->is_young && list_is_empty(&worker.young))
+            loop_timer_arm(worker.idle_timer, AGENT_YOUNG_REST_MS);
+        list_push_back(a->is_young ? &worker.young : &worker.idle, &a->in_idle);
+        a->is_young = false;
     }
     if (a->state != AGENT_AWAKE)
         return;
@@ -178,8 +182,6 @@ rest(struct agent *a)
      * stays open: its heap may not open the file again without it. */
     if (commits_checkpoint(a))
         commits_close_store(a);
-    if (a->heap != NULL && a->sleeper.discards)
-        (void)heap_share_again(a->heap);   /* the others sleep soon */
 }
 
 /* From warm to its folder. Who has sockets stays while there is room: its constructor need not run for the sake of memory. */
@@ -234,6 +236,25 @@ put_to_sleep(struct agent *a)
         agent_touched(a);
 }
 
+enum sharing { SHARES_IF_DISCARDED, SHARES };
+
+/* Rests those of LIST that are idle for REST_MS, longest first; counts them and lowers *next to the time until the next one. */
+static unsigned
+rest_all(struct list_node *list, int64_t now, int64_t rest_ms, enum sharing sharing, int64_t *next)
+{
+    struct agent *a;
+    unsigned count = 0;
+
+    for (; (a = list_first(list, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= rest_ms; count++) {
+        rest(a);
+        if (a->heap != NULL && (sharing == SHARES || a->sleeper.discards))
+            (void)heap_share_again(a->heap);
+    }
+    if (a != NULL && rest_ms - (now - a->idle_since_ms) < *next)
+        *next = rest_ms - (now - a->idle_since_ms);
+    return count;
+}
+
 /* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */
 #define RESTS_PER_TRIM 16
 
@@ -243,15 +264,10 @@ agents_rest(void)
     static unsigned gone;
     int64_t now = clock_mono_ms(), next = AGENT_REST_MS;
     struct sleeper *s = NULL;
-    struct agent *a;
 
     agents_finish_deploy(now);
-    while ((a = list_first(&worker.idle, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= AGENT_REST_MS) {
-        rest(a);
-        gone++;
-    }
-    if (a != NULL)
-        next = AGENT_REST_MS - (now - a->idle_since_ms);
+    gone += rest_all(&worker.young, now, AGENT_YOUNG_REST_MS, SHARES, &next);
+    gone += rest_all(&worker.idle, now, AGENT_REST_MS, SHARES_IF_DISCARDED, &next);   /* the others sleep soon */
     for (unsigned i = 0; i < SLEEPS_PER_ROUND && (s = sleep_next(&worker.sleep, now, &next)) != NULL; i++, gone++)
         put_to_sleep(container_of(s, struct agent, sleeper));
     if (gone >= RESTS_PER_TRIM || (gone > 0 && list_is_empty(&worker.idle))) {

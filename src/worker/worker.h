@@ -27,6 +27,7 @@ struct worker {
     struct agent   *entry;             /* the app's entry; NULL before its first event */
     struct bmap    *agents;            /* key: agent_key; those in memory only */
     struct list_node idle;             /* agents with nothing to do, longest idle first */
+    struct list_node young;            /* the same, for the first time since their start */
     struct sleep_book sleep;           /* who sleeps next */
     struct list_node stalled;          /* agents whose events wait because too much is on its way to the journal */
     struct list_node settled;          /* agents whose commits became durable and were not looked at yet */

@@ -30,6 +30,7 @@
 #define SLEEP_SCRATCH_BYTES_MAX  (1u << 20)    /* kept between two images */
 #define SLEEPS_PER_ROUND         32            /* 100 to 500 us each; then events have their turn */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
+#define AGENT_YOUNG_REST_MS      200           /* the first time after its constructor, which leaves twice the memory that stays */
 #define DEPLOY_GRACE_MS          30000         /* surface spec 3.3: what runs at a code update may go on so long */
 #define DEPLOY_WAIT_MS           2000          /* new turns wait so long for the old code of their agent to finish */
 #define PEER_AWAIT_MS            5000          /* calls to a worker that is being started wait: a start takes 50 ms, its back-off 100 ms at first */

@@ -134,6 +134,7 @@ set_up(void)
     worker.with_sockets = bmap_create();
     commits_init();
     list_init(&worker.idle);
+    list_init(&worker.young);
     agent_sleep_init();
     list_init(&worker.detached);
     worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
