@@ -15,11 +15,14 @@
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 
-/* Uncommitted writes outside of an explicit transaction: those join a later commit, and what waits for them would wait for itself. */
+/* Uncommitted writes outside of an explicit transaction: those join a later commit, and what waits for them would wait for itself.
+ * A broken store has lost some: the commit says so. */
 static bool
 has_uncommitted(const struct agent *a)
 {
-    return a->store != NULL && store_is_dirty(a->store) && store_depth(a->store) == 0;
+    if (a->store == NULL)
+        return false;
+    return store_is_broken(a->store) || (store_is_dirty(a->store) && store_depth(a->store) == 0);
 }
 
 static bool
