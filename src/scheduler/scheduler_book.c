@@ -84,7 +84,7 @@ book_open(struct book **out_book, const char *folder, struct core *core, struct 
 
     assert(book != NULL);
     if (store_open(&book->store, folder, NULL, err) && book_run(book, BYTES_LIT(CREATE_SQL), NULL, 0, err) &&
-        book_commit(book, err) && book_load(book, core, err)) {
+        book_commit(book, err) && (core == NULL || book_load(book, core, err))) {
         *out_book = book;
         return true;
     }

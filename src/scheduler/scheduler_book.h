@@ -12,7 +12,7 @@
 
 struct book;
 
-/* Opens the book in FOLDER and loads all alarms into CORE. */
+/* Opens the book in FOLDER and loads all alarms into CORE; NULL: that knows them already. */
 MUST_USE bool book_open(struct book **out_book, const char *folder, struct core *core, struct err *err);
 void book_close(struct book **book);
 /* Writes the record of ALARM, or takes it off when the alarm is gone or taken back. Durable with the next commit. */

@@ -32,7 +32,7 @@ struct core {
     struct list_node apps;                 /* rotated: no app is always first */
     struct alarm   **heap;                 /* waiting ones, by fire_ms */
     size_t           heap_count, heap_cap;
-    struct list_node changed;
+    struct list_node changed, keeping;     /* keeping: on their way to the disk, until its commit */
 };
 
 static void alarm_wait(struct core *core, struct alarm *alarm, int64_t fire_ms);
@@ -569,8 +569,31 @@ void
 core_kept(struct core *core, struct alarm *alarm)
 {
     list_remove(&alarm->in_changed);
-    if (alarm->state == ALARM_GONE)
-        alarm_free(core, alarm);
+    list_push_back(&core->keeping, &alarm->in_changed);
+}
+
+void
+core_committed(struct core *core)
+{
+    struct alarm *alarm;
+
+    while ((alarm = list_first(&core->keeping, struct alarm, in_changed)) != NULL) {
+        list_remove(&alarm->in_changed);
+        if (alarm->state == ALARM_GONE)
+            alarm_free(core, alarm);
+    }
+}
+
+/* In their order before what changed since: a record that goes and its successor must not change places. */
+void
+core_undone(struct core *core)
+{
+    while (!list_is_empty(&core->keeping)) {
+        struct list_node *last = core->keeping.prev;
+
+        list_remove(last);
+        list_push_front(&core->changed, last);
+    }
 }
 
 const char *
@@ -595,6 +618,7 @@ core_create(void)
     core->apps_by_name = bmap_create();
     list_init(&core->apps);
     list_init(&core->changed);
+    list_init(&core->keeping);
     return core;
 }
 

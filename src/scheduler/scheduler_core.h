@@ -81,9 +81,12 @@ void core_clock_stepped(struct core *core, int64_t delta_ms);
 /* How long from NOW until core_start() may have something, if nothing else happens; -1: for ever. */
 int64_t core_wait_ms(const struct core *core, int64_t now_ms);
 
-/* The next alarm whose record changed, or NULL; ALARM_GONE: the record goes. core_kept() says it is on its way to the disk. */
+/* The next alarm whose record changed, or NULL; ALARM_GONE: the record goes. core_kept() says it is on its way to the disk; then
+ * core_committed() that all of them are there, or core_undone() that none is: they have changed still. */
 struct alarm *core_changed(struct core *core);
 void core_kept(struct core *core, struct alarm *alarm);
+void core_committed(struct core *core);
+void core_undone(struct core *core);
 
 const char *core_app_name(const struct core_app *app);
 size_t core_count(const struct core *core);

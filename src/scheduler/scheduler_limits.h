@@ -13,6 +13,7 @@
 #define ALARMS_IN_FLIGHT_MAX   8192      /* on one worker: half of the calls it accepts */
 #define CLOCK_LOOK_MS          2000      /* the longest the wall clock goes unread: a step is seen after so long at most */
 #define CLOCK_STEP_MS          500       /* a smaller change is slewing */
+#define BOOK_RETRY_MS          500       /* a book that could not be written is tried again: alarms go on soon after there is space */
 #define APP_WORKERS_MAX        256       /* workers of one app, as in the gateway */
 
 #endif

@@ -2,8 +2,8 @@
  * scheduler_shell — see scheduler_shell.h.
  *
  * One pass per loop iteration (shell_settle): changes of the core go to the book, one commit for all of them, then the
- * acknowledgements leave, then due alarms. A book that fails ends the room: a new one starts from what is durable, and the
- * workers say again what was not acknowledged.
+ * acknowledgements leave, then due alarms. While the disk is full or fails, nothing is acknowledged, alarms fire all the same, and the
+ * book is opened anew and tried again. A book that is damaged ends the room.
  */
 #include "src/scheduler/scheduler_shell.h"
 
@@ -34,7 +34,11 @@ struct ack {
 static struct {
     struct room       *room;
     struct core       *core;
-    struct book       *book;
+    struct book       *book;               /* NULL: it failed, and is opened again at retry_mono_ms */
+    char              *folder;
+    int64_t            retry_mono_ms;
+    bool               is_failing;         /* said so in the log */
+    bool               is_stopping;
     struct loop_timer *timer;
     struct loop_hook  *hook;
     struct umap       *deliveries;         /* call → struct delivery */
@@ -69,21 +73,12 @@ on_timer(void *owner)
 static bool
 on_start(struct room *room, struct bytes conf, struct err *err)
 {
-    char *folder = NULL;
-    bool ok;
-
-    if (!conf_read(conf, &folder, err))
+    if (!conf_read(conf, &shell.folder, err) || !jail_enter(ROLE_SCHEDULER, conf, err))
         return false;
-    if (!jail_enter(ROLE_SCHEDULER, conf, err)) {
-        free(folder);
-        return false;
-    }
     shell.room = room;
     shell.core = core_create();
     shell.deliveries = umap_create();
-    ok = book_open(&shell.book, folder, shell.core, err);
-    free(folder);
-    if (!ok)
+    if (!book_open(&shell.book, shell.folder, shell.core, err))
         return err_add(err, "the book of alarms");
     shell.wall_less_mono_ms = clock_wall_ms() - clock_mono_ms();
     shell.timer = loop_timer_create(room_loop(room), on_timer, NULL);
@@ -98,6 +93,7 @@ static void
 on_stop(struct room *room, uint32_t grace_ms)
 {
     shell_settle(NULL);                    /* what is running is delivered again by the next scheduler */
+    shell.is_stopping = true;
     book_close(&shell.book);
     room_exit(room, 0);
 }
@@ -264,12 +260,45 @@ changes_keep(struct err *err)
 {
     struct alarm *alarm;
 
+    if (shell.book == NULL && (clock_mono_ms() < shell.retry_mono_ms || !book_open(&shell.book, shell.folder, NULL, err)))
+        return false;
     while ((alarm = core_changed(shell.core)) != NULL) {
         if (!book_keep(shell.book, alarm, err))
             return false;
         core_kept(shell.core, alarm);
     }
-    return book_commit(shell.book, err);
+    if (!book_commit(shell.book, err))
+        return false;
+    core_committed(shell.core);
+    return true;
+}
+
+/* Nothing of this pass is on disk, or nobody knows. ERR is none when it is not yet time to try again. */
+static void
+book_failed(const struct err *err)
+{
+    if (err->code == ERR_NONE)
+        return;
+    core_undone(shell.core);
+    book_close(&shell.book);
+    shell.retry_mono_ms = clock_mono_ms() + BOOK_RETRY_MS;
+    if (err->code != ERR_DISK_FULL && err->code != ERR_IO) {
+        room_log(shell.room, 3, "the book of alarms: %s", err->message);
+        shell.is_stopping = true;
+        room_exit(shell.room, 1);
+    } else if (!shell.is_failing) {
+        room_log(shell.room, 3, "the book of alarms cannot be written, alarms are not acknowledged until it can; free space on the data disk: %s",
+                 err->message);
+        shell.is_failing = true;
+    }
+}
+
+static void
+book_works(void)
+{
+    if (shell.is_failing)
+        room_log(shell.room, 1, "the book of alarms is written again");
+    shell.is_failing = false;
 }
 
 static void
@@ -311,19 +340,24 @@ shell_settle(void *owner)
     struct alarm *alarm;
     int64_t wait_ms;
 
-    if (shell.book == NULL)
-        return;                            /* stopping */
-    if (!changes_keep(&err)) {
-        room_log(shell.room, 3, "the book of alarms: %s", err.message);
-        book_close(&shell.book);
-        room_exit(shell.room, 1);
+    if (shell.is_stopping)
         return;
+    if (changes_keep(&err)) {
+        book_works();
+        acks_send();
+    } else {
+        book_failed(&err);
+        if (shell.is_stopping)
+            return;
     }
-    acks_send();
     while ((alarm = core_start(shell.core, wall_now_ms())) != NULL)
         deliver(alarm);
     wait_ms = core_wait_ms(shell.core, wall_now_ms());
-    loop_timer_arm(shell.timer, (uint64_t)(wait_ms < 0 || wait_ms > CLOCK_LOOK_MS ? CLOCK_LOOK_MS : wait_ms));
+    if (wait_ms < 0 || wait_ms > CLOCK_LOOK_MS)
+        wait_ms = CLOCK_LOOK_MS;
+    if (shell.book == NULL && wait_ms > BOOK_RETRY_MS)
+        wait_ms = BOOK_RETRY_MS;
+    loop_timer_arm(shell.timer, (uint64_t)wait_ms);
 }
 
 const struct room_spec scheduler_room = {

@@ -59,6 +59,43 @@ keep_all(struct core *core)
 
     while ((alarm = core_changed(core)) != NULL)
         core_kept(core, alarm);
+    core_committed(core);
+}
+
+static void
+what_the_disk_did_not_take_has_changed_still(void **state)
+{
+    struct core *core = core_with_worker();
+    struct alarm *first, *second;
+
+    set(core, 1, T0);
+    set(core, 2, T0 + 1);
+    first = core_changed(core);
+    core_kept(core, first);
+    second = core_changed(core);
+    assert_ptr_not_equal(first, second);
+    core_kept(core, second);
+    assert_null(core_changed(core));
+    core_undone(core);
+    assert_ptr_equal(core_changed(core), first);
+    core_kept(core, first);
+    assert_ptr_equal(core_changed(core), second);
+    keep_all(core);
+    assert_null(core_changed(core));
+    core_undone(core);
+    assert_null(core_changed(core));
+
+    /* One that is gone is there until the disk knows. */
+    first = must_start(core, T0);
+    core_end(core, first, OUTCOME_DONE, T0, 0);
+    core_kept(core, first);
+    core_undone(core);
+    assert_ptr_equal(core_changed(core), first);
+    assert_int_equal(first->state, ALARM_GONE);
+    keep_all(core);
+    assert_int_equal(core_count(core), 1);
+    core_check(core);
+    core_destroy(&core);
 }
 
 static void
@@ -467,6 +504,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_alarm_fires_at_its_time_and_is_gone),
+        cmocka_unit_test(what_the_disk_did_not_take_has_changed_still),
         cmocka_unit_test(six_counted_retries_then_none),
         cmocka_unit_test(jitter_is_a_quarter_at_most),
         cmocka_unit_test(failures_of_ours_are_never_counted),

@@ -2,9 +2,12 @@
  * scheduler_room_test — the room as its peers see it: this program is the supervisor and the workers, its forked child the
  * scheduler. It is killed at will; what was acknowledged must fire.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "src/scheduler/scheduler_limits.h"
 #include "src/scheduler/scheduler_shell.h"
 #include "tests/unit/room_rig.h"
 
@@ -258,6 +261,66 @@ nonsense_closes_the_link_only(void **state)
     link_destroy(&good.link);
 }
 
+/* In memory that test and room share: the room's syncs fail with this while it is not 0, and are counted. */
+static struct disk_fault { int sys_errno, failures; } *disk_fault;
+static int (*real_fdatasync)(int fd);
+
+static int
+failing_fdatasync(int fd)
+{
+    if (disk_fault->sys_errno == 0)
+        return real_fdatasync(fd);
+    disk_fault->failures++;
+    errno = disk_fault->sys_errno;
+    return -1;
+}
+
+static void
+a_full_disk_holds_acknowledgements_back(void **state)
+{
+    struct side worker;
+    pid_t room;
+
+    disk_fault = mmap(NULL, sizeof *disk_fault, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(disk_fault, MAP_FAILED);
+    real_fdatasync = sys_table.fdatasync;
+    sys_table.fdatasync = failing_fdatasync;
+    room_start();
+    room = child;
+    worker_join(&worker, 0);
+    alarm_set(&worker, 1, clock_wall_ms() + 3600000, 1);
+    alarm_set(&worker, 2, clock_wall_ms() + 3600000, 2);
+    RUN_UNTIL(worker.acks == 2);
+
+    disk_fault->sys_errno = ENOSPC;
+    alarm_set(&worker, 1, 0, 3);                       /* a record goes, … */
+    alarm_set(&worker, 1, 1000, 4);                    /* … comes again, … */
+    alarm_set(&worker, 2, 0, 5);                       /* … and one goes for good */
+    alarm_set(&worker, 3, clock_wall_ms() + 3 * BOOK_RETRY_MS, 6);
+    RUN_UNTIL(worker.calls == 2);                      /* what is due fires all the same */
+    assert_int_equal(worker.acks, 2);
+    assert_true(disk_fault->failures >= 2);            /* it has tried again */
+    disk_fault->sys_errno = 0;
+    RUN_UNTIL(worker.acks == 6);
+    assert_int_equal(child, room);
+
+    /* And that is what is on disk. */
+    room_kill();
+    link_destroy(&worker.link);
+    room_start();
+    worker_join(&worker, 0);
+    RUN_UNTIL(worker.calls == 2);
+    assert_int_equal(worker.call[0].agent.bytes[7], 1);
+    assert_true(worker.call[0].due_ms == 1000);
+    assert_int_equal(worker.call[1].agent.bytes[7], 3);
+    alarm_set(&worker, 4, 1, 9);
+    RUN_UNTIL(worker.calls == 3);
+    assert_int_equal(worker.call[2].agent.bytes[7], 4);
+    link_destroy(&worker.link);
+    sys_table.fdatasync = real_fdatasync;
+    assert_int_equal(munmap(disk_fault, sizeof *disk_fault), 0);
+}
+
 int
 main(void)
 {
@@ -266,6 +329,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_was_acknowledged_outlives_a_kill, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_worker_gets_it_again_uncounted, setup, teardown),
         cmocka_unit_test_setup_teardown(the_right_worker_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_holds_acknowledgements_back, setup, teardown),
         cmocka_unit_test_setup_teardown(nonsense_closes_the_link_only, setup, teardown),
     };
 
