@@ -14,6 +14,7 @@
 #include "src/worker/alarms.h"
 #include "src/worker/commits.h"
 #include "src/worker/deflate.h"
+#include "src/worker/deliver.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
 #include "src/worker/js_events.h"
@@ -313,10 +314,13 @@ drop_calls(struct agent *a, enum err_code code, unsigned flags, const char *mess
             continue;
         if (c->kind == CALL_ALARM && (flags & FAIL_RESET) != 0)
             alarms_reset(a, c, !a->abort_stops_alarm);
-        else if (c->side == SIDE_INCOMING)
-            call_fail(c, code, flags, bytes_of(message), buf_view(&a->boot_detail));
-        else
+        else if (c->side == SIDE_OUTGOING)
             call_cancel(c, message);
+        else {
+            if (c->kind == CALL_WS_EVENT)
+                sockets_event_lost(a, c->socket);
+            call_fail(c, code, flags, bytes_of(message), buf_view(&a->boot_detail));
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 #include "src/worker/commits.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
+#include "src/worker/sockets.h"
 
 /* Uncommitted writes outside of an explicit transaction: those join a later commit, and what waits for them would wait for itself.
  * A broken store has lost some: the commit says so. */
@@ -62,13 +63,14 @@ held_free(struct held_frame *h)
 
 /* An answer that may not leave any more: its caller must not wait for it. */
 static void
-answer_lost(struct peer *p, uint16_t type, struct bytes payload, const struct msg_FAIL *failure)
+answer_lost(struct agent *a, struct peer *p, uint16_t type, struct bytes payload, const struct msg_FAIL *failure)
 {
     struct msg_FAIL fail = *failure;
     struct msg_REPLY reply;
     struct msg_FAIL given;
     struct msg_END end;
     struct msg_ADMIN_REPLY question;
+    struct msg_WS_CREDIT credit;
 
     if (type == MSG_REPLY && msg_REPLY_unpack(&reply, payload, NULL)) {
         fail.call = reply.call;
@@ -81,6 +83,8 @@ answer_lost(struct peer *p, uint16_t type, struct bytes payload, const struct ms
         msg_END_pack(peer_out(p), &end);
     } else if (type == MSG_ADMIN_REPLY && msg_ADMIN_REPLY_unpack(&question, payload, NULL)) {
         admin_refuse(peer_out(p), question.request, (const char *)failure->message.data);
+    } else if (type == MSG_WS_CREDIT && msg_WS_CREDIT_unpack(&credit, payload, NULL)) {
+        sockets_event_lost(a, credit.socket);  /* its message was handled, and undone */
     }
 }
 
@@ -102,7 +106,7 @@ gate_drop(struct agent *a, enum gate_which which, enum err_code code, unsigned f
             memcpy(&len, h->frames.data + at, 4);
             memcpy(&type, h->frames.data + at + 4, 2);
             at += FRAME_HEADER_BYTES;
-            answer_lost(h->peer, type, bytes_from(h->frames.data + at, len), &failure);
+            answer_lost(a, h->peer, type, bytes_from(h->frames.data + at, len), &failure);
             at += len;
         }
         held_free(h);

@@ -17,6 +17,7 @@
 #define SOCKET_EGRESS_BIT (1ull << 51)     /* egress numbers its sockets with this bit, workers without */
 #define WS_CODE_NONE 1005
 #define WS_CODE_ABNORMAL 1006
+#define WS_CODE_RESTART  1012
 
 struct ws_info {
     uint64_t      socket;
@@ -350,6 +351,18 @@ sockets_event_done(struct agent *a, uint64_t socket, uint64_t bytes)
         msg_WS_CREDIT_pack(agent_out(a, p), &m);
     if (w != NULL && w->is_closed)
         info_free(w);
+}
+
+void
+sockets_event_lost(struct agent *a, uint64_t socket)
+{
+    struct ws_info *w = info_find(a, socket);
+    struct peer *gateway = peer_of_role(ROLE_GATEWAY);
+    struct msg_WS_CLOSE m = { .socket = socket, .code = WS_CODE_RESTART, .reason = BYTES_LIT("The agent was reset.") };
+
+    if (gateway == NULL || (w != NULL && (w->is_live || w->is_closed)))
+        return;
+    msg_WS_CLOSE_pack(peer_out(gateway), &m);
 }
 
 /* ---- natives ---- */

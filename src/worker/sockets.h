@@ -16,6 +16,8 @@ void sockets_forget(struct agent *agent);          /* the agent's structure goes
 MUST_USE bool sockets_message(struct peer *peer, uint16_t type, struct bytes payload, struct err *err);
 /* A WebSocket event was handled: back-pressure, and a closed socket is forgotten. */
 void sockets_event_done(struct agent *agent, uint64_t socket, uint64_t bytes);
+/* The agent started over while an event of SOCKET, or what came of it, was under way: a hibernatable one closes, for nobody can know what became of it. */
+void sockets_event_lost(struct agent *agent, uint64_t socket);
 void sockets_holder_lost(enum role role);          /* gateway or egress: every connection is gone with it */
 
 #endif
