@@ -91,14 +91,19 @@ os.kill(os.getpid(), 9)
 let foreign = null;
 export function removeForeign() { foreign?.remove(); foreign = null; }
 
-/* Puts that database in place as the agent's, with the owner of its neighbours. */
 function importForeign(stage) {
   if (!foreign) makeForeign((foreign = scratch("dormouse-foreign-")).dir);
-  const id = idOf(stage.name), agents = join(stage.house.data, "apps/ledger/agents"), folder = join(agents, "Ledger", id.slice(0, 2), id);
+  putInPlace(stage.house.data, stage.name, foreign.dir);
+}
+
+/* Puts the database files in FROM in place as the agent's, with the owner of its neighbours; its folder. */
+export function putInPlace(data, agent, from) {
+  const id = idOf(agent), agents = join(data, "apps/ledger/agents"), folder = join(agents, "Ledger", id.slice(0, 2), id);
   const { uid, gid } = statSync(agents);
   mkdirSync(folder, { recursive: true });
-  for (const name of ["db.sqlite", "db.sqlite-wal"]) cpSync(join(foreign.dir, name), join(folder, name));
+  for (const name of readdirSync(from)) execFileSync("cp", ["--sparse=always", join(from, name), folder]);
   for (const path of [join(agents, "Ledger"), dirname(folder), folder, ...readdirSync(folder).map((name) => join(folder, name))]) chownSync(path, uid, gid);
+  return folder;
 }
 
 const FOREIGN = ["foreign-1", "foreign-2", "foreign-3"];

@@ -12,7 +12,7 @@ export function ask({ port, host, agent, path, method = "POST" }) {
     const request = http.request({ host: "127.0.0.1", port, method, path, agent, headers: { host, "content-length": 0 }, timeout: HANG_MS }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (piece) => { text += piece; });
-      response.on("end", () => (response.complete ? resolve({ status: response.statusCode, text, get json() { return JSON.parse(text); } }) : reject(Object.assign(new Error("cut off"), { code: "ECUT" }))));
+      response.on("end", () => (response.complete ? resolve({ status: response.statusCode, text, json: () => JSON.parse(text) }) : reject(Object.assign(new Error("cut off"), { code: "ECUT" }))));
       response.on("error", reject);
     });
     request.on("timeout", () => request.destroy(Object.assign(new Error(`no answer in ${HANG_MS} ms`), { code: "EHANG" })));
@@ -40,12 +40,12 @@ export async function startWitness() {
   };
 }
 
-const MIX = ["row", "row", "row", "pair", "swap", "kv", "txn", "refuse", "alarm", "out", "seen"];
+export const MIX = ["row", "row", "row", "pair", "swap", "kv", "txn", "refuse", "alarm", "out", "seen"];
 
 /* SERVER() → { port }, null while there is none. ISCALM(op) → whether only "ok" will do for it now; what else came goes to onTrouble. */
 export class Load {
-  constructor({ log, agents, app = "ledger", server, witness, clients = 4, sockets = 2, mix = MIX, alarmMs = 200, onEnd = () => {}, random = Math.random }) {
-    Object.assign(this, { log, agents, host: `${app}.localhost`, server, witness, mix, alarmMs, onEnd, random });
+  constructor({ log, agents, app = "ledger", server, witness, clients = 4, sockets = 2, mix = MIX, alarmMs = 200, bigBytes = 300_000, onEnd = () => {}, random = Math.random }) {
+    Object.assign(this, { log, agents, host: `${app}.localhost`, server, witness, mix, alarmMs, bigBytes, onEnd, random });
     this.connections = new http.Agent({ keepAlive: true, maxSockets: 64 });
     this.done = 0; // operations that ended, in whatever way
     this.good = 0; // of these, with "ok"
@@ -89,22 +89,23 @@ export class Load {
     while (!this.isStopped) await this.turn(() => this.operate(this.pick(this.agents), this.pick(this.mix)));
   }
 
-  path(name, operation, key, delayMs = Math.floor(this.random() * this.alarmMs)) {
-    const more = operation === "alarm" ? `&in=${delayMs}` : "";
+  path(name, operation, key, amount) {
+    const draw = { alarm: this.alarmMs, big: this.bigBytes }[operation] ?? 0, number = amount ?? Math.floor(this.random() * draw);
+    const more = operation === "alarm" ? `&in=${number}` : number > 0 ? `&bytes=${number}` : "";
     return `/l/${name}/${operation}?key=${key}&witness=${encodeURIComponent(this.witness?.url ?? "")}${more}`;
   }
 
-  /* One operation from its question to its line in the log; DELAYMS is that of an alarm. */
-  async operate(name, kind, delayMs) {
+  /* One operation from its question to its line in the log; AMOUNT: an alarm's delay in ms, the bytes of a big row. */
+  async operate(name, kind, amount) {
     const server = this.server();
     if (!server) return breathe();
     if (kind === "seen") return this.look(name, server);
     const op = this.log.invoke(name, kind);
     op.at = performance.now();
     try {
-      const answer = await ask({ port: server.port, host: this.host, agent: this.connections, path: this.path(name, kind, op.key, delayMs) });
+      const answer = await ask({ port: server.port, host: this.host, agent: this.connections, path: this.path(name, kind, op.key, amount) });
       if (answer.status === 200) {
-        const { id, ids } = answer.json;
+        const { id, ids } = answer.json();
         op.ok({ ids: ids ?? (id ? [id] : null) });
       } else if (answer.status === 409) op.fail("refused");
       else op.unknown(`${answer.status} ${answer.text.slice(0, 200)}`);
@@ -127,7 +128,7 @@ export class Load {
   /* What a reader was shown has happened, whoever wrote it. */
   async look(name, server) {
     const answer = await ask({ port: server.port, host: this.host, agent: this.connections, path: `/l/${name}/seen` }).catch(() => null);
-    if (answer?.status === 200) for (const key of answer.json.keys) this.log.saw(name, key);
+    if (answer?.status === 200) for (const key of answer.json().keys) this.log.saw(name, key);
     else await breathe();
   }
 
@@ -141,7 +142,8 @@ export class Load {
         const op = this.log.invoke(name, "ws");
         op.at = performance.now();
         const answer = await exchange(ws, op.key);
-        if (answer?.key === op.key) op.ok({ ids: [answer.id] });
+        if (answer?.key === op.key && answer.error) op.unknown(`555 ${answer.error}`);
+        else if (answer?.key === op.key) op.ok({ ids: [answer.id] });
         else op.unknown(answer === null ? "the socket closed" : answer === undefined ? "EHANG" : `answered ${JSON.stringify(answer)}`);
         this.ended(op);
       });

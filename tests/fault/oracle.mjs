@@ -15,6 +15,7 @@ const TRACES = {
   ws: { rows: (key) => [key] },
   out: { rows: (key) => [key] },
   big: { rows: (key) => [key] },
+  careless: { rows: (key) => [key] },
   hasty: { rows: (key) => [key] },
   refuse: { rows: (key) => [key] },
   pair: { rows: (key) => [`${key}<`, `${key}>`] },

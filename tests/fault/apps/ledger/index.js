@@ -37,6 +37,8 @@ export class Ledger extends DurableObject {
       case "alarm": await this.arm(key, Number(url.searchParams.get("in")), url.searchParams.get("witness")); return Response.json({ key });
       case "out": return this.tell(this.put(key), `${url.searchParams.get("witness")}/told?key=${key}`);
       case "big": return this.big(key, Number(url.searchParams.get("bytes")));
+      case "careless": return this.careless(key, Number(url.searchParams.get("bytes")));
+      case "free": this.sql.exec("DELETE FROM ballast"); return Response.json({ key });
       case "swap": this.sql.exec("INSERT INTO slot (id, key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET key = excluded.key", key); return Response.json({ key });
       case "seen": return Response.json({ keys: this.sql.exec("SELECT key FROM entry ORDER BY id DESC LIMIT 3").toArray().map((row) => row.key) });
       case "hasty": setTimeout(() => this.put(key), HASTY_MS); return Response.json({ key });
@@ -64,8 +66,15 @@ export class Ledger extends DurableObject {
 
   big(key, bytes) {
     this.sql.exec("CREATE TABLE IF NOT EXISTS ballast (data BLOB)");
-    this.sql.exec("INSERT INTO ballast (data) VALUES (zeroblob(?))", bytes);
+    this.sql.exec("INSERT INTO ballast (data) VALUES (randomblob(?))", bytes);
     return Response.json({ id: this.put(key) });
+  }
+
+  /* Goes on when the second write fails; the platform knows that the first may be undone with it. */
+  careless(key, bytes) {
+    const id = this.put(key);
+    try { this.sql.exec("INSERT INTO ballast (data) VALUES (randomblob(?))", bytes); } catch { /* on purpose */ }
+    return Response.json({ id });
   }
 
   async arm(key, delayMs, witness) {
@@ -92,7 +101,13 @@ export class Ledger extends DurableObject {
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  webSocketMessage(ws, key) { ws.send(JSON.stringify({ key, id: this.put(key) })); }
+  webSocketMessage(ws, key) {
+    try {
+      ws.send(JSON.stringify({ key, id: this.put(key) }));
+    } catch (error) {
+      ws.send(JSON.stringify({ key, error: error.message }));
+    }
+  }
 
   webSocketClose(ws, code) { try { ws.close(code === 1005 || code === 1006 ? 1000 : code); } catch { /* the platform has answered already */ } }
 
