@@ -116,8 +116,11 @@ async function fillOnce({ disk, witness, house, seen, round }) {
 }
 
 async function readsGoOn(house, load) {
-  const answers = await Promise.all(load.agents.map(async (name) => ({ name, ...(await ask({ port: house.now.port, host: load.host, path: `/l/${name}/seen` }).catch((error) => ({ status: 0, text: error.code }))) })));
-  return answers.filter(({ status }) => status !== 200).map(({ name, status, text }) => ({ rule: "read", text: `a read of ${name} while the disk was full answered ${status} ${text.slice(0, 200)}` }));
+  const found = await Promise.all(load.agents.map(async (name) => {
+    const { status, text } = await ask({ port: house.now.port, host: load.host, path: `/l/${name}/seen` }).catch((error) => ({ status: 0, text: error.code }));
+    return status === 200 ? [] : [{ rule: "read", text: `a read of ${name} while the disk was full answered ${status} ${text.slice(0, 200)}` }];
+  }));
+  return found.flat();
 }
 
 /* With space again: each agent has taken a write within HEAL_MS. */

@@ -79,8 +79,8 @@ export class House {
   async dump(app, name) {
     for (const end = Date.now() + HANG_MS; ; ) {
       const answer = await this.ask(app, `/l/${name}/dump`);
-      if (answer.status === 200) return answer.json();
-      const isLater = answer.status === 503 || (answer.status === 555 && answer.json().retryable);
+      if (answer.status === 200) return answer.json;
+      const isLater = answer.status === 503 || (answer.status === 555 && answer.json.retryable);
       if (!isLater || Date.now() > end) throw new Error(`the dump of ${app}/${name} answered ${answer.status}: ${answer.text.slice(0, 300)}`);
     }
   }

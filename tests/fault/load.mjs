@@ -12,7 +12,7 @@ export function ask({ port, host, agent, path, method = "POST" }) {
     const request = http.request({ host: "127.0.0.1", port, method, path, agent, headers: { host, "content-length": 0 }, timeout: HANG_MS }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (piece) => { text += piece; });
-      response.on("end", () => (response.complete ? resolve({ status: response.statusCode, text, json: () => JSON.parse(text) }) : reject(Object.assign(new Error("cut off"), { code: "ECUT" }))));
+      response.on("end", () => (response.complete ? resolve({ status: response.statusCode, text, get json() { return JSON.parse(text); } }) : reject(Object.assign(new Error("cut off"), { code: "ECUT" }))));
       response.on("error", reject);
     });
     request.on("timeout", () => request.destroy(Object.assign(new Error(`no answer in ${HANG_MS} ms`), { code: "EHANG" })));
@@ -105,7 +105,7 @@ export class Load {
     try {
       const answer = await ask({ port: server.port, host: this.host, agent: this.connections, path: this.path(name, kind, op.key, amount) });
       if (answer.status === 200) {
-        const { id, ids } = answer.json();
+        const { id, ids } = answer.json;
         op.ok({ ids: ids ?? (id ? [id] : null) });
       } else if (answer.status === 409) op.fail("refused");
       else op.unknown(`${answer.status} ${answer.text.slice(0, 200)}`);
@@ -128,7 +128,7 @@ export class Load {
   /* What a reader was shown has happened, whoever wrote it. */
   async look(name, server) {
     const answer = await ask({ port: server.port, host: this.host, agent: this.connections, path: `/l/${name}/seen` }).catch(() => null);
-    if (answer?.status === 200) for (const key of answer.json().keys) this.log.saw(name, key);
+    if (answer?.status === 200) for (const key of answer.json.keys) this.log.saw(name, key);
     else await breathe();
   }
 
