@@ -193,6 +193,7 @@ segments_scan(struct log *log, struct core *core, struct err *err)
         struct segment *segment = log->segments[i];
         struct tell tell = { core, segment_number(segment) };
         struct scan_result result;
+        struct err why = { 0 };
         uint32_t bytes;
         const uint32_t previous = segment_previous(segment, &bytes);
 
@@ -203,8 +204,12 @@ segments_scan(struct log *log, struct core *core, struct err *err)
         if (result.damaged > 0)
             say(log, 3, "journal segment %u is damaged in %u places: those commits are lost; agents whose commits have a hole are quarantined",
                 segment_number(segment), result.damaged);
-        if (!segment_is_sealed(segment) && !segment_sync_found(segment, err))
+        if (segment_is_sealed(segment))
+            continue;
+        if (!segment_sync_found(segment, err))
             return false;
+        if (!segment_seal(segment, &why))
+            say(log, 2, "%s; the next start reads it record by record", why.message);
     }
     core_found_all(core);
     return true;

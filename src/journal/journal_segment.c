@@ -330,44 +330,32 @@ index_pack(struct segment *segment, struct buf *out)
     buf_fini(&body);
 }
 
-static bool
-index_write(struct segment *segment, struct err *err)
+bool
+segment_seal(struct segment *segment, struct err *err)
 {
     struct buf out = { 0 };
     bool ok;
 
     assert(segment->index.by_agent != NULL);
-    if (segment->index.agents.len + segment->index.records.len > INDEX_BYTES_MAX)
+    assert(segment->end == segment->durable);
+    if (segment->index.agents.len + segment->index.records.len > INDEX_BYTES_MAX) {
+        index_forget(segment);
         return err_set(err, ERR_LIMIT, 0, "the index of journal segment %u would be larger than %u bytes", segment->number, INDEX_BYTES_MAX);
+    }
     index_pack(segment, &out);
     ok = sys_pwrite_all(segment->fd, out.data, out.len, segment->end) &&
          sys_ftruncate(segment->fd, (off_t)segment->end + (off_t)out.len) == 0;
     if (!ok)
         (void)disk_err(err, errno, "seal", segment->number);
+    segment->is_sealed = ok;
+    index_forget(segment);
     buf_fini(&out);
     return ok;
 }
 
 bool
-segment_seal(struct segment *segment, struct err *err)
-{
-    assert(segment->end == segment->durable);
-    segment->is_sealed = index_write(segment, err);
-    index_forget(segment);
-    if (segment->is_sealed && sys_fdatasync(segment->fd) != 0) {
-        segment->is_sealed = false;
-        return disk_err(err, errno, "sync the index of", segment->number);
-    }
-    return segment->is_sealed;
-}
-
-bool
 segment_sync_found(struct segment *segment, struct err *err)
 {
-    struct err unsealed = { 0 };
-
-    segment->is_sealed = index_write(segment, &unsealed);  /* without it the next start reads records again */
-    index_forget(segment);
     if (sys_fsync(segment->fd) != 0)
         return disk_err(err, errno, "sync", segment->number);
     segment->durable = segment->end;

@@ -57,9 +57,10 @@ MUST_USE bool segment_write(struct segment *segment, struct buf *batch, uint32_t
 MUST_USE bool segment_sync(struct segment *segment, struct err *err);
 /* Forgets what is not durable. For a segment that is abandoned. */
 void segment_cut(struct segment *segment);
-/* Ends it: the index is written, the rest of the file given back, all of it synced. When it fails the segment is whole without. */
+/* Ends it: the index is written, the rest of the file given back. Only when all records are durable, for the index vouches for them;
+ * itself it is not synced: one that is torn is not used. When it fails the segment is whole without. */
 MUST_USE bool segment_seal(struct segment *segment, struct err *err);
-/* Makes durable what segment_scan() found, through a handle of its own, and seals it with the same sync when the disk lets it. */
+/* Makes durable what segment_scan() found, through a handle of its own. */
 MUST_USE bool segment_sync_found(struct segment *segment, struct err *err);
 
 /* Tells FN every record in order. LIMIT: its valid length when another segment says so, else 0. Sets segment_end().

@@ -184,7 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     segment = reopen();
     scan(segment, limit, first, &result);
     if (!result.is_indexed) {
-        ok = segment_sync_found(segment, &err);
+        ok = segment_sync_found(segment, &err) && segment_seal(segment, &err);
         assert(ok);
         segment_close(&segment);
         segment = reopen();

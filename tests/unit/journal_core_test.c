@@ -366,6 +366,31 @@ an_incomplete_commit_is_dropped_at_a_start(void **state)
 }
 
 static void
+a_commit_without_its_first_part_never_was(void **state)
+{
+    struct world *world = *state;
+    const struct core_key key = key_of(1);
+    struct core_agent *held;
+
+    commit(world, 1, 1);
+    assert_int_equal(send(world, &(struct sent){ 1, 2, COMMIT_MORE, 20 }), CORE_APPEND);
+    assert_int_equal(send(world, &(struct sent){ 1, 2, 0, 21 }), CORE_APPEND);
+    batch_durable(world);
+    world->log[1] = world->log[2];         /* the first part is lost */
+    world->log_count--;
+    restart(world);
+    assert_kept(world, 1, 1, 1);
+    commit(world, 1, 2);
+    commit(world, 1, 3);
+    batch_durable(world);
+    restart(world);
+    assert_kept(world, 1, 3, 3);
+    held = core_agent_hold(world->core, &key);
+    assert_false(core_agent_is_broken(held));
+    core_agent_release(world->core, &held);
+}
+
+static void
 a_hole_breaks_its_agent_only(void **state)
 {
     struct world *world = *state;
@@ -434,6 +459,24 @@ only_what_was_claimed_before_a_sync_began_is_forgotten(void **state)
     core_sync_end(world->core, true);
     assert_kept(world, 1, 0, 0);
     assert_kept(world, 2, 1, 1);
+}
+
+static void
+what_came_after_a_claim_is_not_covered_by_it(void **state)
+{
+    struct world *world = *state;
+    const struct core_key key = key_of(1);
+
+    commit(world, 1, 1);
+    batch_durable(world);
+    core_claim(world->core, &key);
+    commit(world, 1, 2);
+    batch_durable(world);
+    assert_int_equal(suspects(world), 1);
+    core_sync_begin(world->core);
+    core_sync_end(world->core, true);
+    core_check(world->core);
+    assert_kept(world, 1, 1, 2);
 }
 
 static void
@@ -660,8 +703,10 @@ main(void)
         cmocka_unit_test_setup_teardown(a_resend_of_another_content_is_not_taken_for_the_kept_one, world_open, world_close),
         cmocka_unit_test_setup_teardown(resends_across_lives_are_recognised, world_open, world_close),
         cmocka_unit_test_setup_teardown(an_incomplete_commit_is_dropped_at_a_start, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_commit_without_its_first_part_never_was, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_hole_breaks_its_agent_only, world_open, world_close),
         cmocka_unit_test_setup_teardown(only_what_was_claimed_before_a_sync_began_is_forgotten, world_open, world_close),
+        cmocka_unit_test_setup_teardown(what_came_after_a_claim_is_not_covered_by_it, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_failed_sync_makes_claims_void, world_open, world_close),
         cmocka_unit_test_setup_teardown(claims_outlive_their_link_and_gone_takes_them_back, world_open, world_close),
         cmocka_unit_test_setup_teardown(what_is_held_is_not_forgotten, world_open, world_close),

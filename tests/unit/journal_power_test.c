@@ -46,6 +46,8 @@ static struct op ops[OPS_MAX];
 static int ops_count;
 static int fd_node[FDS_MAX];
 static bool is_recording;
+static bool is_killed_in_sync;             /* the next sync of a file finds its process dead: nothing that follows has any effect */
+static bool is_dead;
 static int fail_sync_in;                   /* so many syncs of files later one fails; -1: none */
 
 /* ---- recording ---------------------------------------------------------------------------------------------------------- */
@@ -70,7 +72,7 @@ file_find(const char *name)
 static int
 recording_openat(int dir, const char *path, int flags, mode_t mode)
 {
-    int fd = real.openat(dir, path, flags, mode);
+    int fd = is_dead ? -1 : real.openat(dir, path, flags, mode);
 
     if (!is_recording || fd < 0)
         return fd;
@@ -99,6 +101,8 @@ recording_pwrite(int fd, const void *data, size_t len, off_t at)
 static int
 recording_ftruncate(int fd, off_t len)
 {
+    if (is_dead)
+        return -1;
     if (is_recording && fd_node[fd] >= 0)
         (void)op_add(OP_SIZE, fd_node[fd], len);
     return real.ftruncate(fd, len);
@@ -128,6 +132,12 @@ recording_sync(int fd)
 {
     if (!is_recording)
         return 0;
+    if (fd_node[fd] >= 0 && is_killed_in_sync) {
+        is_killed_in_sync = false;
+        is_dead = true;
+    }
+    if (is_dead)
+        return -1;
     if (fd_node[fd] >= 0 && fail_sync_in >= 0 && fail_sync_in-- == 0) {
         errno = EIO;                       /* what was to be synced is on the disk or not: coins decide */
         return -1;
@@ -170,6 +180,32 @@ commit_some(struct rig *rig, struct model *model, unsigned round)
     ack(model);
 }
 
+/* A kill between the write of a batch and its sync. The next start finds the batch, and what it found counts as durable. */
+static void
+kill_in_sync(struct rig *rig, struct model *model, unsigned round)
+{
+    static struct rig_kept kept;
+    struct err err = { 0 };
+    uint64_t found = 0;
+
+    is_killed_in_sync = true;
+    commit_some(rig, model, round);
+    rig_close(rig);
+    is_dead = false;
+    assert_true(rig_open(rig, folder, &err));
+    for (unsigned n = 0; n < AGENTS; n++) {
+        rig_recall(rig, n + 1, &kept);
+        for (size_t i = 0; i < kept.count; i++) {
+            found += kept.seq[i] > model->durable[n];
+            model->fill[n][kept.seq[i]] = kept.fill[i];
+        }
+        if (kept.count > 0)
+            model->durable[n] = kept.seq[kept.count - 1];
+    }
+    assert_true(found > 0);
+    ack(model);
+}
+
 static void
 run_record(void)
 {
@@ -189,6 +225,11 @@ run_record(void)
             ack(&model);
             rig_forget(&rig, n + 1);
         }
+        if (round == 12 || round == 22)                /* copied forward, so that old segments go */
+            for (unsigned n = 0; n < AGENTS; n++)
+                rig_carry(&rig, n + 1);
+        if (round == 7 || round == 15)
+            kill_in_sync(&rig, &model, round + 1);
         if (round == 9 || round == 18) {               /* a kill */
             rig_close(&rig);
             assert_true(rig_open(&rig, folder, &err));
@@ -374,9 +415,20 @@ losses(enum syncs syncs, int step, int tosses)
     return lost;
 }
 
+static unsigned
+deletions(void)
+{
+    unsigned count = 0;
+
+    for (int i = 0; i < ops_count; i++)
+        count += ops[i].kind == OP_DELETE;
+    return count;
+}
+
 static void
 nothing_durable_is_lost_by_a_power_cut(void **state)
 {
+    assert_true(deletions() > 3);          /* so that their order is tried, too */
     assert_int_equal(losses(SYNCS_WORK, 1, 6), 0);
 }
 

@@ -132,6 +132,33 @@ rig_forget(struct rig *rig, unsigned n)
     log_retire(rig->log, rig->core, LOG_RETIRE_CLOSED);
 }
 
+/* Writes the agent's records again at the head, each in a batch of its own, and retires what that frees. */
+static UNUSED void
+rig_carry(struct rig *rig, unsigned n)
+{
+    const struct core_key key = rig_key(n);
+    struct core_agent *agent = core_agent_hold(rig->core, &key);
+    struct buf body = { 0 };
+    struct err err = { 0 };
+    size_t count;
+
+    if (agent == NULL)
+        return;
+    count = core_agent_count(agent);
+    for (size_t i = 0; i < count; i++) {
+        const struct core_record record = *core_agent_record(agent, i);
+
+        assert_true(log_read(rig->log, &record, &body, &err));
+        record_pack_body(&rig->batch, buf_view(&body), core_carry_marks(agent, i), record.sum);
+        core_carry(rig->core, agent, i, 0);
+        if (rig_flush(rig, &err) != LOG_DURABLE)
+            break;
+    }
+    core_agent_release(rig->core, &agent);
+    log_retire(rig->log, rig->core, LOG_RETIRE_CLOSED);
+    buf_fini(&body);
+}
+
 struct rig_kept {
     size_t   count;
     uint64_t seq[RIG_SEQS_MAX];
