@@ -117,6 +117,8 @@ tell(struct scan *scan, const struct found_record *found)
 {
     const struct record_head head = { .length = found->length, .sum = found->sum, .marks = found->marks };
 
+    if ((found->marks & MARK_BATCH) != 0)
+        scan->segment->batch_at = found->offset;
     scan->fn(scan->owner, found);
     if (found->record.class_name.len > 0)
         index_add(scan->segment, &found->record, found->offset, &head);
@@ -271,6 +273,7 @@ segment_scan(struct segment *segment, uint32_t limit, void (*fn)(void *owner, co
         buf_clear(&segment->index.agents);
         buf_clear(&segment->index.records);
         segment->index.by_agent = bmap_create();
+        segment->batch_at = SEGMENT_HEADER_BYTES;
         segment->end = (uint32_t)scan_records(&scan);
         segment->durable = SEGMENT_HEADER_BYTES;   /* until segment_sync_found() */
     }

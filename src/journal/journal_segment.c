@@ -353,15 +353,6 @@ segment_seal(struct segment *segment, struct err *err)
     return ok;
 }
 
-bool
-segment_sync_found(struct segment *segment, struct err *err)
-{
-    if (sys_fsync(segment->fd) != 0)
-        return disk_err(err, errno, "sync", segment->number);
-    segment->durable = segment->end;
-    return true;
-}
-
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
 
 bool
@@ -402,4 +393,24 @@ segment_read(struct segment *segment, uint32_t offset, uint32_t length, uint32_t
     out->len = want;
     buf_consume(out, RECORD_HEAD_BYTES);
     return true;
+}
+
+bool
+segment_sync_found(struct segment *segment, struct err *err)
+{
+    const size_t len = segment->end > segment->batch_at ? segment->end - segment->batch_at : 0;
+    struct buf batch = { 0 };
+    size_t got = 0;
+    bool ok;
+
+    buf_reserve(&batch, len + 1);
+    ok = segment_pread(segment, batch.data, len, segment->batch_at, &got, err);
+    if (ok && !sys_pwrite_all(segment->fd, batch.data, got, segment->batch_at))
+        ok = disk_err(err, errno, "write again the last batch of", segment->number);
+    if (ok && sys_fsync(segment->fd) != 0)
+        ok = disk_err(err, errno, "sync", segment->number);
+    if (ok)
+        segment->durable = segment->end;
+    buf_fini(&batch);
+    return ok;
 }

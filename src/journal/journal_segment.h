@@ -60,7 +60,8 @@ void segment_cut(struct segment *segment);
 /* Ends it: the index is written, the rest of the file given back. Only when all records are durable, for the index vouches for them;
  * itself it is not synced: one that is torn is not used. When it fails the segment is whole without. */
 MUST_USE bool segment_seal(struct segment *segment, struct err *err);
-/* Makes durable what segment_scan() found, through a handle of its own. */
+/* Makes durable what segment_scan() found, through a handle of its own. The last batch is written once more before: when its sync failed, the
+ * kernel may hold it as clean, and would not write it for any later sync. */
 MUST_USE bool segment_sync_found(struct segment *segment, struct err *err);
 
 /* Tells FN every record in order. LIMIT: its valid length when another segment says so, else 0. Sets segment_end().

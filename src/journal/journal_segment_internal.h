@@ -14,6 +14,7 @@ struct segment {
     uint32_t previous, previous_bytes;
     uint8_t  id[SEGMENT_ID_BYTES];
     uint32_t end, durable;
+    uint32_t batch_at;                     /* after a scan: where the last batch begins; everything before it was synced */
     bool     is_sealed;
     struct {                               /* of what is in the file; until it is sealed */
         struct bmap *by_agent;             /* agent as in `agents` → its number + 1; NULL: no index is kept */

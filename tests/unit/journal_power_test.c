@@ -180,9 +180,23 @@ commit_some(struct rig *rig, struct model *model, unsigned round)
     ack(model);
 }
 
-/* A kill between the write of a batch and its sync. The next start finds the batch, and what it found counts as durable. */
+/* The kernel gives up on the last write: it is in memory, as if it were clean, and never on the disk. */
 static void
-kill_in_sync(struct rig *rig, struct model *model, unsigned round)
+last_write_is_lost(void)
+{
+    int i = ops_count;
+
+    while (i > 0 && ops[i - 1].kind != OP_WRITE)
+        i--;
+    assert_true(i > 0);
+    ops[i - 1].file = NODE_NONE;
+}
+
+enum kill { KILL_BEFORE_SYNC, KILL_AFTER_FAILED_SYNC };
+
+/* A kill between the write of a batch and the end of its sync. The next start finds the batch, and what it found counts as durable. */
+static void
+kill_in_sync(struct rig *rig, struct model *model, unsigned round, enum kill kill)
 {
     static struct rig_kept kept;
     struct err err = { 0 };
@@ -192,6 +206,8 @@ kill_in_sync(struct rig *rig, struct model *model, unsigned round)
     commit_some(rig, model, round);
     rig_close(rig);
     is_dead = false;
+    if (kill == KILL_AFTER_FAILED_SYNC)
+        last_write_is_lost();
     assert_true(rig_open(rig, folder, &err));
     for (unsigned n = 0; n < AGENTS; n++) {
         rig_recall(rig, n + 1, &kept);
@@ -229,7 +245,7 @@ run_record(void)
             for (unsigned n = 0; n < AGENTS; n++)
                 rig_carry(&rig, n + 1);
         if (round == 7 || round == 15)
-            kill_in_sync(&rig, &model, round + 1);
+            kill_in_sync(&rig, &model, round + 1, round == 7 ? KILL_BEFORE_SYNC : KILL_AFTER_FAILED_SYNC);
         if (round == 9 || round == 18) {               /* a kill */
             rig_close(&rig);
             assert_true(rig_open(&rig, folder, &err));
