@@ -426,6 +426,8 @@ op_stats(void)
     json_object_set_new(o, "warm_wakes", json_integer((json_int_t)worker.warm_wakes));
     json_object_set_new(o, "colds", json_integer((json_int_t)worker.colds));
     json_object_set_new(o, "cold_wakes", json_integer((json_int_t)worker.cold_wakes));
+    json_object_set_new(o, "sleep_us", json_integer((json_int_t)worker.sleep_us));
+    json_object_set_new(o, "wake_us", json_integer((json_int_t)worker.wake_us));
     json_object_set_new(o, "images_refused", images_refused());
     json_object_set_new(o, "evictions", json_integer((json_int_t)worker.evictions));
     json_object_set_new(o, "resets", json_integer((json_int_t)worker.resets));

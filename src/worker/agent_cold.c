@@ -140,6 +140,8 @@ apply(struct agent *a, struct bytes image)
         return IMAGE_TEMPLATE;
     if (sockets_need_listing(a))       /* it had none when it went */
         return IMAGE_COMMIT;
+    if (!image_is_alone(image))
+        return IMAGE_FORMAT;           /* a file has no business with what this process remembers of other agents */
     if (a->store != NULL)
         seq = store_seq(a->store);     /* it was recalled */
     else if (!seq_of(a, &seq))

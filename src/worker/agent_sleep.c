@@ -127,6 +127,7 @@ static bool
 go_warm(struct agent *a)
 {
     static struct buf image;           /* kept: the next one needs it too */
+    int64_t start_us = clock_cpu_us();
     struct image_label label = { .commit = COMMIT_UNKNOWN, .kin = deploy_kin(a->deploy, bytes_of(a->class_name)) };
 
     buf_clear(&image);
@@ -137,12 +138,14 @@ go_warm(struct agent *a)
         drop_empty_maps(a);
     if (image.cap > SLEEP_SCRATCH_BYTES_MAX)
         buf_fini(&image);
+    worker.sleep_us += clock_cpu_us() - start_us;
     return true;
 }
 
 bool
 agent_wake(struct agent *a)
 {
+    int64_t start_us = clock_cpu_us();
     enum image_refusal refusal;
     struct bytes about;
 
@@ -163,6 +166,7 @@ agent_wake(struct agent *a)
         a->outgoing = umap_create();
     a->state = AGENT_AWAKE;
     worker.warm_wakes++;
+    worker.wake_us += clock_cpu_us() - start_us;
     agent_heap_made(a);
     return true;
 }

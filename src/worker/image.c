@@ -152,6 +152,17 @@ image_alone(struct bytes image, struct template *template, const struct image_la
     return true;
 }
 
+bool
+image_is_alone(struct bytes image)
+{
+    struct image_header h;
+
+    if (image.len < sizeof h)
+        return false;
+    memcpy(&h, image.data, sizeof h);
+    return h.kin == 0;
+}
+
 const char *
 image_refusal_text(enum image_refusal refusal)
 {

@@ -47,6 +47,9 @@ MUST_USE enum image_refusal image_apply(struct bytes image, struct template *tem
 /* Appends to OUT what IMAGE says in the form that stands alone, for outliving this process, under LABEL. False: IMAGE is refused. */
 MUST_USE bool image_alone(struct bytes image, struct template *template, const struct image_label *label, struct buf *out);
 
+/* Whether IMAGE, which may be anything, refers to no other. */
+bool image_is_alone(struct bytes image);
+
 /* For people and metrics: "another template". */
 const char *image_refusal_text(enum image_refusal refusal);
 

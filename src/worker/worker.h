@@ -40,6 +40,7 @@ struct worker {
     uint32_t        idle_ms, warm_ms, cold_ms, cpu_ms, heap_bytes_max;
     bool            is_stopping;
     uint64_t        turns, wakes, evictions, resets;   /* counters for `stats` */
+    int64_t         sleep_us, wake_us; /* processor time: images made, heaps made of them */
     uint64_t        sleeps, colds, warm_wakes, cold_wakes, images_refused[IMAGE_REFUSALS];
 };
 

@@ -347,6 +347,7 @@ test_kin_say_only_what_differs(void **state)
     heap_destroy(&heap);
     assert_true(image_alone(buf_view(&images[2]), t, &label, &alone));
     assert_true(alone.len > 8000);
+    assert_true(image_is_alone(buf_view(&alone)) && !image_is_alone(buf_view(&images[2])) && !image_is_alone(BYTES_NONE));
 
     /* In another process, here with the template opened anew, kin are strangers; what stands alone is welcome. */
     assert_true(template_open(&again, t->fd, BYTES_LIT(runtime_js), &err));
