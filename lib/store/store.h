@@ -81,6 +81,15 @@ uint64_t store_seq(const struct store *store);             /* the last commit */
 void store_take_pages(struct store *store, void (*fn)(void *owner, struct bytes pages, bool more), void *owner);
 void store_set_durable(struct store *store, uint64_t seq); /* commits up to SEQ are durable; never goes back */
 bool store_wants_checkpoint(const struct store *store);    /* the WAL is long: checkpoint once all of it is durable */
+/* The whole database as of the last commit, for history: gives FN its page sets, as of one commit. Between turns, or before store_commit(). */
+MUST_USE bool store_image(struct store *store, void (*fn)(void *owner, struct bytes pages, bool more), void *owner, struct err *err);
+/* A note that db.sqlite keeps for the caller, from the next checkpoint on: when the last such image was taken, how much was committed
+ * since, and marks of the caller's. Zeros: not known. */
+struct store_base { uint32_t time_s, kib, marks; };
+struct store_base store_base(const struct store *store);
+int64_t store_image_bytes(const struct store *store);      /* of the database as of the last commit */
+bool store_is_unborn(const struct store *store);           /* nothing was ever committed */
+void store_set_base(struct store *store, struct store_base base);
 bool store_is_checkpointed(const struct store *store);     /* db.sqlite, as the kernel has it, holds every commit */
 /* Copies the WAL into db.sqlite, without a sync, and stamps the number of the last commit there. Only between turns, when every commit is
  * durable (asserted). False: db.sqlite may be torn until the same commits are applied again; the store itself goes on from its WAL. */
@@ -137,6 +146,10 @@ MUST_USE bool store_alarm_set(struct store *store, int64_t ms, struct err *err);
 /* The agent's name, kept with its data. Appends to OUT; *out_found false: never set. */
 MUST_USE bool store_name_get(struct store *store, struct buf *out, bool *out_found, struct err *err);
 MUST_USE bool store_name_set(struct store *store, struct bytes name, struct err *err);
+
+/* What the agent is to be restored to at its next start: the caller's bytes; empty: nothing. */
+MUST_USE bool store_restore_get(struct store *store, struct buf *out, struct err *err);
+MUST_USE bool store_restore_set(struct store *store, struct bytes what, struct err *err);
 
 enum store_keep { STORE_KEEP_NOTHING, STORE_KEEP_ALARM };
 /* Empties the database: tables, pairs, and the alarm unless it is kept; the name stays. Undoes the turn's earlier writes and

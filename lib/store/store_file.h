@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "lib/base/bytes.h"
+#include "lib/store/store.h"
 #include "lib/store/store_frames.h"
 #include "lib/store/store_limits.h"
 #include "lib/store/store_vfs.h"
@@ -25,6 +26,7 @@ struct vfs_file {
     bool             is_rollback_mode;     /* main: not in WAL mode when it was opened */
     bool             is_copied;            /* main, journaled: has every page of the WAL; SQLite may believe that it wrote them */
     uint64_t         stamp;                /* main: the commit number in its first page */
+    struct store_base base_memo;           /* … and what is noted beside it */
     struct frames   *frames;               /* main, journaled: the WAL; owned */
     struct buf       pending;              /* wal: written by SQLite, not yet by us */
     int64_t          pending_at;

@@ -332,10 +332,16 @@ frames_take(struct frames *frames, void (*fn)(void *owner, struct bytes pages, b
     }
 }
 
+uint32_t
+frames_size_pages(const struct frames *frames)
+{
+    return frames->committed == 0 ? 0 : frame_size(&frames->frame[frames->committed - 1]);
+}
+
 struct page_image *
 frames_latest(const struct frames *frames, size_t *out_count, uint32_t *out_size_pages)
 {
-    *out_size_pages = frames->committed == 0 ? 0 : frame_size(&frames->frame[frames->committed - 1]);
+    *out_size_pages = frames_size_pages(frames);
     return images_gather(frames, 0, frames->committed, *out_size_pages, out_count);
 }
 

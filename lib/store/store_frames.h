@@ -41,6 +41,8 @@ bool frames_are_taken(const struct frames *frames);
 /* The last image of each page that db.sqlite lacks, numbers rising; owned by the caller (free), images borrowed. *out_size_pages: of the
  * database after the last commit, 0 when there was none. */
 struct page_image *frames_latest(const struct frames *frames, size_t *out_count, uint32_t *out_size_pages);
+/* Of the database after the last commit, in pages; 0 when there was none. */
+uint32_t frames_size_pages(const struct frames *frames);
 /* db.sqlite has everything that was committed: gives the pages' memory back. */
 void frames_drop(struct frames *frames);
 

@@ -67,6 +67,37 @@ image_stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp)
         out[i] = (uint8_t)(stamp >> 8 * (IMAGE_STAMP_BYTES - 1 - i));
 }
 
+static void
+put32(uint8_t *at, uint32_t value)
+{
+    put16(at, value >> 16);
+    put16(at + 2, value & 0xffff);
+}
+
+static uint32_t
+get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+struct store_base
+image_memo_of(const uint8_t *header, size_t header_bytes)
+{
+    const uint8_t *at = header + IMAGE_STAMP_OFFSET + IMAGE_STAMP_BYTES;
+
+    if (image_stamp_of(header, header_bytes) == 0 || header_bytes < IMAGE_HEADER_BYTES)
+        return (struct store_base){ 0 };
+    return (struct store_base){ .time_s = get32(at), .kib = get32(at + 4), .marks = get32(at + 8) };
+}
+
+void
+image_memo_pack(uint8_t out[IMAGE_MEMO_BYTES], struct store_base memo)
+{
+    put32(out, memo.time_s);
+    put32(out + 4, memo.kib);
+    put32(out + 8, memo.marks);
+}
+
 void
 image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp)
 {
@@ -76,7 +107,7 @@ image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp)
 void
 image_hide_stamp(uint8_t *data, size_t len, int64_t at)
 {
-    for (int64_t i = IMAGE_STAMP_OFFSET; i < IMAGE_STAMP_OFFSET + IMAGE_STAMP_BYTES; i++)
+    for (int64_t i = IMAGE_STAMP_OFFSET; i < IMAGE_STAMP_OFFSET + IMAGE_STAMP_BYTES + IMAGE_MEMO_BYTES; i++)
         if (i >= at && i < at + (int64_t)len)
             data[i - at] = 0;
 }

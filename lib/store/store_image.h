@@ -3,6 +3,7 @@
 #define DORMOUSE_STORE_IMAGE_H
 
 #include "lib/base/macros.h"
+#include "lib/store/store.h"
 #include "lib/store/store_limits.h"
 
 #define IMAGE_HEADER_BYTES  100            /* SQLite's database header, file format 1.3 */
@@ -12,6 +13,7 @@
 #define IMAGE_MARK          0xd0           /* this file's name may not be on disk yet */
 #define IMAGE_STAMP_OFFSET  72             /* without the mark: the number of the last commit in the file, big-endian */
 #define IMAGE_STAMP_BYTES   8
+#define IMAGE_MEMO_BYTES    12             /* behind the stamp: struct store_base, big-endian */
 
 /* The page: STORE_PAGE_BYTES bytes, the same for all. */
 const uint8_t *image_page(void);
@@ -27,6 +29,9 @@ enum image_state image_state(const uint8_t *header, size_t header_bytes, int64_t
 uint64_t image_stamp_of(const uint8_t *header, size_t header_bytes);
 void image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp);
 void image_stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp);
+/* The memo of a first page that begins with HEADER; zeros without a stamp. */
+struct store_base image_memo_of(const uint8_t *header, size_t header_bytes);
+void image_memo_pack(uint8_t out[IMAGE_MEMO_BYTES], struct store_base memo);
 /* What SQLite is to see of LEN bytes read at AT of a database: mark and stamp are ours, and it would carry them elsewhere. */
 void image_hide_stamp(uint8_t *data, size_t len, int64_t at);
 

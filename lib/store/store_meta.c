@@ -12,6 +12,7 @@
 
 #define META_ALARM 1
 #define META_NAME  0x444f524dLL                /* "DORM" */
+#define META_RESTORE 0x444f5252LL             /* "DORR" */
 #define NS_PER_MS  1000000LL
 
 static bool store_write(struct store *store, enum store_table table, struct err *err);
@@ -317,6 +318,26 @@ bool
 store_name_set(struct store *store, struct bytes name, struct err *err)
 {
     return meta_put(store, META_NAME, STORE_ALARM_NONE, name.data == NULL ? BYTES_LIT("") : name, err);
+}
+
+bool
+store_restore_get(struct store *store, struct buf *out, struct err *err)
+{
+    sqlite3_stmt *row;
+
+    if (!store_meta_get(store, META_RESTORE, &row, err))
+        return false;
+    if (row == NULL)
+        return true;
+    buf_append_bytes(out, column_bytes(row, 0));
+    stmt_done(row);
+    return true;
+}
+
+bool
+store_restore_set(struct store *store, struct bytes what, struct err *err)
+{
+    return meta_put(store, META_RESTORE, STORE_ALARM_NONE, what.len == 0 ? BYTES_NONE : what, err);
 }
 
 /* ---- size and emptying ----------------------------------------------------------------------------------------------- */

@@ -54,8 +54,13 @@ MUST_USE bool vfs_file_make(sqlite3 *db, int *out_errno);
 /* Second, any number of times: pages, numbers rising. The old stamp stays. */
 struct page_image;
 MUST_USE bool vfs_pages_write(sqlite3 *db, const struct page_image *images, size_t count, int *out_errno);
-/* Third: its size, then the new stamp. */
+/* Third: its size, then the new stamp, with vfs_base_memo() beside it. */
 MUST_USE bool vfs_stamp_write(sqlite3 *db, uint32_t size_pages, uint64_t stamp, int *out_errno);
+/* What is noted beside the stamp; to be changed in place. */
+struct store_base *vfs_base_memo(sqlite3 *db);
+/* COUNT pages from FIRST on as db.sqlite has them, zeros beyond its end, without the stamp; the constant first page when there is none. */
+MUST_USE bool vfs_pages_read(sqlite3 *db, uint32_t first, size_t count, uint8_t *out, int *out_errno);
+MUST_USE bool vfs_file_pages(sqlite3 *db, uint32_t *out_pages, int *out_errno);
 /* Between true and false, SQLite's own checkpoint believes that it writes pages, which are there already. */
 void vfs_set_copied(sqlite3 *db, bool is_copied);
 

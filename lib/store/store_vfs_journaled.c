@@ -137,6 +137,7 @@ main_look(struct vfs_file *file)
     file->is_unborn = memcmp(header, zeros, sizeof header) == 0;
     file->is_rollback_mode = header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
     file->stamp = image_stamp_of(header, (size_t)got);
+    file->base_memo = image_memo_of(header, (size_t)got);
     return SQLITE_OK;
 }
 
@@ -315,11 +316,12 @@ vfs_stamp_write(sqlite3 *db, uint32_t size_pages, uint64_t stamp, int *out_errno
 {
     struct vfs_file *file = journaled_of_db(db);
     int64_t bytes = (int64_t)size_pages * STORE_PAGE_BYTES;
-    uint8_t packed[IMAGE_STAMP_BYTES];
+    uint8_t packed[IMAGE_STAMP_BYTES + IMAGE_MEMO_BYTES];
     struct stat st;
 
     assert(file->fd >= 0);
     image_stamp_pack(packed, stamp);
+    image_memo_pack(packed + IMAGE_STAMP_BYTES, file->base_memo);
     if (sys_fstat(file->fd, &st) != 0 || (st.st_size != bytes && sys_ftruncate(file->fd, bytes) != 0) ||
         !sys_pwrite_all(file->fd, packed, sizeof packed, IMAGE_STAMP_OFFSET)) {
         *out_errno = errno;
@@ -328,4 +330,45 @@ vfs_stamp_write(sqlite3 *db, uint32_t size_pages, uint64_t stamp, int *out_errno
     file->stamp = stamp;
     file->is_unborn = false;
     return true;
+}
+
+struct store_base *
+vfs_base_memo(sqlite3 *db)
+{
+    return &journaled_of_db(db)->base_memo;
+}
+
+bool
+vfs_file_pages(sqlite3 *db, uint32_t *out_pages, int *out_errno)
+{
+    struct vfs_file *file = journaled_of_db(db);
+    struct stat st;
+
+    *out_pages = 1;
+    if (file->is_unborn)
+        return true;
+    *out_errno = EIO;
+    if (sys_fstat(file->fd, &st) != 0) {
+        *out_errno = errno;
+        return false;
+    }
+    *out_pages = (uint32_t)(st.st_size / STORE_PAGE_BYTES);
+    return true;
+}
+
+bool
+vfs_pages_read(sqlite3 *db, uint32_t first, size_t count, uint8_t *out, int *out_errno)
+{
+    struct vfs_file *file = journaled_of_db(db);
+    int rc;
+
+    if (file->is_unborn) {
+        memset(out, 0, count * STORE_PAGE_BYTES);
+        if (first == 1)
+            memcpy(out, image_page(), STORE_PAGE_BYTES);
+        return true;
+    }
+    rc = read_disk(file, out, count * STORE_PAGE_BYTES, (int64_t)(first - 1) * STORE_PAGE_BYTES);
+    *out_errno = errno;
+    return rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ;
 }

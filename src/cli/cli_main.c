@@ -20,7 +20,7 @@ static const struct {
     { "build", command_build, "bundle a project into a folder that can be deployed elsewhere" },
     { "remove", command_remove, "stop an app; its agents' data stays" },
     { "apps", command_apps, "list the apps" },
-    { "agents", command_agents, "list, show, query or delete agents" },
+    { "agents", command_agents, "list, show, query, delete or restore agents" },
     { "logs", command_logs, "what agents and rooms said" },
     { "doctor", command_doctor, "is everything well, and what does the sandbox offer here?" },
     { "version", command_version, "the version" },

@@ -9,9 +9,11 @@
 #include <time.h>
 
 #include "lib/loop/loop.h"
+#include "lib/sys/sys.h"
 #include "src/cli/cli_client.h"
 #include "src/cli/cli_commands.h"
 #include "src/cli/cli_out.h"
+#include "src/cli/cli_when.h"
 #include "src/cli/cli_where.h"
 
 static bool
@@ -105,7 +107,7 @@ command_remove(int argc, char **argv)
 
 struct agents_options {
     struct common common;
-    const char   *app, *after;
+    const char   *app, *after, *at;
     long          limit;
     bool          is_sure;
 };
@@ -114,12 +116,14 @@ static const struct option agents_table[] = {
     { "app", 0, OPTION_TEXT, "NAME", "the app (the default one)", offsetof(struct agents_options, app), 0, 0 },
     { "limit", 0, OPTION_NUMBER, "N", "list: at most so many (100)", offsetof(struct agents_options, limit), 1, 1000 },
     { "after", 0, OPTION_TEXT, "CURSOR", "list: go on behind this one", offsetof(struct agents_options, after), 0, 0 },
+    { "at", 0, OPTION_TEXT, "TIME", "restore: a time (2026-11-20T14:30Z, -10m) or a bookmark", offsetof(struct agents_options, at), 0, 0 },
     { "yes", 'y', OPTION_FLAG, NULL, "delete: without asking", offsetof(struct agents_options, is_sure), 0, 0 },
     COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END,
 };
 static const struct command agents_command = {
-    "agents", "list [CLASS] | show CLASS/NAME | sql CLASS/NAME QUERY | sleep CLASS/NAME | evict CLASS/NAME | delete CLASS/NAME",
-    "Lists agents, shows one, asks its database, puts it to sleep, takes its memory away, or deletes it with all its data.",
+    "agents", "list [CLASS] | show CLASS/NAME | sql CLASS/NAME QUERY | sleep CLASS/NAME | evict CLASS/NAME | delete CLASS/NAME | "
+    "history CLASS/NAME | restore CLASS/NAME --at TIME",
+    "Lists agents, shows one, asks its database, puts it to sleep, takes its memory away, deletes it with all its data, or takes its data back to what it was.",
     "Instead of CLASS/NAME, CLASS/ID with the agent's 64 hex digits does as well.", agents_table, 1, 3,
 };
 
@@ -239,6 +243,52 @@ show_say(json_t *result)
     }
 }
 
+static void
+history_say(const json_t *result)
+{
+    static const char *const header[] = { "FROM", "TO", "COMMITS", "BYTES" };
+    json_t *rows = json_array(), *span;
+    size_t i;
+
+    json_array_foreach (json_object_get(result, "history"), i, span) {
+        char from[WHEN_BYTES], to[WHEN_BYTES];
+
+        when_print(json_integer_value(json_object_get(span, "from_ms")), from);
+        when_print(json_integer_value(json_object_get(span, "to_ms")), to);
+        (void)json_array_append_new(rows, json_pack("[s, s, o, o]", from, to, text_cell(span, "commits"), text_cell(span, "bytes")));
+    }
+    if (json_array_size(rows) == 0)
+        out_say("No commits are in the history.");
+    else
+        out_table(header, ARRAY_LEN(header), rows);
+    json_decref(rows);
+}
+
+static bool
+restore_fields(const struct agents_options *o, json_t *fields, struct err *err)
+{
+    const size_t bookmark_bytes = 59;
+    int64_t at_ms = 0;
+
+    if (o->at == NULL)
+        return err_set(err, ERR_USAGE, 0, "Restore to when? Say --at 2026-11-20T14:30, --at -10m, or --at BOOKMARK.");
+    if (strlen(o->at) == bookmark_bytes && strspn(o->at, "0123456789abcdef-") == bookmark_bytes) {
+        (void)json_object_set_new(fields, "bookmark", json_string(o->at));
+        return true;
+    }
+    if (!when_parse(o->at, clock_wall_ms(), &at_ms, err))
+        return false;
+    (void)json_object_set_new(fields, "at_ms", json_integer(at_ms));
+    return true;
+}
+
+static void
+restore_say(const struct agents_options *o, const char *which, const json_t *result)
+{
+    out_say("Restored %s to %s. To undo it:\n  dormouse agents restore %s --at %s", which, o->at, which,
+            json_string_value(json_object_get(result, "undo")));
+}
+
 static bool
 is_confirmed(const struct agents_options *o, const char *which)
 {
@@ -262,6 +312,10 @@ agents_one(const struct agents_options *o, const char *verb, const char *which, 
         return out_fail(&err);
     if (query != NULL)
         (void)json_object_set_new(fields, "query", json_string(query));
+    if (strcmp(verb, "restore") == 0 && !restore_fields(o, fields, &err)) {
+        json_decref(fields);
+        return out_fail(&err);
+    }
     if (strcmp(verb, "delete") == 0 && !is_confirmed(o, which)) {
         json_decref(fields);
         (void)err_set(&err, ERR_USAGE, 0, "Not deleted. Say --yes to delete without being asked.");
@@ -276,6 +330,10 @@ agents_one(const struct agents_options *o, const char *verb, const char *which, 
         sql_say(result);
     else if (strcmp(verb, "show") == 0)
         show_say(result);
+    else if (strcmp(verb, "history") == 0)
+        history_say(result);
+    else if (strcmp(verb, "restore") == 0)
+        restore_say(o, which, result);
     else
         out_say("%s: %s.", which, strcmp(verb, "delete") == 0 ? "deleted" : strcmp(verb, "sleep") == 0 ? "asleep" : "evicted");
     json_decref(answer);
@@ -285,7 +343,7 @@ agents_one(const struct agents_options *o, const char *verb, const char *which, 
 int
 command_agents(int argc, char **argv)
 {
-    static const char *const verbs[] = { "list", "show", "sql", "sleep", "evict", "delete", NULL };
+    static const char *const verbs[] = { "list", "show", "sql", "sleep", "evict", "delete", "history", "restore", NULL };
     struct agents_options o = { 0 };
     struct text_list operands;
     struct err err = { 0 };

@@ -275,8 +275,8 @@ request_agent(const struct app *app, const json_t *request, const char *class_na
 static void
 op_agent(struct control *c, struct admin_ref from, const json_t *request)
 {
-    static const char *const known[] = { "show", "sql", "delete", "evict", "sleep", NULL };
-    static const char *const passed[] = { "name", "query", "bindings", NULL };
+    static const char *const known[] = { "show", "sql", "delete", "evict", "sleep", "restore", "history", NULL };
+    static const char *const passed[] = { "name", "query", "bindings", "at_ms", "bookmark", NULL };
     struct app *app = request_app(c, from, request);
     const char *class_name = text_of(request, "class"), *verb = text_of(request, "do");
     struct agent_id id;
@@ -287,7 +287,7 @@ op_agent(struct control *c, struct admin_ref from, const json_t *request)
     if (app == NULL)
         return;
     if (verb == NULL || !is_one_of(verb, known) || class_name == NULL) {
-        refuse(c, from, ERR_USAGE, "'do' must be show, sql, delete, evict or sleep, and 'class' a class");
+        refuse(c, from, ERR_USAGE, "'do' must be show, sql, delete, evict, sleep, restore or history, and 'class' a class");
         return;
     }
     if (app->workers == 0 || !app_has_class(app, bytes_of(class_name))) {

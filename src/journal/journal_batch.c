@@ -6,7 +6,7 @@
 
 #include "src/journal/journal_core_internal.h"
 
-#define FLAGS_OF_WORKERS (COMMIT_MORE | COMMIT_ALARM | COMMIT_GONE | COMMIT_AGAIN)
+#define FLAGS_OF_WORKERS (RECORD_FLAGS | COMMIT_AGAIN)
 
 /* ---- links -------------------------------------------------------------------------------------------------------------- */
 
@@ -39,7 +39,7 @@ core_link_down(struct core *core, struct core_link **link)
 {
     struct core_link *it = STEAL(*link);
 
-    assert(core->batch_count == 0);
+    assert(core_batch_is_empty(core));
     link_drop_commit(core, it);
     list_remove(&it->in_core);
     buf_fini(&it->app);
@@ -115,11 +115,14 @@ commit_is_sound(const struct core_link *link, const struct core_commit *commit, 
         return err_set(err, ERR_MALFORMED, 0, "a commit of no agent");
     if ((commit->flags & ~FLAGS_OF_WORKERS) != 0)
         return err_set(err, ERR_MALFORMED, 0, "a commit with flags %u", commit->flags);
-    if (is_gone && (commit->flags & COMMIT_MORE) != 0)
+    if (is_gone && (commit->flags & (COMMIT_MORE | COMMIT_BASE | COMMIT_RESTORED)) != 0)
         return err_set(err, ERR_MALFORMED, 0, "a commit that deletes its agent and goes on");
-    if (is_gone != (commit->seq == 0))
+    if ((commit->flags & COMMIT_BASE) != 0 && (commit->flags & (COMMIT_ALARM | COMMIT_RESTORED)) != 0)
+        return err_set(err, ERR_MALFORMED, 0, "a base that is more than that");
+    if (is_gone != (commit->seq == 0) && (commit->flags & COMMIT_BASE) == 0)
         return err_set(err, ERR_MALFORMED, 0, "commit number %llu %s", (unsigned long long)commit->seq, is_gone ? "deletes its agent" : "does not exist");
-    if (link->part > 0 && (commit->ticket != link->ticket || commit->seq != link->seq || is_gone))
+    if (link->part > 0 && (commit->ticket != link->ticket || commit->seq != link->seq || is_gone ||
+                           ((commit->flags & COMMIT_BASE) != 0) != link->is_base))
         return err_set(err, ERR_MALFORMED, 0, "commit %llu begins before the one before it has ended", (unsigned long long)commit->ticket);
     if (link->part == 0 && commit->ticket <= link->ticket_last)
         return err_set(err, ERR_MALFORMED, 0, "ticket %llu comes after %llu", (unsigned long long)commit->ticket,
@@ -168,6 +171,7 @@ link_advance(struct core *core, struct core_link *link, struct core_agent *agent
     link->part = is_more ? link->part + 1 : 0;
     link->ticket = commit->ticket;
     link->seq = commit->seq;
+    link->is_base = (commit->flags & COMMIT_BASE) != 0;
     if (is_more)
         return;
     link->ticket_last = commit->ticket;
@@ -207,6 +211,14 @@ core_commit(struct core *core, struct core_link *link, const struct core_commit 
         (void)err_set(err, ERR_MALFORMED, 0, "commit %llu goes on with another agent", (unsigned long long)commit->ticket);
         return CORE_BROKEN;
     }
+    if ((commit->flags & COMMIT_BASE) != 0) {
+        /* Its number is that of a commit there was. A resend writes it once more: it is of no use but to history. */
+        core->batch_bases++;
+        link->is_in_batch = true;
+        link_advance(core, link, agent, commit);
+        agent_settle(core, agent);
+        return CORE_APPEND;
+    }
     if ((commit->flags & COMMIT_AGAIN) != 0 && again_is_kept(agent, &record)) {
         link_advance(core, link, agent, commit);
         agent_settle(core, agent);
@@ -229,7 +241,7 @@ core_commit(struct core *core, struct core_link *link, const struct core_commit 
 bool
 core_batch_is_empty(const struct core *core)
 {
-    return core->batch_count == 0;
+    return core->batch_count == 0 && core->batch_bases == 0;
 }
 
 void
@@ -262,6 +274,7 @@ core_batch_durable(struct core *core, uint32_t segment, uint32_t offset)
         agent_settle(core, core->batch[i].agent);
     }
     core->batch_count = 0;
+    core->batch_bases = 0;
     list_each (link, &core->links, struct core_link, in_core) {
         if (link->is_in_batch)
             link->ticket_durable = link->ticket_last;
@@ -294,4 +307,5 @@ core_batch_refused(struct core *core)
         agent_settle(core, agent);
     }
     core->batch_count = 0;
+    core->batch_bases = 0;
 }

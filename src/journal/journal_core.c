@@ -331,8 +331,8 @@ core_found(struct core *core, uint32_t segment, const struct found_record *found
     struct core_agent *agent;
 
     core->is_finding = true;
-    if (key.class_name.len == 0)
-        return;                            /* so damaged that it names nobody */
+    if (key.class_name.len == 0 || (found->record.flags & COMMIT_BASE) != 0)
+        return;                            /* so damaged that it names nobody; or not kept */
     agent = agent_get(core, &key);
     if (found->is_damaged)
         damaged_place(core, agent, &record);

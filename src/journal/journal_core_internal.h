@@ -49,6 +49,7 @@ struct core {
     struct list_node links;
     struct in_batch *batch;
     size_t           batch_count, batch_cap;
+    size_t           batch_bases;          /* records in it that are bases: nothing of them is kept */
     bool             is_finding;           /* a start is reading */
 };
 
@@ -65,6 +66,7 @@ struct core_link {
     uint32_t           part;               /* of the commit under way; 0: none is */
     struct core_agent *agent;              /* … its agent, referenced */
     uint64_t           ticket, seq;        /* … its numbers */
+    bool               is_base;            /* … it is COMMIT_BASE */
 };
 
 struct core_agent *agent_find(const struct core *core, const struct core_key *key);

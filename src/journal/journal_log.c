@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/sys/sys.h"
+#include "src/journal/journal_history.h"
 #include "src/journal/journal_limits.h"
 
 #define SAY_BYTES (ERR_MESSAGE_MAX + 256)
@@ -25,6 +26,8 @@ struct log {
     bool             has_head;             /* the last of them is written to */
     bool             is_abandoned;         /* the last of them lost its handle to a failed sync, and no new one is there yet */
     uint32_t         number_last;          /* also of files that are no segments */
+    struct history  *history;
+    struct segment  *past;                 /* the one of the history that was read last; NULL */
     bool             is_closed;            /* log_take_closed() */
 };
 
@@ -74,22 +77,6 @@ on_found(void *owner, const struct found_record *found)
     core_found(tell->core, tell->segment, found);
 }
 
-static bool
-name_parse(const char *name, uint32_t *out_number)
-{
-    char expected[SEGMENT_NAME_BYTES];
-    char *end = NULL;
-    unsigned long long number;
-
-    errno = 0;
-    number = strtoull(name, &end, 16);
-    if (errno != 0 || number == 0 || number >= UINT32_MAX)
-        return false;
-    segment_name(expected, (uint32_t)number);
-    *out_number = (uint32_t)number;
-    return strcmp(name, expected) == 0;
-}
-
 static int
 by_number(const void *a, const void *b)
 {
@@ -115,7 +102,7 @@ folder_list(struct log *log, uint32_t *out_numbers, size_t *out_count, struct er
     while ((errno = 0, entry = readdir(list)) != NULL) {
         if (count == SEGMENTS_MAX)
             break;
-        if (name_parse(entry->d_name, &out_numbers[count]))
+        if (segment_name_parse(entry->d_name, &out_numbers[count]))
             count++;
     }
     failed = errno;
@@ -161,7 +148,7 @@ segments_open(struct log *log, const uint32_t *numbers, size_t count, struct err
         struct segment *segment = NULL;
         struct err why = { 0 };
 
-        log->number_last = numbers[i];
+        log->number_last = numbers[i] > log->number_last ? numbers[i] : log->number_last;
         if (segment_open(&segment, log->dir, numbers[i], &why)) {
             segments_push(log, segment);
             continue;
@@ -228,6 +215,9 @@ log_open(struct log **out_log, const struct log_spec *spec, struct core *core, s
     log->spec = *spec;
     log->dir = sys_open(spec->folder, O_RDONLY | O_DIRECTORY, 0);
     ok = log->dir >= 0 || err_set(err, ERR_IO, errno, "open the journal's folder '%s'", spec->folder);
+    ok = ok && history_open(&log->history, &(struct history_spec){ log->dir, spec->folder, spec->history_days, spec->history_bytes }, err);
+    if (ok)
+        log->number_last = history_last(log->history);
     ok = ok && folder_list(log, numbers, &count, err) && segments_open(log, numbers, count, err) && segments_scan(log, core, err);
     free(numbers);
     if (!ok)
@@ -246,6 +236,8 @@ log_close(struct log **log)
     for (size_t i = 0; i < it->count; i++)
         segment_close(&it->segments[i]);
     free(it->segments);
+    segment_close(&it->past);
+    history_close(&it->history);
     (void)sys_close(it->dir);              /* a folder: nothing to lose */
     free(it);
 }
@@ -297,6 +289,16 @@ outcome_of_begin(const struct log *log, const struct err *err)
     return log->is_abandoned && err->code != ERR_DISK_FULL ? LOG_DEAD : LOG_REFUSED;
 }
 
+/* A full disk: new commits are worth more than old ones. The next write tries again. */
+static void
+room_make(struct log *log, const struct err *why)
+{
+    const size_t gone = why->code == ERR_DISK_FULL ? history_make_room(log->history, HISTORY_ROOM_SEGMENTS * (uint64_t)log->spec.segment_bytes) : 0;
+
+    if (gone > 0)
+        say(log, 2, "the disk is full: the oldest %zu segments of the history are deleted to make room", gone);
+}
+
 enum log_outcome
 log_write(struct log *log, struct buf *batch, uint32_t *out_segment, uint32_t *out_offset, struct err *err)
 {
@@ -305,12 +307,15 @@ log_write(struct log *log, struct buf *batch, uint32_t *out_segment, uint32_t *o
 
     if (log->has_head && segment_end(head(log)) > SEGMENT_HEADER_BYTES && segment_end(head(log)) + batch->len > log->spec.segment_bytes)
         head_end(log);
-    if (!log->has_head && !head_begin(log, err))
+    if (!log->has_head && !head_begin(log, err)) {
+        room_make(log, err);
         return outcome_of_begin(log, err);
+    }
     *out_segment = segment_number(head(log));
     if (!segment_write(head(log), batch, out_offset, &is_lost, err)) {
         if (is_lost)
             head_abandon(log);
+        room_make(log, err);
         return LOG_REFUSED;
     }
     if (segment_sync(head(log), err))
@@ -324,35 +329,80 @@ log_write(struct log *log, struct buf *batch, uint32_t *out_segment, uint32_t *o
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
 
+/* log->past is segment NUMBER. */
+static bool
+past_open(struct log *log, uint32_t number, struct err *err)
+{
+    if (log->past != NULL && segment_number(log->past) == number)
+        return true;
+    segment_close(&log->past);
+    return history_segment(log->history, number, &log->past, err);
+}
+
 bool
 log_read(struct log *log, const struct core_record *record, struct buf *out_body, struct err *err)
 {
     for (size_t i = log->count; i > 0; i--)
         if (segment_number(log->segments[i - 1]) == record->segment)
             return segment_read(log->segments[i - 1], record->offset, record->length, record->sum, out_body, err);
-    return err_set(err, ERR_CORRUPT, 0, "journal segment %u is gone", record->segment);
+    return past_open(log, record->segment, err) && segment_read(log->past, record->offset, record->length, record->sum, out_body, err);
+}
+
+uint32_t
+log_before(const struct log *log, uint32_t number)
+{
+    for (size_t i = log->count; i > 0; i--)
+        if (segment_number(log->segments[i - 1]) < number)
+            return segment_number(log->segments[i - 1]);
+    for (size_t i = history_count(log->history); i > 0; i--)
+        if (history_number(log->history, i - 1) < number)
+            return history_number(log->history, i - 1);
+    return SEGMENT_NONE;
+}
+
+bool
+log_tell(struct log *log, uint32_t number, void (*fn)(void *owner, const struct found_record *found), void *owner, struct err *err)
+{
+    struct segment *other = NULL;
+    struct scan_result result;
+    uint32_t limit = 0;
+    bool ok;
+
+    for (size_t i = log->count; i > 0; i--) {
+        struct segment *segment = log->segments[i - 1];
+
+        if (segment_number(segment) != number)
+            continue;
+        if (!segment_is_sealed(segment) && segment_tell(segment, fn, owner))
+            return true;
+        limit = segment_is_sealed(segment) ? 0 : segment_durable(segment);
+        /* Through a handle of its own: the scan says anew what is valid, and the journal knows better. */
+        ok = segment_open(&other, log->dir, number, err) && segment_scan(other, limit, fn, owner, &result, err);
+        segment_close(&other);
+        return ok;
+    }
+    return past_open(log, number, err) && segment_scan(log->past, 0, fn, owner, &result, err);
+}
+
+struct history *
+log_history(struct log *log)
+{
+    return log->history;
 }
 
 /* ---- retiring ------------------------------------------------------------------------------------------------------------ */
 
-/* What becomes of a segment that nobody needs: it goes. (A history for restoring to a point in time would take it here.) */
+/* A segment that nobody needs is history. */
 static bool
 segment_retire(struct log *log, struct segment *segment)
 {
-    char name[SEGMENT_NAME_BYTES];
     struct err why = { 0 };
 
-    segment_name(name, segment_number(segment));
-    if (sys_unlinkat(log->dir, name, 0) != 0 && errno != ENOENT) {
-        say(log, 2, "journal segment %u is not needed but cannot be deleted: %s", segment_number(segment), strerror(errno));
-        return false;
-    }
-    /* Durably, before the next one goes: a segment that came back without those after it would undo commits. */
-    if (!folder_sync(log->dir, segment_number(segment), &why)) {
-        say(log, 2, "%s", why.message);
-        return false;
-    }
-    return true;
+    /* Before the next one goes it is durable that this one did: one that came back without those after it would undo commits. */
+    if (history_take(log->history, segment_number(segment), &why))
+        return true;
+    say(log, 2, "%s", why.message);
+    return false;
 }
 
 void
@@ -368,10 +418,12 @@ log_retire(struct log *log, const struct core *core, enum log_retire which)
         /* The last one stays while there may be a next one, which must say how long it is. */
         if ((is_head || is_last) && which != LOG_RETIRE_ALL)
             break;
-        if (core_segment_kept(core, segment_number(oldest)) > 0 || !segment_retire(log, oldest))
+        if (core_segment_kept(core, segment_number(oldest)) > 0)
             break;
         if (is_head)
-            log->has_head = false;
+            head_end(log);
+        if (!segment_retire(log, oldest))
+            break;
         segment_close(&log->segments[gone]);
         gone++;
     }

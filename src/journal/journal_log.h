@@ -14,6 +14,8 @@ struct log;
 struct log_spec {
     const char *folder;
     uint32_t    segment_bytes;
+    uint32_t    history_days;              /* journal_history.h */
+    uint64_t    history_bytes;             /* 0: no history */
     /* Words for the operator; level as in LOG. */
     void      (*say)(int level, const char *text);
 };
@@ -28,9 +30,16 @@ enum log_outcome {
 MUST_USE bool log_open(struct log **out_log, const struct log_spec *spec, struct core *core, struct err *err);
 void log_close(struct log **log);
 
+/* ---- history: what was written to any segment that is still there, needed or not ---- */
+/* The highest number of a segment below NUMBER; SEGMENT_NONE: there is none. */
+uint32_t log_before(const struct log *log, uint32_t number);
+/* Tells FN every record of segment NUMBER in order, by its index when it has one. */
+MUST_USE bool log_tell(struct log *log, uint32_t number, void (*fn)(void *owner, const struct found_record *found), void *owner, struct err *err);
+struct history *log_history(struct log *log);
+
 /* Appends the records of BATCH and syncs. Gives the segment and the place of the batch in it. */
 MUST_USE enum log_outcome log_write(struct log *log, struct buf *batch, uint32_t *out_segment, uint32_t *out_offset, struct err *err);
-/* The body of RECORD, without its head. ERR_CORRUPT: it does not verify. */
+/* The body of RECORD, also one of the history, without its head. ERR_CORRUPT: it does not verify. */
 MUST_USE bool log_read(struct log *log, const struct core_record *record, struct buf *out_body, struct err *err);
 
 /* True once for each segment that is written to no more. */

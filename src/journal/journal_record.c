@@ -41,8 +41,9 @@ uint32_t
 record_check(const uint8_t id[SEGMENT_ID_BYTES], const struct record_head *head)
 {
     const uint32_t fields[] = { head->length, head->marks, head->sum };
+    const uint32_t sum = crc32c(crc32c(0, id, SEGMENT_ID_BYTES), fields, sizeof fields);
 
-    return crc32c(crc32c(0, id, SEGMENT_ID_BYTES), fields, sizeof fields);
+    return crc32c(sum, &head->time_ms, sizeof head->time_ms);
 }
 
 static void
@@ -117,7 +118,7 @@ record_unpack(struct record *out_record, struct bytes body)
     memcpy(record.agent.bytes, id.data, id.len);
     record.pages = body;
     if (app_len > NAME_MAX_BYTES || class_len == 0 || class_len > NAME_MAX_BYTES || name_len > AGENT_NAME_MAX_BYTES ||
-        record.pages.len > COMMIT_PART_MAX_BYTES || (record.flags & ~(COMMIT_MORE | COMMIT_ALARM | COMMIT_GONE)) != 0)
+        record.pages.len > COMMIT_PART_MAX_BYTES || (record.flags & ~RECORD_FLAGS) != 0)
         return false;
     *out_record = record;
     return true;

@@ -1,8 +1,8 @@
 /*
  * journal_record — one record of a segment as bytes.
  *
- * A record is a head of 16 bytes {u32 length of the body, u32 check, u32 marks, u32 sum} and a body, padded to 8 bytes. sum is
- * the body's crc32c. check is that of the segment's id, length, marks and sum: bytes of another segment, or of this file's former
+ * A record is a head of 24 bytes {u32 length of the body, u32 check, u32 marks, u32 sum, i64 time} and a body, padded to 8 bytes. sum is
+ * the body's crc32c, time that of its batch in ms since 1970. check is that of the segment's id, length, marks, sum and time: bytes of another segment, or of this file's former
  * life, never verify. All numbers are little-endian. Pure: no I/O.
  */
 #ifndef DORMOUSE_JOURNAL_RECORD_H
@@ -10,7 +10,7 @@
 
 #include "lib/ipc/message.h"
 
-#define RECORD_HEAD_BYTES 16
+#define RECORD_HEAD_BYTES 24
 #define RECORD_ALIGN      8
 #define SEGMENT_ID_BYTES  16
 
@@ -33,12 +33,15 @@ struct record {                    /* views into its bytes */
     uint16_t        slot;
     uint32_t        epoch;
     uint32_t        part;          /* of its commit, from 0 */
-    uint8_t         flags;         /* enum commit_flag: MORE, ALARM, GONE */
+    uint8_t         flags;         /* enum commit_flag: RECORD_FLAGS */
     int64_t         alarm_ms;
 };
 
+#define RECORD_FLAGS (COMMIT_MORE | COMMIT_ALARM | COMMIT_GONE | COMMIT_BASE | COMMIT_RESTORED)
+
 struct record_head {
     uint32_t length, check, marks, sum;
+    int64_t  time_ms;
 };
 
 /* Appends head (its check is set by record_stamp) and padded body. Gives the body's length and sum. */

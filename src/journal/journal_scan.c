@@ -76,6 +76,7 @@ record_at(struct scan *scan, uint64_t at, struct found_record *out)
     out->length = head.length;
     out->sum = head.sum;
     out->marks = head.marks;
+    out->time_ms = head.time_ms;
     if ((head.marks & MARK_INDEX) != 0)
         return true;
     body = bytes_at(scan, at, RECORD_HEAD_BYTES + (size_t)head.length);
@@ -115,7 +116,7 @@ record_behind(struct scan *scan, uint64_t at)
 static void
 tell(struct scan *scan, const struct found_record *found)
 {
-    const struct record_head head = { .length = found->length, .sum = found->sum, .marks = found->marks };
+    const struct record_head head = { .length = found->length, .sum = found->sum, .marks = found->marks, .time_ms = found->time_ms };
 
     if ((found->marks & MARK_BATCH) != 0)
         scan->segment->batch_at = found->offset;
@@ -176,7 +177,45 @@ entry_is_sound(const struct index_entry *entry, uint32_t agents, uint32_t end)
 {
     return entry->agent < agents && entry->length > 0 && entry->length <= BODY_BYTES_MAX && entry->offset >= SEGMENT_HEADER_BYTES &&
            entry->offset + record_stride(entry->length) <= end && (entry->marks & ~(MARKS_ALL & ~MARK_INDEX)) == 0 &&
-           (entry->flags & ~(COMMIT_MORE | COMMIT_ALARM | COMMIT_GONE)) == 0;
+           (entry->flags & ~RECORD_FLAGS) == 0;
+}
+
+static struct found_record
+found_of_entry(const struct index_entry *entry, const struct record *agent)
+{
+    struct found_record found = { .record = *agent, .offset = entry->offset, .length = entry->length, .sum = entry->sum,
+                                  .marks = entry->marks, .time_ms = entry->time_ms };
+
+    found.record.seq = entry->seq;
+    found.record.part = entry->part;
+    found.record.flags = (uint8_t)entry->flags;
+    return found;
+}
+
+bool
+segment_tell(const struct segment *segment, void (*fn)(void *owner, const struct found_record *found), void *owner)
+{
+    const uint32_t count = segment->index.by_agent == NULL ? 0 : (uint32_t)bmap_count(segment->index.by_agent);
+    struct bytes in = buf_view(&segment->index.agents);
+    struct record *agents;
+    bool ok;
+
+    if (segment->index.by_agent == NULL)
+        return false;
+    agents = calloc((size_t)count + 1, sizeof *agents);
+    assert(agents != NULL);
+    ok = index_agents(&in, count, agents);
+    assert(ok);                            /* index_add made it */
+    for (size_t at = 0; at < segment->index.records.len; at += sizeof(struct index_entry)) {
+        struct index_entry entry;
+        struct found_record found;
+
+        memcpy(&entry, segment->index.records.data + at, sizeof entry);
+        found = found_of_entry(&entry, &agents[entry.agent]);
+        fn(owner, &found);
+    }
+    free(agents);
+    return true;
 }
 
 /* Two passes, so that an unsound index tells nothing. */
@@ -205,11 +244,7 @@ index_tell(struct scan *scan, struct bytes in, uint32_t end)
             }
             if (pass == 0)
                 continue;
-            found = (struct found_record){ .record = agents[entry.agent], .offset = entry.offset, .length = entry.length,
-                                           .sum = entry.sum, .marks = entry.marks };
-            found.record.seq = entry.seq;
-            found.record.part = entry.part;
-            found.record.flags = (uint8_t)entry.flags;
+            found = found_of_entry(&entry, &agents[entry.agent]);
             scan->fn(scan->owner, &found);
         }
     }

@@ -42,6 +42,22 @@ segment_name(char out[SEGMENT_NAME_BYTES], uint32_t number)
 }
 
 bool
+segment_name_parse(const char *name, uint32_t *out_number)
+{
+    char expected[SEGMENT_NAME_BYTES];
+    char *end = NULL;
+    unsigned long long number;
+
+    errno = 0;
+    number = strtoull(name, &end, 16);
+    if (errno != 0 || number == 0 || number >= UINT32_MAX)
+        return false;
+    segment_name(expected, (uint32_t)number);
+    *out_number = (uint32_t)number;
+    return strcmp(name, expected) == 0;
+}
+
+bool
 disk_err(struct err *err, int sys_errno, const char *doing, uint32_t number)
 {
     const bool is_full = sys_errno == ENOSPC || sys_errno == EDQUOT;
@@ -211,7 +227,7 @@ index_add(struct segment *segment, const struct record *record, uint32_t offset,
 {
     struct buf key = { 0 };
     struct index_entry entry = { .offset = offset, .length = head->length, .sum = head->sum, .part = record->part,
-                                 .marks = (uint16_t)head->marks, .flags = record->flags, .seq = record->seq };
+                                 .marks = (uint16_t)head->marks, .flags = record->flags, .seq = record->seq, .time_ms = head->time_ms };
     uintptr_t at;
 
     buf_append(&key, record->agent.bytes, sizeof record->agent.bytes);
@@ -230,16 +246,18 @@ index_add(struct segment *segment, const struct record *record, uint32_t offset,
     buf_fini(&key);
 }
 
-/* Gives each record of BATCH its check; returns nothing to fail: the batch is ours. */
+/* Gives each record of BATCH its time and check; returns nothing to fail: the batch is ours. */
 static void
 batch_stamp(struct segment *segment, struct buf *batch)
 {
+    const int64_t now_ms = clock_wall_ms();
     size_t at = 0;
 
     while (at < batch->len) {
         struct record_head head;
 
         record_head_get(&head, batch->data + at);
+        head.time_ms = now_ms;
         head.marks = (head.marks & ~(uint32_t)MARK_BATCH) | (at == 0 ? MARK_BATCH : 0);
         head.check = record_check(segment->id, &head);
         record_head_put(batch->data + at, &head);

@@ -24,6 +24,7 @@ struct found_record {
     uint32_t      offset;                  /* of its head */
     uint32_t      length, sum;             /* of its body */
     uint32_t      marks;
+    int64_t       time_ms;                 /* of its batch */
     bool          is_damaged;              /* its body does not verify; record says who it seems to be of */
 };
 
@@ -33,6 +34,9 @@ struct scan_result {
 };
 
 void segment_name(char out[SEGMENT_NAME_BYTES], uint32_t number);      /* "%016x.seg" */
+
+/* False: NAME is not one that segment_name gives. */
+MUST_USE bool segment_name_parse(const char *name, uint32_t *out_number);
 
 struct segment_spec {
     uint32_t number;
@@ -68,6 +72,9 @@ MUST_USE bool segment_sync_found(struct segment *segment, struct err *err);
  * False: the file cannot be read. */
 MUST_USE bool segment_scan(struct segment *segment, uint32_t limit, void (*fn)(void *owner, const struct found_record *found),
                            void *owner, struct scan_result *out_result, struct err *err);
+
+/* Tells FN every record that the index in memory has: of a segment that is not sealed yet. False: it has none. */
+MUST_USE bool segment_tell(const struct segment *segment, void (*fn)(void *owner, const struct found_record *found), void *owner);
 
 /* Reads the body of a record into OUT (replaced). ERR_CORRUPT: it does not verify. */
 MUST_USE bool segment_read(struct segment *segment, uint32_t offset, uint32_t length, uint32_t sum, struct buf *out, struct err *err);

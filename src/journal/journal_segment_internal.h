@@ -28,8 +28,9 @@ struct index_entry {                       /* as on disk */
     uint32_t offset, length, sum, part;
     uint16_t marks, flags;
     uint64_t seq;
+    int64_t  time_ms;
 };
-static_assert(sizeof(struct index_entry) == 32, "an entry is as in memory");
+static_assert(sizeof(struct index_entry) == 40, "an entry is as in memory");
 
 struct trailer {                           /* the last bytes of a sealed file */
     uint8_t  magic[8];

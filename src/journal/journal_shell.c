@@ -13,8 +13,11 @@
 
 #include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
+#include "lib/sys/sys.h"
+#include "src/journal/journal_history.h"
 #include "src/journal/journal_limits.h"
 #include "src/journal/journal_log.h"
+#include "src/journal/journal_lookup.h"
 #include "src/journal/journal_recall.h"
 #include "src/journal/journal_sync.h"
 
@@ -23,6 +26,7 @@ struct side {                              /* one worker */
     struct link      *link;                /* NULL: it is down */
     struct core_link *core;
     struct recalls   *recalls;
+    struct lookups   *lookups;
     bool              is_suspects_due;
     uint8_t           suspects_flags;
 };
@@ -33,6 +37,7 @@ static struct {
     struct log        *log;
     struct syncer     *syncer;
     struct loop_hook  *hook;
+    struct loop_timer *lookup;             /* questions about history wait for their next slice; else prunes it now and then */
     struct loop_timer *retry;              /* after a failed sync of the databases */
     struct list_node   sides;
     struct buf         batch;
@@ -175,6 +180,8 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
         return on_checkpointed(side, payload, err);
     case MSG_RECALL:
         return on_recall(side, payload, err);
+    case MSG_RECALL_AT:
+        return lookups_ask(side->lookups, payload, err);
     default:
         return err_set(err, ERR_MALFORMED, 0, "message %u is nothing for the journal", type);
     }
@@ -238,6 +245,7 @@ on_link_up(struct room *room, struct link *link)
     side->link = link;
     side->core = core_link_up(shell.core, link_peer(link)->app);
     side->recalls = recalls_create(shell.core, shell.log, link);
+    side->lookups = lookups_create(shell.log, link);
     side->is_suspects_due = true;
     list_push_back(&shell.sides, &side->in_shell);
     link_set_user(link, side);
@@ -254,6 +262,7 @@ on_link_down(struct room *room, struct link *link, const struct err *err)
     link_set_user(link, NULL);
     batch_flush();                         /* what it delivered whole counts, and leaves no trace of the link behind */
     recalls_destroy(&side->recalls);
+    lookups_destroy(&side->lookups);
     core_link_down(shell.core, &side->core);
     list_remove(&side->in_shell);
     free(side);
@@ -444,6 +453,13 @@ on_retry(void *owner)
     shell.is_sync_due = true;              /* the pass does the rest */
 }
 
+static void
+on_lookup(void *owner)
+{
+    (void)history_prune(log_history(shell.log), clock_wall_ms());
+    loop_timer_arm(shell.lookup, HISTORY_PRUNE_MS);   /* questions: the pass does the rest */
+}
+
 /* ---- the pass ------------------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -463,6 +479,9 @@ on_pass(void *owner)
     tell_suspects();
     list_each (side, &shell.sides, struct side, in_shell)
         recalls_answer(side->recalls);
+    list_each (side, &shell.sides, struct side, in_shell)
+        if (lookups_run(side->lookups))
+            loop_timer_arm(shell.lookup, 0);
     if (is_closed && !syncer_is_running(shell.syncer) && core_has_claims(shell.core))
         sync_begin();
     else if (is_closed && !core_has_claims(shell.core) && !syncer_is_running(shell.syncer)) {
@@ -476,6 +495,7 @@ on_pass(void *owner)
 struct conf {
     char *data, *apps;                     /* owned */
     int64_t segment_bytes, kept_bytes;
+    int64_t history_days, history_mb;
 };
 
 static bool
@@ -486,8 +506,10 @@ conf_read(struct bytes text, struct conf *out, struct err *err)
     const char *apps = json_string_value(json_object_get(json, "apps"));
     const json_t *segment_bytes = json_object_get(json, "segment_bytes");
     const json_t *kept_bytes = json_object_get(json, "kept_bytes");
+    const json_t *history_days = json_object_get(json, "history_days");
+    const json_t *history_mb = json_object_get(json, "history_mb");
 
-    *out = (struct conf){ .segment_bytes = SEGMENT_BYTES, .kept_bytes = KEPT_BYTES_MAX };
+    *out = (struct conf){ .segment_bytes = SEGMENT_BYTES, .kept_bytes = KEPT_BYTES_MAX, .history_days = HISTORY_DAYS };
     if (data != NULL && apps != NULL) {
         out->data = bytes_dup(bytes_of(data));
         out->apps = bytes_dup(bytes_of(apps));
@@ -496,18 +518,25 @@ conf_read(struct bytes text, struct conf *out, struct err *err)
         out->segment_bytes = json_integer_value(segment_bytes);
     if (json_is_integer(kept_bytes))
         out->kept_bytes = json_integer_value(kept_bytes);
+    if (json_is_integer(history_days))
+        out->history_days = json_integer_value(history_days);
+    if (json_is_integer(history_mb))
+        out->history_mb = json_integer_value(history_mb);
     json_decref(json);
     if (out->data == NULL)
         return err_set(err, ERR_CONFIG, 0, "journal: \"data\" and \"apps\" must name folders");
     if (out->segment_bytes < SEGMENT_BYTES_MIN || out->segment_bytes > SEGMENT_BYTES || out->kept_bytes < 0)
         return err_set(err, ERR_CONFIG, 0, "journal: \"segment_bytes\" is %u to %u, \"kept_bytes\" is not negative", SEGMENT_BYTES_MIN, SEGMENT_BYTES);
+    if (out->history_days < 0 || out->history_days > INT16_MAX || out->history_mb < 0 || out->history_mb > INT32_MAX)
+        return err_set(err, ERR_CONFIG, 0, "journal: \"history_days\" is 0 to %d, \"history_mb\" 0 to %d", INT16_MAX, INT32_MAX);
     return true;
 }
 
 static bool
 shell_open(const struct conf *conf, struct bytes text, struct err *err)
 {
-    const struct log_spec spec = { .folder = conf->data, .segment_bytes = (uint32_t)conf->segment_bytes, .say = say };
+    const struct log_spec spec = { .folder = conf->data, .segment_bytes = (uint32_t)conf->segment_bytes, .say = say,
+                                   .history_days = (uint32_t)conf->history_days, .history_bytes = (uint64_t)conf->history_mb << 20 };
 
     /* Before the jail, which hides the databases: the journal syncs their file system and has no other business there. */
     return syncer_create(&shell.syncer, room_loop(shell.room), conf->apps, on_synced, err) && jail_enter(ROLE_JOURNAL, text, err) &&
@@ -529,6 +558,8 @@ on_start(struct room *room, struct bytes text, struct err *err)
     free(conf.apps);
     if (!ok)
         return false;
+    shell.lookup = loop_timer_create(room_loop(room), on_lookup, NULL);
+    loop_timer_arm(shell.lookup, HISTORY_PRUNE_MS);
     shell.retry = loop_timer_create(room_loop(room), on_retry, NULL);
     shell.farewell = loop_timer_create(room_loop(room), on_farewell, NULL);
     shell.hook = loop_before_wait(room_loop(room), on_pass, NULL);

@@ -16,7 +16,7 @@
 
 static const char *const known_fields[] = {
     "data", "listen", "admin", "workers", "sandbox", "allow_private", "allow", "log_level", "limits",
-    "worker_memory_mb", "worker_cpu_percent", NULL,
+    "worker_memory_mb", "worker_cpu_percent", "history_days", "history_mb", NULL,
 };
 /* Passed on to every room as they are; each room's room.md says what it makes of them. */
 static const char *const shared_fields[] = { "allow", "log_level", "limits", NULL };
@@ -108,14 +108,20 @@ read_numbers(struct supervisor_config *config, const struct conf *conf, struct e
     int64_t workers = cores_count();
     int64_t memory_mb = 0;
     int64_t cpu_percent = 0;
+    int64_t history_days = HISTORY_DAYS_DEFAULT;
+    int64_t history_mb = HISTORY_MB_DEFAULT;
 
     if (!conf_get_number(conf, "workers", 1, WORKERS_PER_APP_MAX, &workers, err) ||
         !conf_get_number(conf, "worker_memory_mb", 0, INT32_MAX, &memory_mb, err) ||
-        !conf_get_number(conf, "worker_cpu_percent", 0, 100 * 1024, &cpu_percent, err))
+        !conf_get_number(conf, "worker_cpu_percent", 0, 100 * 1024, &cpu_percent, err) ||
+        !conf_get_number(conf, "history_days", 0, INT16_MAX, &history_days, err) ||
+        !conf_get_number(conf, "history_mb", 0, INT32_MAX, &history_mb, err))
         return false;
     config->workers = (uint16_t)workers;
     config->worker_memory_bytes_max = (uint64_t)memory_mb << 20;
     config->worker_cpu_percent_max = (uint32_t)cpu_percent;
+    config->history_days = (uint32_t)history_days;
+    config->history_mb = (uint32_t)history_mb;
     return true;
 }
 
@@ -153,7 +159,8 @@ read_shared(struct supervisor_config *config, const struct conf *conf)
             buf_printf(&config->shared_json, ",\"%s\":%s", shared_fields[i], buf_cstr(&value));
         buf_fini(&value);
     }
-    buf_printf(&config->shared_json, ",\"allow_private\":%s", config->allow_private ? "true" : "false");
+    buf_printf(&config->shared_json, ",\"allow_private\":%s,\"history_days\":%u,\"history_mb\":%u", config->allow_private ? "true" : "false",
+               (unsigned)config->history_days, (unsigned)config->history_mb);
 }
 
 bool

@@ -21,7 +21,8 @@ struct supervisor_config {
     bool           allow_private;  /* egress may reach loopback and private addresses */
     uint64_t       worker_memory_bytes_max;   /* per worker process; 0: no limit of ours */
     uint32_t       worker_cpu_percent_max;    /* of one core; 0: no limit of ours */
-    struct buf     shared_json;    /* ,"field":value… for every room's CONF: log_level, limits, allow, allow_private */
+    uint32_t       history_days, history_mb;  /* how far back agents can be restored, and what that may take on disk */
+    struct buf     shared_json;    /* ,"field":value… for every room's CONF: log_level, limits, allow, allow_private, history_days, history_mb */
 };
 
 MUST_USE bool supervisor_config_load(struct supervisor_config **out_config, const char *path, struct err *err);

@@ -16,6 +16,8 @@
 #define KILL_MARGIN_MS         1000            /* beyond the grace that a room was told, before it is killed */
 #define LINKS_PER_FLUSH        24              /* LINK messages to one room between flushes; the link holds 64 descriptors */
 #define LISTEN_BACKLOG         4096            /* connections that wait while the gateway restarts */
+#define HISTORY_DAYS_DEFAULT   30              /* as on Cloudflare */
+#define HISTORY_MB_DEFAULT     10240           /* a tenth of a small disk; older history goes first */
 #define BUILD_INDEX_BASE       0x8000u         /* build workers' indexes start here: no slot is that high */
 
 #endif

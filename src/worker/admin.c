@@ -17,6 +17,7 @@
 #include "src/worker/deploy.h"
 #include "src/worker/engine.h"
 #include "src/worker/heap.h"
+#include "src/worker/history.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/recall.h"
@@ -363,6 +364,75 @@ op_delete(const json_t *q, struct subject *s, json_t *out, struct err *err)
     return true;
 }
 
+static void
+answer_later(uint32_t request, json_t *fields, const struct err *failure)
+{
+    struct link *control = worker_control();
+    json_t *o = failure == NULL ? fields : failure_of(failure->message);
+
+    if (failure == NULL)
+        json_object_set_new(o, "ok", json_true());
+    else
+        json_decref(fields);
+    if (control != NULL)
+        reply(link_out(control), request, o);
+    json_decref(o);
+}
+
+static void
+restored(struct agent *a, const struct bookmark *undo, const struct err *failure, void *owner)
+{
+    char text[BOOKMARK_BYTES + 1] = "";
+
+    if (undo != NULL)
+        bookmark_print(undo, text);
+    answer_later((uint32_t)(uintptr_t)owner, json_pack("{s:s}", "undo", text), failure);
+}
+
+static bool
+op_restore(const json_t *q, struct subject *s, json_t *out, struct err *err)
+{
+    const char *text = json_string_value(json_object_get(q, "bookmark"));
+    struct bookmark bookmark = { .time_ms = json_integer_value(json_object_get(q, "at_ms")), .mode = RECALL_AT_TIME };
+
+    if (text != NULL ? !bookmark_parse(bytes_of(text), &bookmark) : bookmark.time_ms <= 0)
+        return err_set(err, ERR_USAGE, 0, text != NULL ? "'%s' is no bookmark" : "the question says no time", text);
+    if (!history_restore(s->agent, &bookmark, restored, (void *)(uintptr_t)s->request, err))
+        return false;
+    s->is_answered_later = true;
+    return true;
+}
+
+static void
+history_listed(struct bytes lines, const struct err *failure, void *owner)
+{
+    json_t *spans = json_array();
+    struct buf text = { 0 };
+    char *rest;
+
+    buf_append_bytes(&text, lines);
+    rest = (char *)(uintptr_t)buf_cstr(&text);
+    while (*rest != '\0') {
+        json_t *span = json_object();
+
+        json_object_set_new(span, "from_ms", json_integer(strtoll(rest, &rest, 10)));
+        json_object_set_new(span, "to_ms", json_integer(strtoll(rest, &rest, 10)));
+        json_object_set_new(span, "commits", json_integer(strtoll(rest, &rest, 10)));
+        json_object_set_new(span, "bytes", json_integer(strtoll(rest, &rest, 10)));
+        json_array_append_new(spans, span);
+        rest += strspn(rest, "\n");
+    }
+    buf_fini(&text);
+    answer_later((uint32_t)(uintptr_t)owner, json_pack("{s:o}", "history", spans), failure);
+}
+
+static bool
+op_history(const json_t *q, struct subject *s, json_t *out, struct err *err)
+{
+    s->is_answered_later = history_list(s->agent, history_listed, (void *)(uintptr_t)s->request, err);
+    return s->is_answered_later;
+}
+
 static bool
 op_evict(const json_t *q, struct subject *s, json_t *out, struct err *err)
 {
@@ -437,7 +507,8 @@ op_stats(void)
 static const struct op {
     const char *name;
     bool      (*run)(const json_t *q, struct subject *s, json_t *out, struct err *err);
-} ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict }, { "sleep", op_sleep } };
+} ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict },
+            { "sleep", op_sleep }, { "restore", op_restore }, { "history", op_history } };
 
 static void
 wait_for_recall(struct subject *s, json_t *q)
@@ -462,13 +533,14 @@ run(const struct op *op, json_t *q, struct subject *s)
 
     if (!subject_find(q, s, &err))
         return failure_of(err.message);
-    if (recall_is_needed(s->agent) && op->run != op_delete && op->run != op_evict && op->run != op_sleep) {
+    if (recall_is_needed(s->agent) && op->run != op_delete && op->run != op_evict && op->run != op_sleep && op->run != op_history) {
         wait_for_recall(s, q);
         return NULL;
     }
     out = json_object();
     json_object_set_new(out, "ok", json_true());
-    if (!subject_is_there(s, &err) || !op->run(q, s, out, &err)) {
+    /* One that was deleted has a history, too. */
+    if ((op->run != op_restore && op->run != op_history && !subject_is_there(s, &err)) || !op->run(q, s, out, &err)) {
         json_decref(out);
         out = failure_of(err.message);
     } else if (s->is_answered_later) {

@@ -17,6 +17,7 @@
 #include "src/worker/deliver.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
+#include "src/worker/history.h"
 #include "src/worker/js_events.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
@@ -233,6 +234,8 @@ start(struct agent *a)
         recall_begin(a);
         return true;
     }
+    if (history_begin_session(a))
+        return true;
     if (worker.deploy == NULL) {
         agent_reset(a, ERR_UNAVAILABLE, FAIL_RETRYABLE, "The app is not deployed yet.");
         return false;
@@ -551,6 +554,12 @@ agent_evict(struct agent *a)
 
     if (!agent_is_idle(a))
         return false;
+    if (a->may_restore) {
+        if (a->state != AGENT_ABSENT)
+            agent_reset(a, ERR_UNAVAILABLE, FAIL_RESET | FAIL_RETRYABLE, "The session is over.");   /* nobody waits: it is idle */
+        if (history_begin_session(a))
+            return false;
+    }
     timers_drop(a);
     deflate_drop(a);
     sql_drop_cursors(a);
@@ -678,6 +687,7 @@ agent_open_store(struct agent *a, struct bytes redo, uint64_t redo_seq, struct e
         return false;
     a->sent_seq = store_seq(a->store);
     alarms_remind(a);
+    history_store_opened(a);
     return true;
 }
 
@@ -686,6 +696,7 @@ agent_current_store(void)
 {
     struct agent *a = agent_current();
     struct err err = { 0 };
+    bool may_restore;
 
     if (a == NULL || a->is_entry) {
         js_throw_error("Storage belongs to Durable Objects: the entry of an app has none.");
@@ -693,10 +704,17 @@ agent_current_store(void)
     }
     if (a->store != NULL)
         return a->store;
+    may_restore = a->may_restore;
     if (!agent_open_store(a, BYTES_NONE, 0, &err)) {
         worker_log_agent(a, 3, "open its database: %s", err.message);
         js_throw_error("%s", err.message);
         return NULL;
+    }
+    if (a->may_restore && !may_restore && history_is_late(a)) {
+        /* This session must not go on without it. */
+        free(a->abort_message);
+        a->abort_message = bytes_dup(BYTES_LIT("Durable Object reset because its storage is being restored."));
+        engine_trap(TRAP_ABORT);
     }
     return a->store;
 }

@@ -103,7 +103,8 @@ struct agent {
     bool             redo_is_anew;     /* among them: it was deleted before */
     bool             is_swept;         /* recalled in the background */
     bool             wants_checkpoint; /* nothing is delivered until its WAL is in its file */
-    bool             is_leaving;       /* being deleted: nothing is delivered */
+    bool             is_leaving;       /* being deleted or restored: nothing is delivered */
+    bool             may_restore;      /* its database may say that the next session begins with a restore (history.c) */
     unsigned         gate_holds;       /* what must still become durable elsewhere: alarm acknowledgements */
     int64_t          alarm_running_ms; /* the alarm being handled, or STORE_ALARM_NONE */
     bool             alarm_set_while_running;
@@ -162,6 +163,8 @@ const char *agent_folder(const struct agent *agent, char out[], size_t size);
 struct buf *agent_out(struct agent *agent, struct peer *peer);
 /* End of a turn: commit, then let the effects go. False: the commit failed and the agent was reset. */
 bool gate_end_turn(struct agent *agent);
+/* Commits what the turn wrote so far. False: it is undone; the turn goes on. */
+MUST_USE bool gate_commit(struct agent *agent, struct err *err);
 #define TEXT_STORAGE_FAILED "Internal error in Durable Object storage caused object to be reset."   /* the platform's */
 /* Forgets held effects: of the turn that did not end, or all. Callers whose answers are among them get this failure instead. */
 enum gate_which { GATE_UNCOMMITTED, GATE_ALL };

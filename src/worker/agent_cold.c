@@ -75,7 +75,7 @@ has_folder(const struct agent *a)
 bool
 agent_may_go_cold(const struct agent *a)
 {
-    return a->state == AGENT_WARM && agent_is_idle(a) && boot_id[0] != 0 && is_empty(a->sockets) && !sockets_need_listing(a) &&
+    return a->state == AGENT_WARM && agent_is_idle(a) && !a->may_restore && boot_id[0] != 0 && is_empty(a->sockets) && !sockets_need_listing(a) &&
            is_empty(a->deflate_streams) && is_empty(a->cursors) && a->auto_request == NULL && a->deploy == worker.deploy && has_folder(a);
 }
 

@@ -9,6 +9,7 @@
 #include "lib/store/store.h"
 #include "src/worker/agent.h"
 #include "src/worker/alarms.h"
+#include "src/worker/history.h"
 #include "src/worker/log.h"
 #include "src/worker/recall.h"
 #include "src/worker/sql.h"
@@ -25,7 +26,8 @@ struct commit {                        /* on its way: kept until durable, so tha
     bool             is_birth;
     bool             has_alarm;        /* the scheduler is to be told once it is durable */
     void           (*gone)(struct agent *agent, const struct err *err, void *owner);   /* deletes the agent; else NULL */
-    void            *gone_owner;
+    void           (*done)(struct agent *agent, const struct err *err, void *owner);   /* of commits_send_image(); else NULL */
+    void            *owner;            /* of either */
 };
 
 static struct {
@@ -161,6 +163,7 @@ send_commit(struct agent *a)
     }
     store_take_pages(a->store, pack_part, &p);
     dispatch(p.commit);
+    history_after_commit(a, p.commit->frames.len);
     if (store_wants_checkpoint(a->store))
         a->wants_checkpoint = true;
 }
@@ -170,10 +173,35 @@ commits_commit(struct agent *a, struct err *err)
 {
     uint64_t seq;
 
+    history_before_commit(a);
     if (!store_commit(a->store, &seq, err))
         return false;
     if (seq != a->sent_seq)            /* nothing is sent twice, and no commit, whoever made it, stays here */
         send_commit(a);
+    return true;
+}
+
+bool
+commits_send_image(struct agent *a, const struct commits_image *image, struct err *err)
+{
+    const uint64_t ticket = a->ticket;
+    struct packing p = { .commit = commit_create(a) };
+
+    p.commit->seq = image->seq;
+    p.m = (struct msg_COMMIT){ .ticket = p.commit->ticket, .generation = commits.generation, .agent = a->id, .seq = image->seq,
+                               .epoch = EPOCH_ALONE, .flags = image->flags, .alarm_ms = image->alarm_ms,
+                               .class_name = bytes_of(a->class_name) };
+    if (image->flags & COMMIT_ALARM)
+        p.m.name = bytes_of(a->name);
+    if (!store_image(image->from, pack_part, &p, err)) {
+        commit_free(p.commit);
+        commits.last_ticket--;
+        a->ticket = ticket;
+        return false;
+    }
+    p.commit->done = image->done;
+    p.commit->owner = image->owner;
+    dispatch(p.commit);
     return true;
 }
 
@@ -187,7 +215,7 @@ commits_send_gone(struct agent *a, void (*done)(struct agent *, const struct err
     assert(a->store == NULL && a->state == AGENT_ABSENT);
     a->is_leaving = true;
     c->gone = done;
-    c->gone_owner = owner;
+    c->owner = owner;
     msg_COMMIT_pack(&c->frames, &m);
     dispatch(c);
 }
@@ -281,7 +309,7 @@ finish_gone(struct commit *c, struct err *failure)
         tell_checkpointed(a);
     }
     a->is_leaving = false;
-    c->gone(a, failure, c->gone_owner);
+    c->gone(a, failure, c->owner);
 }
 
 static void
@@ -297,6 +325,8 @@ become_durable(struct commit *c)
         worker_tell_born(a, false);
     if (c->has_alarm)
         alarms_announce(a);
+    if (c->done != NULL)
+        c->done(a, NULL, c->owner);
     settle(a);
     commit_free(c);
 }
@@ -356,6 +386,8 @@ refuse(enum err_code code, const char *message)
         c->agent->is_born_told = c->agent->is_born_told && !c->is_birth;
         if (c->gone != NULL)
             finish_gone(c, &failure);
+        if (c->done != NULL)
+            c->done(c->agent, &failure, c->owner);
         commit_free(c);
     }
     list_each(a, &worker.settled, struct agent, in_settled) {
@@ -418,6 +450,7 @@ commits_journal_up(struct link *link)
     list_each(c, &commits.flight, struct commit, in_flight)
         send_again(c, link);
     recall_journal_up();
+    history_journal_up();
 }
 
 void
@@ -437,9 +470,9 @@ commits_message(uint16_t type, struct bytes payload, struct err *err)
     case MSG_SUSPECTS:
         return recall_suspects(payload, err);
     case MSG_RECORD:
-        return recall_record(payload, err);
+        return history_is_asked(payload) ? history_record(payload, err) : recall_record(payload, err);
     case MSG_RECALLED:
-        return recall_recalled(payload, err);
+        return history_is_asked(payload) ? history_recalled(payload, err) : recall_recalled(payload, err);
     case MSG_CHECKPOINT_WANTED:
         return recall_checkpoint_wanted(payload, err);
     default:

@@ -12,6 +12,7 @@
 
 struct agent;
 struct link;
+struct store;
 
 void commits_init(void);
 /* Commits what AGENT wrote and sends it; agent.ticket is its ticket, when there was something. False: it is undone (store_commit). */
@@ -20,6 +21,17 @@ MUST_USE bool commits_commit(struct agent *agent, struct err *err);
 void commits_announce_alarm(struct agent *agent);
 /* Deletes AGENT's data: durable in the journal first, then its folder goes. Nothing is delivered meanwhile; then DONE(agent, err or NULL). */
 void commits_send_gone(struct agent *agent, void (*done)(struct agent *agent, const struct err *err, void *owner), void *owner);
+/* Sends all of FROM, which may be AGENT's store or another, as one: a base of the history (COMMIT_BASE), or AGENT's next commit SEQ, which
+ * takes the place of all it has (COMMIT_RESTORED): its file lacks it from then on. False: nothing was sent. */
+struct commits_image {
+    struct store *from;
+    uint8_t       flags;               /* enum commit_flag */
+    uint64_t      seq;
+    int64_t       alarm_ms;            /* with COMMIT_ALARM */
+    void        (*done)(struct agent *agent, const struct err *err, void *owner);   /* it is durable, or never will be; NULL: nobody asks */
+    void         *owner;
+};
+MUST_USE bool commits_send_image(struct agent *agent, const struct commits_image *image, struct err *err);
 bool commits_is_durable(uint64_t ticket);
 bool commits_are_durable(const struct agent *agent);   /* all of AGENT's */
 bool commits_are_full(void);           /* too much under way: no new turns from outside */
@@ -31,7 +43,7 @@ void commits_close_store(struct agent *agent);
 
 void commits_journal_up(struct link *journal);
 void commits_journal_down(void);
-/* DURABLE, REFUSED, SUSPECTS, RECORD, RECALLED, CHECKPOINT_WANTED. */
+/* DURABLE, REFUSED, SUSPECTS, RECORD, RECALLED (the last two go to history when it asked), CHECKPOINT_WANTED. */
 MUST_USE bool commits_message(uint16_t type, struct bytes payload, struct err *err);
 
 #endif

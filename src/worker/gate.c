@@ -178,13 +178,19 @@ tag_turn(struct agent *a)
 }
 
 bool
+gate_commit(struct agent *a, struct err *err)
+{
+    return !has_uncommitted(a) || (keep_name(a, err) && commits_commit(a, err));
+}
+
+bool
 gate_end_turn(struct agent *a)
 {
     struct err err = { 0 };
 
     if (a->wants_reset)
         return true;                   /* the constructor threw: its writes are undone by the reset */
-    if (has_uncommitted(a) && (!keep_name(a, &err) || !commits_commit(a, &err))) {
+    if (!gate_commit(a, &err)) {
         commit_failed(a, &err);
         return false;
     }

@@ -45,6 +45,11 @@
 #define DEFLATE_STEP_BYTES       (64u << 10)
 #define DEFLATE_PUSH_BYTES_MAX   (32u << 20)   /* out of one chunk: a bomb ends here */
 #define COMMITS_BYTES_MAX        (32u << 20)   /* on their way to the journal; beyond it agents take no new events until some are durable */
+#define BASE_AGE_S               (10 * 24 * 3600)  /* a base of the history so often: what the journal keeps beyond the days asked for */
+#define BASE_KIB_MIN             1024          /* … and once more was committed since than this, and than the database is large */
+#define BASE_BYTES_MAX           (64ll << 20)  /* of a base: reading and packing it takes 0.2 s; larger databases can be restored from backups */
+#define RESTORE_BYTES_MAX        (64ll << 20)  /* of a database: a restore is one commit, in memory until it is durable */
+#define BOOKMARK_AGE_MS_MAX      (30ll * 24 * 3600 * 1000)   /* surface spec 3.4 */
 #define JOURNAL_PATIENCE_MS      10000         /* a journal that is away so long: what waits for it is given up with a clear error */
 #define JOURNAL_PATIENCE_TIMES   3             /* then the worker itself starts over */
 #define RECALL_SWEEP_MAX         4             /* suspects made whole at a time in the background: requests pass between them */

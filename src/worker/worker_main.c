@@ -20,6 +20,7 @@
 #include "src/worker/deploy.h"
 #include "src/worker/engine.h"
 #include "src/worker/heap.h"
+#include "src/worker/history.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/sockets.h"
@@ -158,6 +159,7 @@ start_serving(const json_t *conf, const char *dir, struct err *err)
     take_limits(conf, manifest);
     set_up();
     agent_cold_init(json_string_value(json_object_get(conf, "boot")));
+    history_init(number_of(conf, "history_mb", 0) > 0);
     if (!open_deploy(dir, hash, manifest, err))
         return false;
     loop_timer_arm(worker.idle_timer, AGENT_REST_MS);

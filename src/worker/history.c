@@ -1,0 +1,413 @@
+/* history — see history.h. */
+#include "src/worker/history.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/map.h"
+#include "lib/store/store.h"
+#include "lib/sys/sys.h"
+#include "src/worker/agent.h"
+#include "src/worker/commits.h"
+#include "src/worker/log.h"
+#include "src/worker/recall.h"
+#include "src/worker/sql.h"
+#include "src/worker/worker.h"
+#include "src/worker/worker_limits.h"
+
+#define REQUEST_OURS    0x80000000u        /* recall's requests are below */
+#define MARK_RESTORE    1u                 /* struct store_base: a restore waits for the next session */
+#define TEXT_RESTORED   "Durable Object reset because its storage is being restored."
+
+struct asked {
+    uint32_t         request;
+    struct buf       frame;                /* the RECALL_AT, for a journal that was restarted */
+    struct buf       records;
+    struct agent    *agent;                /* of a restore: held by is_leaving */
+    uint64_t         last_seq;             /* … its last commit before */
+    history_done_fn *done;
+    history_list_fn *listed;
+    void            *owner;
+};
+
+static struct {
+    bool         has_history;
+    struct umap *asked;                    /* request → struct asked */
+    uint32_t     last_request;
+} history;
+
+void
+history_init(bool has_history)
+{
+    history.has_history = has_history;
+    history.asked = umap_create();
+}
+
+static struct link *
+journal(void)
+{
+    return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
+}
+
+/* ---- bases ---- */
+
+static bool
+base_is_due(struct agent *a, uint32_t now_s)
+{
+    const struct store_base base = store_base(a->store);
+    int64_t bytes;
+
+    if (base.time_s != 0 && now_s < base.time_s + BASE_AGE_S && base.kib < BASE_KIB_MIN)
+        return false;
+    bytes = store_image_bytes(a->store);
+    return bytes <= BASE_BYTES_MAX && (base.time_s == 0 || now_s >= base.time_s + BASE_AGE_S || (int64_t)base.kib * 1024 > bytes);
+}
+
+static void
+base_note(struct agent *a, uint32_t now_s)
+{
+    store_set_base(a->store, (struct store_base){ .time_s = now_s, .marks = store_base(a->store).marks });
+}
+
+void
+history_before_commit(struct agent *a)
+{
+    const uint32_t now_s = (uint32_t)(clock_wall_ms() / 1000);
+    struct err err = { 0 };
+
+    if (!history.has_history || store_seq(a->store) != a->sent_seq)
+        return;
+    if (store_is_unborn(a->store)) {
+        base_note(a, now_s);               /* it begins with nothing: that needs no base */
+        return;
+    }
+    if (!base_is_due(a, now_s))
+        return;
+    base_note(a, now_s);
+    if (!commits_send_image(a, &(struct commits_image){ .from = a->store, .flags = COMMIT_BASE, .seq = store_seq(a->store) }, &err))
+        worker_log_agent(a, 2, "no base for its history could be made: %s", err.message);
+}
+
+void
+history_after_commit(struct agent *a, size_t bytes)
+{
+    struct store_base base = store_base(a->store);
+    const uint32_t kib = (uint32_t)(bytes / 1024) + 1;
+
+    base.kib = base.kib < UINT32_MAX - kib ? base.kib + kib : UINT32_MAX;
+    store_set_base(a->store, base);
+}
+
+/* ---- asking ---- */
+
+static struct asked *
+ask(const struct agent *a, enum recall_at_mode mode, int64_t time_ms, uint64_t seq)
+{
+    struct asked *q = calloc(1, sizeof *q);
+    struct msg_RECALL_AT m = { .agent = a->id, .mode = (uint8_t)mode, .time_ms = time_ms, .seq = seq, .class_name = bytes_of(a->class_name) };
+    struct link *link = journal();
+
+    assert(q != NULL);
+    history.last_request = (history.last_request + 1) & (REQUEST_OURS - 1);
+    q->request = m.request = history.last_request | REQUEST_OURS;
+    msg_RECALL_AT_pack(&q->frame, &m);
+    (void)umap_put(history.asked, q->request, q);
+    if (link != NULL)
+        buf_append_bytes(link_out(link), buf_view(&q->frame));
+    return q;
+}
+
+static void
+asked_free(struct asked *q)
+{
+    buf_fini(&q->frame);
+    buf_fini(&q->records);
+    free(q);
+}
+
+void
+history_journal_up(void)
+{
+    size_t cursor = 0;
+    uint64_t request;
+    void *value;
+
+    while (umap_next(history.asked, &cursor, &request, &value)) {
+        struct asked *q = value;
+
+        buf_clear(&q->records);
+        buf_append_bytes(link_out(journal()), buf_view(&q->frame));
+    }
+}
+
+bool
+history_is_asked(struct bytes payload)
+{
+    uint32_t request = 0;
+
+    if (payload.len >= sizeof request)
+        request = (uint32_t)payload.data[3] << 24;   /* both messages begin with it, little-endian */
+    return (request & REQUEST_OURS) != 0;
+}
+
+bool
+history_list(struct agent *a, history_list_fn *done, void *owner, struct err *err)
+{
+    struct asked *q;
+
+    if (!history.has_history)
+        return err_set(err, ERR_UNAVAILABLE, 0, "this node keeps no history: \"history_mb\" is 0");
+    q = ask(a, RECALL_AT_LIST, 0, 0);
+    q->listed = done;
+    q->owner = owner;
+    return true;
+}
+
+/* ---- restores ---- */
+
+bool
+history_restore(struct agent *a, const struct bookmark *bookmark, history_done_fn *done, void *owner, struct err *err)
+{
+    struct asked *q;
+    uint64_t seq;
+
+    if (!history.has_history)
+        return err_set(err, ERR_UNAVAILABLE, 0, "this node keeps no history: \"history_mb\" is 0");
+    if (a->is_leaving || (a->state == AGENT_RECALLING && a->store == NULL))
+        return err_set(err, ERR_UNAVAILABLE, 0, "the agent is being restored, deleted or started; try again");
+    if (a->state != AGENT_ABSENT && a->state != AGENT_RECALLING)
+        agent_reset(a, ERR_UNAVAILABLE, FAIL_RESET | FAIL_RETRYABLE, TEXT_RESTORED);
+    if (a->store == NULL && !agent_open_store(a, BYTES_NONE, 0, err))
+        return false;
+    seq = store_seq(a->store);
+    sql_drop_cursors(a);
+    store_rollback(a->store);
+    (void)commits_checkpoint(a);           /* else it is recalled */
+    commits_close_store(a);
+    a->is_leaving = true;
+    q = ask(a, bookmark->mode, bookmark->time_ms, bookmark->seq);
+    q->agent = a;
+    q->last_seq = seq;
+    q->done = done;
+    q->owner = owner;
+    return true;
+}
+
+/* The agent goes on, restored or as it was. Its queue does when it is pumped. */
+static void
+restore_end(struct asked *q, const struct err *failure)
+{
+    const struct bookmark undo = { .time_ms = clock_wall_ms(), .mode = RECALL_AT_COMMIT, .seq = q->last_seq };
+
+    q->agent->is_leaving = false;
+    q->agent->alarm_changed = failure == NULL || q->agent->alarm_changed;
+    q->done(q->agent, failure == NULL ? &undo : NULL, failure, q->owner);
+    asked_free(q);
+}
+
+static void
+on_sent(struct agent *a, const struct err *failure, void *owner)
+{
+    restore_end(owner, failure);           /* whoever tells us pumps */
+}
+
+/* What STORE, the state of old, says of itself must not be taken for the present's: a restore that waited then. */
+static bool
+state_clean(struct store *store, struct err *err)
+{
+    struct buf waiting = { 0 };
+    bool ok = store_restore_get(store, &waiting, err);
+    uint64_t seq;
+
+    if (ok && waiting.len > 0)
+        ok = store_restore_set(store, BYTES_NONE, err) && store_commit(store, &seq, err);
+    buf_fini(&waiting);
+    return ok;
+}
+
+static bool
+state_send(struct asked *q, struct store *store, struct err *err)
+{
+    struct commits_image image = { .from = store, .flags = COMMIT_RESTORED | COMMIT_ALARM, .seq = q->last_seq + 1, .done = on_sent, .owner = q };
+    int64_t alarm_ms = STORE_ALARM_NONE;
+
+    if (store_image_bytes(store) > RESTORE_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, 0, "its database was %lld MiB then, more than the %lld MiB that can be restored in place; restore it from a backup",
+                       (long long)(store_image_bytes(store) >> 20), (long long)(RESTORE_BYTES_MAX >> 20));
+    if (!state_clean(store, err) || !store_alarm_get(store, &alarm_ms, err))
+        return false;
+    image.alarm_ms = alarm_ms == STORE_ALARM_NONE ? 0 : alarm_ms;
+    return commits_send_image(q->agent, &image, err);
+}
+
+/* Builds the state beside the agent's folder, and makes it the agent's next commit. */
+static bool
+state_build(struct asked *q, uint64_t seq, struct err *err)
+{
+    struct store_options options = { .is_journaled = true, .redo = buf_view(&q->records), .redo_seq = seq };
+    char own[4096], folder[4096 + 16];
+    struct store *store = NULL;
+    struct err ignored = { 0 };
+    bool ok;
+
+    (void)snprintf(folder, sizeof folder, "%s.restore", agent_folder(q->agent, own, sizeof own));
+    ok = store_remove(folder, err) && store_open(&store, folder, &options, err) && state_send(q, store, err);
+    store_close(&store);
+    if (!store_remove(folder, &ignored))
+        worker_log_agent(q->agent, 2, "%s; the next restore tries again", ignored.message);
+    if (ok)
+        recall_suspect(q->agent);
+    return ok;
+}
+
+/* ---- answers ---- */
+
+bool
+history_record(struct bytes payload, struct err *err)
+{
+    struct msg_RECORD m;
+    struct asked *q;
+
+    if (!msg_RECORD_unpack(&m, payload, err))
+        return false;
+    q = umap_get(history.asked, m.request);
+    if (q != NULL)
+        buf_append_bytes(&q->records, m.pages);
+    return true;
+}
+
+bool
+history_recalled(struct bytes payload, struct err *err)
+{
+    struct msg_RECALLED m;
+    struct asked *q;
+    struct err failure = { 0 };
+    struct agent *a;
+
+    if (!msg_RECALLED_unpack(&m, payload, err))
+        return false;
+    q = umap_take(history.asked, m.request);
+    if (q == NULL)
+        return true;
+    if (!m.ok)
+        (void)err_set(&failure, ERR_NOT_FOUND, 0, "%.*s", (int)m.message.len, (const char *)m.message.data);
+    if (q->listed != NULL) {
+        q->listed(buf_view(&q->records), m.ok ? NULL : &failure, q->owner);
+        asked_free(q);
+        return true;
+    }
+    a = q->agent;
+    if (m.ok && state_build(q, m.last_seq, &failure))
+        return true;                       /* on_sent goes on */
+    restore_end(q, &failure);
+    agent_pump(a);
+    return true;
+}
+
+/* ---- restores that code asked for ---- */
+
+static void
+mark_clear(struct agent *a)
+{
+    struct store_base base = store_base(a->store);
+
+    base.marks &= ~MARK_RESTORE;
+    store_set_base(a->store, base);
+    a->may_restore = false;
+}
+
+void
+history_store_opened(struct agent *a)
+{
+    a->may_restore = a->may_restore || (store_base(a->store).marks & MARK_RESTORE) != 0;
+}
+
+bool
+history_is_late(struct agent *a)
+{
+    struct buf text = { 0 };
+    struct err err = { 0 };
+    bool is_waiting = store_restore_get(a->store, &text, &err) && text.len > 0;
+
+    buf_fini(&text);
+    if (!is_waiting)
+        mark_clear(a);
+    return is_waiting;
+}
+
+bool
+history_ask_restore(struct agent *a, const struct bookmark *bookmark, struct err *err)
+{
+    struct store_base base = store_base(a->store);
+    char text[BOOKMARK_BYTES + 1];
+
+    bookmark_print(bookmark, text);
+    if (!store_restore_set(a->store, bytes_from(text, BOOKMARK_BYTES), err))
+        return false;
+    base.marks |= MARK_RESTORE;
+    store_set_base(a->store, base);
+    a->may_restore = true;
+    /* Now, not at the end of the turn: what follows is abort(), which undoes what is not committed. */
+    return gate_commit(a, err);
+}
+
+/* Nothing waits any more. */
+static void
+waiting_clear(struct agent *a)
+{
+    struct buf text = { 0 };
+    struct err err = { 0 };
+    bool ok = a->store != NULL || agent_open_store(a, BYTES_NONE, 0, &err);
+
+    a->may_restore = false;                /* also when that fails: once more at the next start of the worker */
+    ok = ok && store_restore_get(a->store, &text, &err);
+    if (ok && text.len > 0)
+        ok = store_restore_set(a->store, BYTES_NONE, &err) && commits_commit(a, &err);
+    buf_fini(&text);
+    if (!ok) {
+        worker_log_agent(a, 3, "take back its restore: %s", err.message);
+        return;
+    }
+    mark_clear(a);
+}
+
+static void
+on_waiting_done(struct agent *a, const struct bookmark *undo, const struct err *failure, void *owner)
+{
+    if (failure == NULL) {
+        a->may_restore = false;            /* the restored state has none that waits */
+        return;
+    }
+    worker_log_agent(a, 3, "its storage cannot be restored: %s", failure->message);
+    if (failure->code == ERR_NOT_FOUND || failure->code == ERR_LIMIT || failure->code == ERR_CORRUPT)
+        waiting_clear(a);                  /* it never will be */
+    agent_reset(a, failure->code, FAIL_RETRYABLE, failure->message);
+}
+
+bool
+history_begin_session(struct agent *a)
+{
+    struct buf text = { 0 };
+    struct bookmark bookmark;
+    struct err err = { 0 };
+    bool ok;
+
+    if (!a->may_restore || a->is_leaving || a->is_entry || worker.is_stopping)
+        return false;
+    assert(a->heap == NULL);
+    if (recall_is_needed(a)) {
+        recall_begin(a);
+        return true;
+    }
+    ok = (a->store != NULL || agent_open_store(a, BYTES_NONE, 0, &err)) && store_restore_get(a->store, &text, &err);
+    if (ok && bookmark_parse(buf_view(&text), &bookmark) && history_restore(a, &bookmark, on_waiting_done, NULL, &err)) {
+        buf_fini(&text);
+        return true;
+    }
+    buf_fini(&text);
+    if (err.code != ERR_NONE)
+        worker_log_agent(a, 3, "its storage cannot be restored: %s", err.message);
+    waiting_clear(a);
+    return false;
+}
