@@ -244,8 +244,8 @@ run_record(void)
         if (round == 12 || round == 22)                /* copied forward, so that old segments go */
             for (unsigned n = 0; n < AGENTS; n++)
                 rig_carry(&rig, n + 1);
-        if (round == 7 || round == 15)
-            kill_in_sync(&rig, &model, round + 1, round == 7 ? KILL_BEFORE_SYNC : KILL_AFTER_FAILED_SYNC);
+        if (round == 8 || round == 15)
+            kill_in_sync(&rig, &model, round + 1, round == 8 ? KILL_BEFORE_SYNC : KILL_AFTER_FAILED_SYNC);
         if (round == 9 || round == 18) {               /* a kill */
             rig_close(&rig);
             assert_true(rig_open(&rig, folder, &err));
