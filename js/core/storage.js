@@ -15,7 +15,6 @@ const CHECK = Symbol("check");             /* [CHECK](name) throws when a transa
 const IFACE = Symbol("interface");         /* the name in error texts */
 const KEYS_MAX = 128;                      /* surface spec 3.4 */
 const DATE_MAX = 8.64e15;
-const NO_PITR_TEXT = "This Durable Object's storage back-end does not implement point-in-time recovery.";
 const PUT_TEXT = "put() may only be called with a single key-value pair and optional options as put(key, value, options) or with " +
   "multiple key-value pairs and optional options as put(entries, options)";
 
@@ -346,15 +345,21 @@ export class DurableObjectStorage {
   }
 
   getCurrentBookmark() {
-    return Promise.resolve("00000000-00000000-00000000-00000000000000000000000000000000");
+    return attempt(() => host.bookmark());
   }
 
-  getBookmarkForTime() {
-    return Promise.reject(new Error(NO_PITR_TEXT));
+  getBookmarkForTime(time) {
+    return attempt(() => {
+      if (arguments.length === 0) throw badArgument("getBookmarkForTime", this[IFACE], 1, "Date or number");
+      return host.bookmarkForTime(Number(time));
+    });
   }
 
-  onNextSessionRestoreBookmark() {
-    return Promise.reject(new Error(NO_PITR_TEXT));
+  onNextSessionRestoreBookmark(bookmark) {
+    return attempt(() => {
+      if (arguments.length === 0) throw badArgument("onNextSessionRestoreBookmark", this[IFACE], 1, "string");
+      return host.bookmarkRestore(`${bookmark}`);
+    });
   }
 }
 

@@ -342,6 +342,8 @@ history_ask_restore(struct agent *a, const struct bookmark *bookmark, struct err
     struct store_base base = store_base(a->store);
     char text[BOOKMARK_BYTES + 1];
 
+    if (!history.has_history)
+        return err_set(err, ERR_UNAVAILABLE, 0, "This Durable Object's storage back-end does not implement point-in-time recovery.");
     bookmark_print(bookmark, text);
     if (!store_restore_set(a->store, bytes_from(text, BOOKMARK_BYTES), err))
         return false;

@@ -244,6 +244,7 @@ take_records(struct agent *a, uint64_t last_seq, struct err *err)
     char folder[4096];
 
     engine_cpu_limit(0);               /* nobody's turn */
+    a->may_restore = true;             /* its file does not tell: its records may */
     return (!a->redo_is_anew || store_remove(agent_folder(a, folder, sizeof folder), err)) &&
            agent_open_store(a, buf_view(&a->redo), last_seq, err);
 }

@@ -313,8 +313,18 @@ test("key-value: the texts of the platform", async () => {
   await assert.rejects(storage.list({ start: "a", startAfter: "b" }), { message: "list() cannot be called with both start and startAfter values." });
   await assert.rejects(storage.list({ limit: 0 }), { message: "List limit must be positive." });
   await assert.rejects(storage.get(Array.from({ length: 129 }, (_, i) => `${i}`)), { message: "Maximum number of keys is 128." });
-  await assert.rejects(storage.getBookmarkForTime(0), { message: /point-in-time recovery/ });
+  await assert.rejects(storage.getBookmarkForTime(), { message: "Failed to execute 'getBookmarkForTime' on 'DurableObjectStorage': parameter 1 is not of type 'Date or number'." });
+  await assert.rejects(storage.getBookmarkForTime("soon"), { name: "TypeError" });
   assert.throws(() => storage.kv.list({ limit: -1 }), { message: "List limit must be positive." });
+});
+
+test("bookmarks: a Date or a number in, texts out", async () => {
+  const { storage } = room.ctx;
+  assert.match(await storage.getCurrentBookmark(), /^now /);
+  assert.equal(await storage.getBookmarkForTime(new Date(5000)), "at 5000");
+  assert.equal(await storage.getBookmarkForTime(7), "at 7");
+  assert.equal(await storage.onNextSessionRestoreBookmark("at 7"), "undo");
+  assert.deepEqual(world.calls.at(-1), ["restore", "at 7"]);
 });
 
 test("a transaction rolls back when it is told or throws", async () => {

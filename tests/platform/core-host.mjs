@@ -198,6 +198,12 @@ function storageNatives(world) {
     sqlNames: (id) => world.cursors.get(id).names,
     sqlStats: (id) => [world.cursors.get(id).at, 0],
     sqlSize: () => 4096,
+    bookmark: () => `now ${world.kv.size}`,
+    bookmarkForTime(ms) {
+      if (!Number.isFinite(ms)) throw new TypeError("not a time");
+      return `at ${ms}`;
+    },
+    bookmarkRestore: (text) => (world.calls.push(["restore", text]), "undo"),
     kvGet: (key) => (world.kv.has(key) ? unpack(world.kv.get(key)) : undefined),
     kvPut: (key, value) => void world.kv.set(key, packOrThrow(value)),
     kvDelete: (key) => world.kv.delete(key),

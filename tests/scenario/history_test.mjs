@@ -126,3 +126,61 @@ describe("restoring an agent", { skip: onlyHere }, () => {
     assert.ok(history.every(({ from_ms, to_ms }) => from_ms <= to_ms && to_ms <= Date.now() && from_ms > Date.now() - 600_000));
   });
 });
+
+describe("bookmarks in code", { skip: onlyHere }, () => {
+  const q = encodeURIComponent;
+
+  it("order as the states do, and name them", async (t) => {
+    const server = await serve(t, probe);
+    await put(server, "a", 0, 3);
+    const first = await server.json("/p/a/bookmark");
+    await now();
+    await put(server, "a", 3, 5);
+    const second = await server.json("/p/a/bookmark");
+    assert.ok(first < second, `${first} < ${second}`);
+    assert.match(first, /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/);
+    assert.equal((await server.fetch(`/p/a/restoreNow?v=${first}`)).status, 555); // aborted
+    assert.deepEqual(await server.json("/p/a/all"), upTo(3));
+    assert.equal((await server.fetch(`/p/a/restoreNow?v=${second}`)).status, 555);
+    assert.deepEqual(await server.json("/p/a/all"), upTo(5));
+  });
+
+  it("take effect when the next session begins, and not before; the answer undoes it", async (t) => {
+    const server = await serve(t, probe);
+    await put(server, "a", 0, 2);
+    const then = await now(), bookmark = await server.json(`/p/a/bookmarkAt?v=${q(then)}`);
+    await put(server, "a", 2, 6);
+    const undo = await server.json(`/p/a/restore?v=${bookmark}`);
+    await put(server, "a", 6, 7);
+    assert.deepEqual(await server.json("/p/a/all"), upTo(7)); // control: this session goes on
+    await server.fetch("/p/a/abort");
+    assert.deepEqual(await server.json("/p/a/all"), upTo(2));
+    await server.fetch(`/p/a/restoreNow?v=${undo}`);
+    assert.deepEqual(await server.json("/p/a/all"), upTo(7));
+  });
+
+  it("are not forgotten when the session ends with its worker", async (t) => {
+    const server = await serve(t, probe);
+    await put(server, "a", 0, 2);
+    const bookmark = await server.json("/p/a/bookmark");
+    await put(server, "a", 2, 4);
+    await server.json(`/p/a/restore?v=${bookmark}`);
+    for (const { pid } of server.rooms("worker")) process.kill(pid, "SIGKILL");
+    await eventually(async () => (await server.fetch("/p/a/all")).status === 200);
+    assert.deepEqual(await server.json("/p/a/all"), upTo(2));
+  });
+
+  it("that make no sense are refused with an exception", async (t) => {
+    const server = await serve(t, probe);
+    await put(server, "a", 0, 2);
+    const refusal = async (path) => (await (await server.fetch(`/p/a/${path}`)).json()).message;
+    assert.equal(await refusal("restore?v=nonsense"), "The bookmark is not valid.");
+    assert.equal(await refusal("bookmarkAt?v=2020-01-01"), "The time of a bookmark must be within the last 30 days.");
+    assert.equal(await refusal("bookmarkAt?v=2999-01-01"), "The time of a bookmark must not be in the future.");
+    /* One that history does not reach: whoever comes next is told, then the agent is as it was. */
+    const early = await server.json(`/p/a/bookmarkAt?v=${q(new Date(Date.now() - 3600_000).toISOString())}`);
+    await server.fetch(`/p/a/restoreNow?v=${early}`);
+    await eventually(async () => (await server.fetch("/p/a/all")).status === 200);
+    assert.deepEqual(await server.json("/p/a/all"), [...upTo(2), "lost"]);
+  });
+});

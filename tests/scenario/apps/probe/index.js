@@ -39,6 +39,10 @@ export class Probe extends DurableObject {
       case "all": return Response.json(this.rows());
       case "keep": this.inMemory.push(v); return Response.json(this.inMemory);
       case "kept": return Response.json(this.inMemory);
+      case "bookmark": return Response.json(await this.ctx.storage.getCurrentBookmark());
+      case "bookmarkAt": return Response.json(await this.ctx.storage.getBookmarkForTime(new Date(v)));
+      case "restore": return Response.json(await this.ctx.storage.onNextSessionRestoreBookmark(v));
+      case "restoreNow": this.put("lost"); await this.ctx.storage.onNextSessionRestoreBookmark(v); return this.ctx.abort("to be restored");
       case "alarm": await this.ctx.storage.setAlarm(Date.now() + Number(url.searchParams.get("in"))); return new Response("armed");
       case "due": return Response.json(await this.ctx.storage.getAlarm());
       case "ws": return this.accept(v);
