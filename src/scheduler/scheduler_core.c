@@ -15,6 +15,7 @@ struct core_worker {
     struct list_node fresh;                /* running since less than ALARMS_FRESH_MS, oldest first */
     unsigned         fresh_count;
     unsigned         in_flight;
+    uint32_t         started, read;        /* alarms since it came up */
 };
 
 struct core_app {
@@ -190,6 +191,7 @@ core_worker_up(struct core *core, struct bytes name, uint16_t index)
     if (!app->workers[index].is_up)
         app->up_count++;
     app->workers[index].is_up = true;
+    app->workers[index].started = app->workers[index].read = 0;
     if (index >= app->slots)
         app_set_slots(app, (uint16_t)(index + 1));
 }
@@ -414,10 +416,11 @@ worker_age(struct core_worker *worker, int64_t now_ms)
     }
 }
 
+/* Only its own word can give it room. */
 static bool
-worker_has_room(const struct core_worker *worker)
+worker_is_full(const struct core_worker *worker)
 {
-    return worker->is_up && worker->fresh_count < ALARMS_FRESH_MAX && worker->in_flight < ALARMS_IN_FLIGHT_MAX;
+    return !worker->is_up || worker->in_flight >= ALARMS_IN_FLIGHT_MAX || worker->started - worker->read >= ALARMS_UNREAD_MAX;
 }
 
 static struct alarm *
@@ -426,11 +429,12 @@ worker_start(struct core_worker *worker, int64_t now_ms)
     struct alarm *alarm = list_first(&worker->ready, struct alarm, in_list);
 
     worker_age(worker, now_ms);
-    if (alarm == NULL || !worker_has_room(worker))
+    if (alarm == NULL || worker_is_full(worker) || worker->fresh_count >= ALARMS_FRESH_MAX)
         return NULL;
     alarm_unready(alarm);
     alarm->state = ALARM_RUNNING;
     alarm->started_ms = now_ms;
+    alarm->ordinal = ++worker->started;
     list_push_back(&worker->fresh, &alarm->in_list);
     worker->fresh_count++;
     worker->in_flight++;
@@ -458,6 +462,18 @@ core_start(struct core *core, int64_t now_ms)
         }
     }
     return NULL;
+}
+
+bool
+core_read(struct core *core, struct bytes name, uint16_t index, uint32_t count)
+{
+    struct core_app *app = app_get(core, name);
+    struct core_worker *worker = index < APP_WORKERS_MAX ? &app->workers[index] : NULL;
+
+    if (worker == NULL || count - worker->read > worker->started - worker->read)
+        return false;
+    worker->read = count;
+    return true;
 }
 
 static int64_t
@@ -548,7 +564,7 @@ core_wait_ms(const struct core *core, int64_t now_ms)
     list_each (app, &core->apps, struct core_app, in_core) {
         for (uint16_t i = 0; i < app->slots; i++) {
             const struct core_worker *worker = &app->workers[i];
-            if (worker->ready_count == 0 || !worker->is_up || worker->in_flight >= ALARMS_IN_FLIGHT_MAX)
+            if (worker->ready_count == 0 || worker_is_full(worker))
                 continue;
             if (wait_ms < 0 || wait_ms > ALARMS_FRESH_MS)
                 wait_ms = worker->fresh_count < ALARMS_FRESH_MAX ? 0 : ALARMS_FRESH_MS;
@@ -666,8 +682,11 @@ core_check(const struct core *core)
             assert(list_is_linked(&alarm->in_changed));
         if (alarm->state != ALARM_RUNNING)
             assert(alarm->queued_ms == 0);
-        if (alarm->state == ALARM_RUNNING)
-            assert(alarm->app->workers[alarm->slot].in_flight > 0);
+        if (alarm->state == ALARM_RUNNING) {
+            const struct core_worker *worker = &alarm->app->workers[alarm->slot];
+            assert(worker->in_flight > 0);
+            assert(worker->started - worker->read <= ALARMS_UNREAD_MAX);
+        }
     }
     assert(waiting == core->heap_count);
     for (size_t i = 1; i < core->heap_count; i++)

@@ -39,6 +39,7 @@ struct alarm {                             /* read-only for everybody but the co
     bool             is_retry;             /* fire_ms is a delay of ours, not a date of the agent's */
     bool             is_taken_back;        /* deleted while running */
     uint16_t         slot;
+    uint32_t         ordinal;              /* RUNNING: the how many-th alarm on this link of its worker */
     int64_t          started_ms;
     size_t           heap_at;
     struct list_node in_list;              /* READY: of its worker; RUNNING: the worker's fresh ones, while fresh */
@@ -74,6 +75,8 @@ void core_worker_down(struct core *core, struct bytes app, uint16_t index);
 
 /* The next alarm to deliver at NOW, running from then on, or NULL. Its worker is alarm->slot of core_app_name(alarm->app). */
 struct alarm *core_start(struct core *core, int64_t now_ms);
+/* Worker INDEX of APP has read the first COUNT alarms that were started on it since it came up. False: so many were not. */
+MUST_USE bool core_read(struct core *core, struct bytes app, uint16_t index, uint32_t count);
 /* The delivery of ALARM ended. CHANCE: any random number, for the jitter. */
 void core_end(struct core *core, struct alarm *alarm, enum alarm_outcome outcome, int64_t now_ms, uint64_t chance);
 /* The wall clock was set by DELTA: delays of ours move along, dates of agents do not; one that was due and has not started waits for its date again. */

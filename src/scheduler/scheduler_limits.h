@@ -10,6 +10,8 @@
 #define ALARM_ELSEWHERE_MS     250       /* a worker said "not mine": the number of workers was not known yet; ask again soon */
 #define ALARMS_FRESH_MAX       64        /* alarms started on one worker within ALARMS_FRESH_MS: requests are served between them */
 #define ALARMS_FRESH_MS        20        /* 64 per 20 ms start 10,000 in 3.2 s even when each of them waits for minutes */
+#define ALARMS_UNREAD_MAX      4         /* sent to one worker and not yet read by it: a request waits behind so many at most, however long each takes */
+#define ALARMS_PACE            2         /* a worker is asked after so many what it has read: half a window, so that it never runs dry */
 #define ALARMS_IN_FLIGHT_MAX   8192      /* on one worker: half of the calls it accepts */
 #define CLOCK_LOOK_MS          2000      /* the longest the wall clock goes unread: a step is seen after so long at most */
 #define CLOCK_STEP_MS          500       /* a smaller change is slewing */

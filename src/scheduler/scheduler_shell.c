@@ -233,6 +233,18 @@ on_fail(struct link *link, struct bytes payload, struct err *err)
 }
 
 static bool
+on_pace(struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_ALARM_PACE pace;
+
+    if (!msg_ALARM_PACE_unpack(&pace, payload, err))
+        return false;
+    return core_read(shell.core, link_peer(link)->app, link_peer(link)->index, pace.count)
+               ? true
+               : err_set(err, ERR_MALFORMED, 0, "a worker has read %u alarms, more than it was sent", pace.count);
+}
+
+static bool
 on_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
     if (link_peer(link)->role != ROLE_WORKER)
@@ -240,6 +252,8 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
     switch (type) {
     case MSG_ALARM_SET:
         return on_alarm_set(link, payload, err);
+    case MSG_ALARM_PACE:
+        return on_pace(link, payload, err);
     case MSG_REPLY:
         return on_reply(link, payload, err);
     case MSG_FAIL:
@@ -331,6 +345,8 @@ deliver(struct alarm *alarm)
     msg_CALL_pack(link_out(link), &(struct msg_CALL){ .call = shell.last_call, .kind = CALL_ALARM, .agent = alarm->agent,
                                                       .n1 = alarm->due_ms, .n2 = alarm->counted,
                                                       .class_name = alarm->class_name, .name = alarm->name });
+    if (alarm->ordinal % ALARMS_PACE == 0)
+        msg_ALARM_PACE_pack(link_out(link), &(struct msg_ALARM_PACE){ .count = alarm->ordinal });
 }
 
 static void

@@ -263,6 +263,18 @@ on_deploy(struct link *link, struct bytes payload, struct err *err)
     return true;
 }
 
+/* Messages are handled in order: whatever came before it has had its turn. */
+static bool
+on_pace(struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_ALARM_PACE m;
+
+    if (!msg_ALARM_PACE_unpack(&m, payload, err))
+        return false;
+    msg_ALARM_PACE_pack(link_out(link), &m);
+    return true;
+}
+
 static bool
 handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
@@ -280,6 +292,8 @@ handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
             return false;
         alarms_acked(ack.request);
         return true;
+    case MSG_ALARM_PACE:
+        return on_pace(link, payload, err);
     default:
         return peer_message(peer_of_link(link), type, payload, err);
     }

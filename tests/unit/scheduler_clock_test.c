@@ -69,6 +69,11 @@ on_message(void *owner, struct link *link, uint16_t type, struct bytes payload, 
         one->retry = call.n2;
         one->mono_ms = clock_mono_ms();
     }
+    if (type == MSG_ALARM_PACE) {
+        struct msg_ALARM_PACE pace;
+        assert_true(msg_ALARM_PACE_unpack(&pace, payload, err));
+        msg_ALARM_PACE_pack(link_out(link), &pace);
+    }
     return true;
 }
 

@@ -42,10 +42,21 @@ core_with_worker(void)
     return core;
 }
 
+/* The next alarm, which its worker reads at once. */
+static struct alarm *
+start_and_read(struct core *core, int64_t now_ms)
+{
+    struct alarm *alarm = core_start(core, now_ms);
+
+    if (alarm != NULL)
+        assert_true(core_read(core, bytes_of(core_app_name(alarm->app)), alarm->slot, alarm->ordinal));
+    return alarm;
+}
+
 static struct alarm *
 must_start(struct core *core, int64_t now_ms)
 {
-    struct alarm *alarm = core_start(core, now_ms);
+    struct alarm *alarm = start_and_read(core, now_ms);
 
     assert_non_null(alarm);
     core_check(core);
@@ -352,7 +363,7 @@ the_number_of_workers_is_learned_anew(void **state)
         set(core, n, T0);
     assert_null(core_start(core, T0));
     core_worker_up(core, BYTES_LIT("app"), 0);
-    while ((alarm = core_start(core, T0)) != NULL) {
+    while ((alarm = start_and_read(core, T0)) != NULL) {
         assert_int_equal(alarm->slot, 0);
         started++;
     }
@@ -374,7 +385,7 @@ ten_thousand_at_once_are_spread(void **state)
     while (started < ALARMS_IN_FLIGHT_MAX) {
         struct alarm *alarm;
         unsigned burst = 0;
-        while ((alarm = core_start(core, now_ms)) != NULL) {
+        while ((alarm = start_and_read(core, now_ms)) != NULL) {
             running[started++] = alarm;
             burst++;
         }
@@ -390,6 +401,31 @@ ten_thousand_at_once_are_spread(void **state)
     assert_null(core_start(core, now_ms + 30));
     core_check(core);
     free(running);
+    core_destroy(&core);
+}
+
+static void
+a_slow_worker_gets_what_it_can_read(void **state)
+{
+    struct core *core = core_with_worker();
+
+    for (uint32_t n = 0; n < 100; n++)
+        set(core, n, T0);
+    for (unsigned n = 1; n <= ALARMS_UNREAD_MAX; n++)
+        assert_int_equal(core_start(core, T0)->ordinal, n);
+    assert_null(core_start(core, T0 + 10000));
+    assert_int_equal(core_wait_ms(core, T0 + 10000), -1);    /* only its word gives it room */
+    assert_false(core_read(core, BYTES_LIT("app"), 0, ALARMS_UNREAD_MAX + 1));
+    assert_true(core_read(core, BYTES_LIT("app"), 0, ALARMS_PACE));
+    assert_int_equal(core_wait_ms(core, T0 + 10000), 0);
+    for (unsigned n = 0; n < ALARMS_PACE; n++)
+        assert_non_null(core_start(core, T0 + 10000));
+    assert_null(core_start(core, T0 + 10000));
+    core_check(core);
+    core_worker_down(core, BYTES_LIT("app"), 0);
+    core_worker_up(core, BYTES_LIT("app"), 0);               /* a new one has read everything that it was sent: nothing */
+    assert_int_equal(core_start(core, T0 + 20000)->ordinal, 1);
+    core_check(core);
     core_destroy(&core);
 }
 
@@ -471,7 +507,7 @@ random_runs_lose_nothing(void **state)
                 break;
             case 3:
                 now_ms += (int64_t)((seed >> 20) % 3000);
-                if (count < ARRAY_LEN(running) && (alarm = core_start(core, now_ms)) != NULL)
+                if (count < ARRAY_LEN(running) && (alarm = start_and_read(core, now_ms)) != NULL)
                     running[count++] = alarm;
                 break;
             case 4:
@@ -487,7 +523,7 @@ random_runs_lose_nothing(void **state)
         while (count > 0)
             core_end(core, running[--count], OUTCOME_DONE, now_ms, seed);
         for (int i = 0; i < 100000 && core_wait_ms(core, now_ms) >= 0; i++) {
-            struct alarm *alarm = core_start(core, now_ms);
+            struct alarm *alarm = start_and_read(core, now_ms);
             if (alarm != NULL)
                 core_end(core, alarm, OUTCOME_DONE, now_ms, seed);
             else
@@ -515,6 +551,7 @@ main(void)
         cmocka_unit_test(alarms_wait_for_their_worker),
         cmocka_unit_test(the_number_of_workers_is_learned_anew),
         cmocka_unit_test(ten_thousand_at_once_are_spread),
+        cmocka_unit_test(a_slow_worker_gets_what_it_can_read),
         cmocka_unit_test(a_reminder_tells_only_what_is_not_known),
         cmocka_unit_test(a_moved_clock_moves_delays_not_dates),
         cmocka_unit_test(a_loaded_alarm_keeps_its_count),

@@ -51,6 +51,11 @@ side_message(void *owner, struct link *link, uint16_t type, struct bytes payload
         (void)snprintf(side->call[side->calls].name, 32, "%.*s", (int)call.name.len, (const char *)call.name.data);
         side->calls++;
     }
+    if (type == MSG_ALARM_PACE) {
+        struct msg_ALARM_PACE pace;
+        assert_true(msg_ALARM_PACE_unpack(&pace, payload, err));
+        msg_ALARM_PACE_pack(link_out(link), &pace);
+    }
     return true;
 }
 
