@@ -28,6 +28,9 @@ struct log {
     uint32_t         number_last;          /* also of files that are no segments */
     struct history  *history;
     struct segment  *past;                 /* the one of the history that was read last; NULL */
+    struct feed     *feed;
+    uint64_t         next_lsn;
+    uint64_t         giving_up;            /* alarms up to this lsn go once a new segment says so; 0: none */
     bool             is_closed;            /* log_take_closed() */
 };
 
@@ -66,7 +69,9 @@ head(const struct log *log)
 
 struct tell {
     struct core *core;
+    struct feed *feed;
     uint32_t     segment;
+    uint64_t     first_lsn;
 };
 
 static void
@@ -75,6 +80,8 @@ on_found(void *owner, const struct found_record *found)
     const struct tell *tell = owner;
 
     core_found(tell->core, tell->segment, found);
+    if (!found->is_damaged && feed_is_told(found->record.flags, found->marks))
+        feed_add(tell->feed, &(struct feed_record){ tell->first_lsn + found->offset, tell->segment, found->offset, found->length, found->sum });
 }
 
 static int
@@ -178,7 +185,7 @@ segments_scan(struct log *log, struct core *core, struct err *err)
 {
     for (size_t i = 0; i < log->count; i++) {
         struct segment *segment = log->segments[i];
-        struct tell tell = { core, segment_number(segment) };
+        struct tell tell = { core, log->feed, segment_number(segment), segment_first_lsn(segment) };
         struct scan_result result;
         struct err why = { 0 };
         uint32_t bytes;
@@ -186,8 +193,11 @@ segments_scan(struct log *log, struct core *core, struct err *err)
 
         if (i > 0 && previous > segment_number(log->segments[i - 1]) && bytes > SEGMENT_HEADER_BYTES)
             say(log, 3, "journal segment %u is missing: its commits are lost; agents whose commits have a hole are quarantined", previous);
+        feed_give_up(log->feed, segment_alarms_forgotten(segment));
         if (!segment_scan(segment, limit_of(log, i), on_found, &tell, &result, err))
             return false;
+        if (result.damaged > 0)
+            feed_give_up(log->feed, tell.first_lsn + segment_end(segment) - 1);
         if (result.damaged > 0)
             say(log, 3, "journal segment %u is damaged in %u places: those commits are lost; agents whose commits have a hole are quarantined",
                 segment_number(segment), result.damaged);
@@ -202,6 +212,20 @@ segments_scan(struct log *log, struct core *core, struct err *err)
     return true;
 }
 
+/* Never below what any segment gave out, also one that is lost: the wall clock in nanoseconds is ahead of a journal that writes less
+ * than a gigabyte per second, year in, year out. */
+static void
+lsn_begin(struct log *log)
+{
+    log->next_lsn = (uint64_t)clock_wall_us() * 1000;
+    for (size_t i = 0; i < log->count; i++) {
+        const uint64_t end = segment_first_lsn(log->segments[i]) + segment_end(log->segments[i]);
+
+        if (end > log->next_lsn)
+            log->next_lsn = end;
+    }
+}
+
 bool
 log_open(struct log **out_log, const struct log_spec *spec, struct core *core, struct err *err)
 {
@@ -213,6 +237,7 @@ log_open(struct log **out_log, const struct log_spec *spec, struct core *core, s
     assert(log != NULL);
     assert(numbers != NULL);
     log->spec = *spec;
+    log->feed = feed_create();
     log->dir = sys_open(spec->folder, O_RDONLY | O_DIRECTORY, 0);
     ok = log->dir >= 0 || err_set(err, ERR_IO, errno, "open the journal's folder '%s'", spec->folder);
     ok = ok && history_open(&log->history, &(struct history_spec){ log->dir, spec->folder, spec->history_days, spec->history_bytes }, err);
@@ -220,6 +245,8 @@ log_open(struct log **out_log, const struct log_spec *spec, struct core *core, s
         log->number_last = history_last(log->history);
     ok = ok && folder_list(log, numbers, &count, err) && segments_open(log, numbers, count, err) && segments_scan(log, core, err);
     free(numbers);
+    if (ok)
+        lsn_begin(log);
     if (!ok)
         log_close(&log);
     *out_log = log;
@@ -238,6 +265,7 @@ log_close(struct log **log)
     free(it->segments);
     segment_close(&it->past);
     history_close(&it->history);
+    feed_destroy(&it->feed);
     (void)sys_close(it->dir);              /* a folder: nothing to lose */
     free(it);
 }
@@ -247,7 +275,9 @@ log_close(struct log **log)
 static bool
 head_begin(struct log *log, struct err *err)
 {
-    struct segment_spec spec = { .number = log->number_last + 1, .bytes = log->spec.segment_bytes };
+    const uint64_t forgotten = feed_forgotten(log->feed);
+    struct segment_spec spec = { .number = log->number_last + 1, .bytes = log->spec.segment_bytes, .first_lsn = log->next_lsn,
+                                 .alarms_forgotten = log->giving_up > forgotten ? log->giving_up : forgotten };
     struct segment *segment = NULL;
 
     if (log->count > 0) {
@@ -257,7 +287,10 @@ head_begin(struct log *log, struct err *err)
     log->number_last++;                    /* also of one that fails: its file may stay */
     if (!segment_create(&segment, log->dir, &spec, err))
         return false;
+    feed_give_up(log->feed, log->giving_up);
+    log->giving_up = 0;
     segments_push(log, segment);
+    log->next_lsn = spec.first_lsn + SEGMENT_HEADER_BYTES;
     log->has_head = true;
     log->is_abandoned = false;
     return true;
@@ -318,6 +351,7 @@ log_write(struct log *log, struct buf *batch, uint32_t *out_segment, uint32_t *o
         room_make(log, err);
         return LOG_REFUSED;
     }
+    log->next_lsn = segment_first_lsn(head(log)) + segment_end(head(log));
     if (segment_sync(head(log), err))
         return LOG_DURABLE;
     head_abandon(log);
@@ -405,6 +439,22 @@ segment_retire(struct log *log, struct segment *segment)
     return false;
 }
 
+/* Does the scheduler still have to hear of something in SEGMENT? */
+static bool
+has_unheard(const struct log *log, const struct segment *segment)
+{
+    return feed_floor(log->feed) < segment_first_lsn(segment) + segment_end(segment);
+}
+
+void
+log_give_up_alarms(struct log *log, const struct core *core)
+{
+    const struct segment *oldest = log->count > 1 ? log->segments[0] : NULL;
+
+    if (oldest != NULL && core_segment_kept(core, segment_number(oldest)) == 0 && has_unheard(log, oldest))
+        log->giving_up = segment_first_lsn(oldest) + segment_end(oldest) - 1;
+}
+
 void
 log_retire(struct log *log, const struct core *core, enum log_retire which)
 {
@@ -418,7 +468,7 @@ log_retire(struct log *log, const struct core *core, enum log_retire which)
         /* The last one stays while there may be a next one, which must say how long it is. */
         if ((is_head || is_last) && which != LOG_RETIRE_ALL)
             break;
-        if (core_segment_kept(core, segment_number(oldest)) > 0)
+        if (core_segment_kept(core, segment_number(oldest)) > 0 || has_unheard(log, oldest) || (is_last && !feed_is_done(log->feed)))
             break;
         if (is_head)
             head_end(log);
@@ -440,6 +490,28 @@ log_take_closed(struct log *log)
 
     log->is_closed = false;
     return is_closed;
+}
+
+struct feed *
+log_feed(struct log *log)
+{
+    return log->feed;
+}
+
+uint64_t
+log_first_lsn(const struct log *log, uint32_t number)
+{
+    for (size_t i = log->count; i > 0; i--)
+        if (segment_number(log->segments[i - 1]) == number)
+            return segment_first_lsn(log->segments[i - 1]);
+    assert(false);
+    return 0;
+}
+
+uint64_t
+log_next_lsn(const struct log *log)
+{
+    return log->next_lsn;
 }
 
 uint32_t

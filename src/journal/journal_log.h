@@ -8,6 +8,7 @@
 #define DORMOUSE_JOURNAL_LOG_H
 
 #include "src/journal/journal_core.h"
+#include "src/journal/journal_feed.h"
 
 struct log;
 
@@ -44,10 +45,17 @@ MUST_USE bool log_read(struct log *log, const struct core_record *record, struct
 
 /* True once for each segment that is written to no more. */
 bool log_take_closed(struct log *log);
-/* Segments without kept records go, strictly oldest first. with_head: also the one that is written to (at a stop). */
+/* Segments without kept records, and without alarms that the scheduler has to hear, go, strictly oldest first. ALL: also the one that is
+ * written to (at a stop). */
 enum log_retire { LOG_RETIRE_CLOSED, LOG_RETIRE_ALL };
 void log_retire(struct log *log, const struct core *core, enum log_retire which);
 
+struct feed *log_feed(struct log *log);                              /* the alarms in it; the log's own */
+uint64_t log_first_lsn(const struct log *log, uint32_t segment);      /* SEGMENT is there */
+uint64_t log_next_lsn(const struct log *log);                        /* above every one there was */
+/* Beyond the limit of its space: alarms that only the scheduler pins in the oldest segment are given up. Not at once: first a new segment
+ * must say so. */
+void log_give_up_alarms(struct log *log, const struct core *core);
 uint32_t log_oldest(const struct log *log);                          /* SEGMENT_NONE: there is none */
 uint64_t log_bytes(const struct log *log);                           /* that all records take, needed or not */
 size_t   log_segments(const struct log *log);

@@ -23,7 +23,7 @@ struct header {                            /* as on disk */
     uint32_t check;                        /* crc32c of what follows */
     uint32_t number, previous, previous_bytes, zero;
     uint8_t  id[SEGMENT_ID_BYTES];
-    uint8_t  unused[16];
+    uint64_t first_lsn, alarms_forgotten;
 };
 static_assert(sizeof(struct header) == SEGMENT_HEADER_BYTES, "the header is as in memory");
 
@@ -113,7 +113,8 @@ static bool
 header_write(struct segment *segment, uint32_t bytes, struct err *err)
 {
     struct header header = { .version = FORMAT_VERSION, .number = segment->number, .previous = segment->previous,
-                             .previous_bytes = segment->previous_bytes };
+                             .previous_bytes = segment->previous_bytes, .first_lsn = segment->first_lsn,
+                             .alarms_forgotten = segment->alarms_forgotten };
 
     memcpy(header.magic, header_magic, sizeof header.magic);
     memcpy(header.id, segment->id, sizeof header.id);
@@ -146,6 +147,8 @@ segment_create(struct segment **out_segment, int dir, const struct segment_spec 
     segment = segment_new(fd, spec->number);
     segment->previous = spec->previous;
     segment->previous_bytes = spec->previous_bytes;
+    segment->first_lsn = spec->first_lsn;
+    segment->alarms_forgotten = spec->alarms_forgotten;
     rng_bytes(segment->id, sizeof segment->id);
     if (!header_write(segment, spec->bytes, err) || !folder_sync(dir, spec->number, err)) {
         segment_close(&segment);
@@ -184,6 +187,8 @@ segment_open(struct segment **out_segment, int dir, uint32_t number, struct err 
     segment = segment_new(fd, number);
     segment->previous = header.previous;
     segment->previous_bytes = header.previous_bytes;
+    segment->first_lsn = header.first_lsn;
+    segment->alarms_forgotten = header.alarms_forgotten;
     memcpy(segment->id, header.id, sizeof segment->id);
     *out_segment = segment;
     return true;
@@ -200,6 +205,18 @@ segment_previous(const struct segment *segment, uint32_t *out_bytes)
 {
     *out_bytes = segment->previous_bytes;
     return segment->previous;
+}
+
+uint64_t
+segment_first_lsn(const struct segment *segment)
+{
+    return segment->first_lsn;
+}
+
+uint64_t
+segment_alarms_forgotten(const struct segment *segment)
+{
+    return segment->alarms_forgotten;
 }
 
 uint32_t

@@ -42,6 +42,8 @@ struct segment_spec {
     uint32_t number;
     uint32_t bytes;                        /* to reserve */
     uint32_t previous, previous_bytes;     /* the segment before, and how much of it is valid */
+    uint64_t first_lsn;                    /* of its first byte; grows from segment to segment by more than their lengths */
+    uint64_t alarms_forgotten;             /* changes of alarms up to this lsn may be gone (journal_feed.h) */
 };
 /* Makes the file, and its header durable. */
 MUST_USE bool segment_create(struct segment **out_segment, int dir, const struct segment_spec *spec, struct err *err);
@@ -51,6 +53,8 @@ void segment_close(struct segment **segment);
 
 uint32_t segment_number(const struct segment *segment);
 uint32_t segment_previous(const struct segment *segment, uint32_t *out_bytes);
+uint64_t segment_first_lsn(const struct segment *segment);
+uint64_t segment_alarms_forgotten(const struct segment *segment);
 uint32_t segment_end(const struct segment *segment);                  /* where the next record goes; its valid length */
 uint32_t segment_durable(const struct segment *segment);
 bool     segment_is_sealed(const struct segment *segment);

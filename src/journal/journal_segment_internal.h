@@ -12,6 +12,7 @@ struct segment {
     int      fd;
     uint32_t number;
     uint32_t previous, previous_bytes;
+    uint64_t first_lsn, alarms_forgotten;
     uint8_t  id[SEGMENT_ID_BYTES];
     uint32_t end, durable;
     uint32_t batch_at;                     /* after a scan: where the last batch begins; everything before it was synced */

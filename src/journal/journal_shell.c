@@ -41,6 +41,8 @@ static struct {
     struct loop_timer *retry;              /* after a failed sync of the databases */
     struct list_node   sides;
     struct buf         batch;
+    struct feed       *feed;               /* of the log */
+    struct buf         alarms;             /* struct feed_record of each alarm in the batch; offset: in the batch */
     uint64_t           kept_bytes_max;
     bool               is_sync_due;
     struct loop_timer *farewell;           /* at a stop: how long the last words of workers are waited for */
@@ -86,6 +88,23 @@ tell_refused(const struct err *why)
     }
 }
 
+/* The alarms of the batch, which lies in SEGMENT from OFFSET on. */
+static void
+alarms_durable(uint32_t segment, uint32_t offset)
+{
+    const uint64_t first_lsn = log_first_lsn(shell.log, segment);
+
+    for (size_t at = 0; at < shell.alarms.len; at += sizeof(struct feed_record)) {
+        struct feed_record record;
+
+        memcpy(&record, shell.alarms.data + at, sizeof record);
+        record.segment = segment;
+        record.offset += offset;
+        record.lsn = first_lsn + record.offset;
+        feed_add(shell.feed, &record);
+    }
+}
+
 static void
 batch_flush(void)
 {
@@ -101,8 +120,12 @@ batch_flush(void)
     shell.is_sync_due = log_take_closed(shell.log) || shell.is_sync_due;
     if (outcome == LOG_DURABLE) {
         core_batch_durable(shell.core, segment, offset);
+        if (shell.alarms.len > 0)
+            alarms_durable(segment, offset);
+        buf_clear(&shell.alarms);
         return;
     }
+    buf_clear(&shell.alarms);
     tell_durable();                        /* of what was kept already: a refusal takes everything beyond it */
     core_batch_refused(shell.core);
     room_log(shell.room, 3, "commits are refused: %s", why.message);
@@ -136,6 +159,9 @@ on_commit(struct side *side, struct bytes payload, struct err *err)
     verdict = core_commit(shell.core, side->core, &commit, err);
     if (verdict != CORE_APPEND)
         shell.batch.len = commit.offset;
+    else if (feed_is_told(record.flags, 0))
+        buf_append(&shell.alarms, &(struct feed_record){ .offset = commit.offset, .length = commit.length, .sum = commit.sum },
+                   sizeof(struct feed_record));
     return verdict != CORE_BROKEN;
 }
 
@@ -164,6 +190,18 @@ on_recall(struct side *side, struct bytes payload, struct err *err)
     return recalls_ask(side->recalls, msg.request, &(struct core_key){ link_peer(side->link)->app, msg.class_name, msg.agent }, err);
 }
 
+/* The scheduler's index has it on disk. */
+static bool
+on_alarms_kept(struct bytes payload, struct err *err)
+{
+    struct msg_ALARMS_KEPT msg;
+
+    if (!msg_ALARMS_KEPT_unpack(&msg, payload, err) || !feed_kept(shell.feed, msg.lsn, log_next_lsn(shell.log), err))
+        return false;
+    log_retire(shell.log, shell.core, LOG_RETIRE_CLOSED);
+    return true;
+}
+
 static bool
 on_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
@@ -171,6 +209,8 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
 
     if (link_peer(link)->role == ROLE_CONTROL || shell.is_finishing || shell.is_over)
         return true;                       /* control listens to our log and says nothing */
+    if (link_peer(link)->role == ROLE_SCHEDULER && type == MSG_ALARMS_KEPT)
+        return on_alarms_kept(payload, err);
     if (side == NULL)
         return err_set(err, ERR_MALFORMED, 0, "message %u from a %s is nothing for the journal", type, role_name(link_peer(link)->role));
     switch (type) {
@@ -238,6 +278,8 @@ on_link_up(struct room *room, struct link *link)
 {
     struct side *side;
 
+    if (link_peer(link)->role == ROLE_SCHEDULER)
+        feed_up(shell.feed, link);
     if (link_peer(link)->role != ROLE_WORKER)
         return;
     side = calloc(1, sizeof *side);
@@ -256,6 +298,8 @@ on_link_down(struct room *room, struct link *link, const struct err *err)
 {
     struct side *side = link_user(link);
 
+    if (link_peer(link)->role == ROLE_SCHEDULER)
+        feed_down(shell.feed);
     if (side == NULL)
         return;
     side->link = NULL;
@@ -367,6 +411,7 @@ space_make(void)
 
     if (shell.is_over || log_bytes(shell.log) <= shell.kept_bytes_max)
         return;
+    log_give_up_alarms(shell.log, shell.core);
     core_pinning(shell.core, log_oldest(shell.log), on_pinning, &pinning);
     for (size_t i = 0; i < pinning.count; i++) {
         if (core_kept_bytes(shell.core) < log_bytes(shell.log) / 2)
@@ -426,11 +471,14 @@ on_synced(int sys_errno)
         finish();
 }
 
-/* Workers have stopped before us, but what they said last may lie in their sockets still: it is read when their links have ended. */
+/* Workers have stopped before us, the scheduler does with us, but what they said last may lie in their sockets still: it is read when their
+ * links have ended. */
 static void
 stop_advance(void)
 {
-    if (!shell.is_stopping || shell.is_finishing || (!shell.is_farewell_over && !list_is_empty(&shell.sides)))
+    const bool is_anyone_left = !list_is_empty(&shell.sides) || feed_is_up(shell.feed);
+
+    if (!shell.is_stopping || shell.is_finishing || (!shell.is_farewell_over && is_anyone_left))
         return;
     shell.is_finishing = true;
     if (syncer_is_running(shell.syncer))
@@ -479,6 +527,7 @@ on_pass(void *owner)
     tell_suspects();
     list_each (side, &shell.sides, struct side, in_shell)
         recalls_answer(side->recalls);
+    feed_run(shell.feed, shell.log, say);
     list_each (side, &shell.sides, struct side, in_shell)
         if (lookups_run(side->lookups))
             loop_timer_arm(shell.lookup, 0);
@@ -560,6 +609,7 @@ on_start(struct room *room, struct bytes text, struct err *err)
         return false;
     shell.lookup = loop_timer_create(room_loop(room), on_lookup, NULL);
     loop_timer_arm(shell.lookup, HISTORY_PRUNE_MS);
+    shell.feed = log_feed(shell.log);
     shell.retry = loop_timer_create(room_loop(room), on_retry, NULL);
     shell.farewell = loop_timer_create(room_loop(room), on_farewell, NULL);
     shell.hook = loop_before_wait(room_loop(room), on_pass, NULL);

@@ -13,6 +13,15 @@
 #define PUT_SQL  "INSERT OR REPLACE INTO alarm (app, agent, class, name, due_ms, counted) VALUES (?, ?, ?, ?, ?, ?)"
 #define DROP_SQL "DELETE FROM alarm WHERE app = ? AND agent = ?"
 
+#define CREATE_SCANNED_SQL "CREATE TABLE IF NOT EXISTS scanned (app TEXT PRIMARY KEY) WITHOUT ROWID"
+#define LOAD_SCANNED_SQL   "SELECT app FROM scanned"
+#define PUT_SCANNED_SQL    "INSERT OR IGNORE INTO scanned (app) VALUES (?)"
+#define CLEAR_SCANNED_SQL  "DELETE FROM scanned"
+
+#define CREATE_FEED_SQL "CREATE TABLE IF NOT EXISTS feed (one INTEGER PRIMARY KEY, lsn INTEGER NOT NULL)"
+#define LOAD_FEED_SQL   "SELECT lsn FROM feed WHERE one = 1"
+#define PUT_FEED_SQL    "INSERT OR REPLACE INTO feed (one, lsn) VALUES (1, ?)"
+
 struct book {
     struct store *store;
 };
@@ -42,7 +51,7 @@ value_number(int64_t number)
 
 /* One row into CORE. A row that is not ours to understand is damage. */
 static bool
-row_load(struct store_cursor *cursor, struct core *core, struct err *err)
+row_load(struct store_cursor *cursor, void *core, struct err *err)
 {
     struct store_value value[6];
     struct alarm_spec spec;
@@ -53,8 +62,7 @@ row_load(struct store_cursor *cursor, struct core *core, struct err *err)
         value[2].type != STORE_TEXT || value[2].bytes.len > NAME_MAX_BYTES || value[3].type != STORE_TEXT ||
         value[3].bytes.len > AGENT_NAME_MAX_BYTES || value[4].type != STORE_INTEGER || value[5].type != STORE_INTEGER ||
         value[0].bytes.len > NAME_MAX_BYTES || value[4].integer <= 0 || value[5].integer < 0)
-        return err_set(err, ERR_CORRUPT, 0, "an alarm in the scheduler's book is damaged; remove its folder, agents announce "
-                                            "their alarms again when they wake");
+        return err_set(err, ERR_CORRUPT, 0, "an alarm in the scheduler's book is damaged");
     spec = (struct alarm_spec){ .app = value[0].bytes, .class_name = value[2].bytes, .name = value[3].bytes,
                                 .due_ms = value[4].integer, .counted = value[5].integer > 6 ? 6 : (unsigned)value[5].integer };
     __builtin_memcpy(spec.agent.bytes, value[1].bytes.data, sizeof spec.agent.bytes);
@@ -63,33 +71,76 @@ row_load(struct store_cursor *cursor, struct core *core, struct err *err)
     return true;
 }
 
+/* FN for each row of SQL. */
 static bool
-book_load(struct book *book, struct core *core, struct err *err)
+rows_load(struct book *book, struct bytes sql, bool (*fn)(struct store_cursor *cursor, void *owner, struct err *err), void *owner,
+          struct err *err)
 {
     struct store_cursor *cursor;
     bool ok = true;
 
-    if (!store_query(book->store, BYTES_LIT(LOAD_SQL), NULL, 0, &cursor, err))
+    if (!store_query(book->store, sql, NULL, 0, &cursor, err))
         return false;
     while (ok && store_cursor_has_row(cursor))
-        ok = row_load(cursor, core, err) && store_cursor_next(cursor, err);
+        ok = fn(cursor, owner, err) && store_cursor_next(cursor, err);
     store_cursor_close(&cursor);
     return ok;
 }
 
+static bool
+scanned_load(struct store_cursor *cursor, void *scans, struct err *err)
+{
+    struct store_value app;
+
+    store_cursor_value(cursor, 0, &app);
+    if (app.type != STORE_TEXT || app.bytes.len > NAME_MAX_BYTES)
+        return err_set(err, ERR_CORRUPT, 0, "the list of scanned apps in the scheduler's book is damaged");
+    scans_put(scans, app.bytes);
+    return true;
+}
+
+static bool
+feed_load(struct store_cursor *cursor, void *out_lsn, struct err *err)
+{
+    struct store_value lsn;
+
+    store_cursor_value(cursor, 0, &lsn);
+    if (lsn.type != STORE_INTEGER || lsn.integer < 0)
+        return err_set(err, ERR_CORRUPT, 0, "how far the scheduler's book has heard is damaged");
+    *(uint64_t *)out_lsn = (uint64_t)lsn.integer;
+    return true;
+}
+
+static bool
+book_make(struct book *book, struct err *err)
+{
+    return book_run(book, BYTES_LIT(CREATE_SQL), NULL, 0, err) && book_run(book, BYTES_LIT(CREATE_SCANNED_SQL), NULL, 0, err) &&
+           book_run(book, BYTES_LIT(CREATE_FEED_SQL), NULL, 0, err) && book_commit(book, err);
+}
+
 bool
-book_open(struct book **out_book, const char *folder, struct core *core, struct err *err)
+book_open(struct book **out_book, const char *folder, struct core *core, struct scans *scans, uint64_t *out_lsn, struct err *err)
 {
     struct book *book = calloc(1, sizeof *book);
 
     assert(book != NULL);
-    if (store_open(&book->store, folder, NULL, err) && book_run(book, BYTES_LIT(CREATE_SQL), NULL, 0, err) &&
-        book_commit(book, err) && (core == NULL || book_load(book, core, err))) {
+    if (core != NULL)
+        *out_lsn = 0;
+    if (store_open(&book->store, folder, NULL, err) && book_make(book, err) &&
+        (core == NULL || (rows_load(book, BYTES_LIT(LOAD_SQL), row_load, core, err) &&
+                          rows_load(book, BYTES_LIT(LOAD_SCANNED_SQL), scanned_load, scans, err) &&
+                          rows_load(book, BYTES_LIT(LOAD_FEED_SQL), feed_load, out_lsn, err)))) {
         *out_book = book;
         return true;
     }
     book_close(&book);
     return false;
+}
+
+bool
+book_remove(const char *folder, struct err *err)
+{
+    return store_remove(folder, err);
 }
 
 void
@@ -120,6 +171,29 @@ book_keep(struct book *book, const struct alarm *alarm, struct err *err)
 
     return is_gone ? book_run(book, BYTES_LIT(DROP_SQL), values, 2, err)
                    : book_run(book, BYTES_LIT(PUT_SQL), values, ARRAY_LEN(values), err);
+}
+
+bool
+book_heard(struct book *book, uint64_t lsn, struct err *err)
+{
+    struct store_value value = value_number((int64_t)lsn);
+
+    assert(lsn <= INT64_MAX);
+    return book_run(book, BYTES_LIT(PUT_FEED_SQL), &value, 1, err);
+}
+
+bool
+book_scanned(struct book *book, struct bytes app, struct err *err)
+{
+    struct store_value value = value_text(app);
+
+    return book_run(book, BYTES_LIT(PUT_SCANNED_SQL), &value, 1, err);
+}
+
+bool
+book_forget_scanned(struct book *book, struct err *err)
+{
+    return book_run(book, BYTES_LIT(CLEAR_SCANNED_SQL), NULL, 0, err);
 }
 
 bool

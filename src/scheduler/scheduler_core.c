@@ -338,6 +338,7 @@ alarm_take_back(struct core *core, struct alarm *alarm)
     if (alarm->state == ALARM_RUNNING) {
         alarm->queued_ms = 0;
         alarm->is_taken_back = true;
+        alarm->is_fed = true;
         alarm_changed(core, alarm);
         return;
     }
@@ -345,8 +346,8 @@ alarm_take_back(struct core *core, struct alarm *alarm)
     alarm_drop(core, alarm);
 }
 
-bool
-core_set(struct core *core, const struct alarm_spec *spec)
+static bool
+alarm_set(struct core *core, const struct alarm_spec *spec, bool is_fed)
 {
     struct alarm *alarm = alarm_find(core, spec);
 
@@ -360,6 +361,7 @@ core_set(struct core *core, const struct alarm_spec *spec)
             return false;
         alarm = alarm_create(core, spec);
     }
+    alarm->is_fed = is_fed;
     text_set(&alarm->class_name, spec->class_name);
     if (spec->name.len > 0 || alarm->name.data == NULL)
         text_set(&alarm->name, spec->name);    /* a later word without the name does not take it away */
@@ -375,12 +377,32 @@ core_set(struct core *core, const struct alarm_spec *spec)
 }
 
 bool
-core_remind(struct core *core, const struct alarm_spec *spec)
+core_set(struct core *core, const struct alarm_spec *spec)
 {
-    const struct alarm *alarm = alarm_find(core, spec);
-    bool is_known = alarm != NULL && alarm->state != ALARM_GONE && (alarm->state == ALARM_RUNNING || alarm->due_ms == spec->due_ms);
+    return alarm_set(core, spec, true);
+}
 
-    return is_known || core_set(core, spec);
+bool
+core_found(struct core *core, const struct alarm_spec *spec)
+{
+    struct alarm *alarm = alarm_find(core, spec);
+
+    assert(spec->due_ms > 0);
+    if (alarm != NULL && alarm->state != ALARM_GONE &&
+        (alarm->is_fed || (alarm->queued_ms != 0 ? alarm->queued_ms : alarm->due_ms) == spec->due_ms))
+        return true;
+    return alarm_set(core, spec, false);
+}
+
+void
+core_doubt(struct core *core)
+{
+    struct bytes key;
+    size_t at = 0;
+    void *alarm;
+
+    while (bmap_next(core->alarms, &at, &key, &alarm))
+        ((struct alarm *)alarm)->is_fed = false;
 }
 
 bool
@@ -388,7 +410,7 @@ core_load(struct core *core, const struct alarm_spec *spec)
 {
     struct alarm *alarm;
 
-    if (!core_set(core, spec))
+    if (!alarm_set(core, spec, false))
         return false;
     alarm = alarm_find(core, spec);
     if (alarm == NULL)

@@ -38,6 +38,7 @@ struct alarm {                             /* read-only for everybody but the co
     bool             was_counted;          /* the last failure was the handler's */
     bool             is_retry;             /* fire_ms is a delay of ours, not a date of the agent's */
     bool             is_taken_back;        /* deleted while running */
+    bool             is_fed;               /* the feed told it since the index was last incomplete: no scan knows better */
     uint16_t         slot;
     uint32_t         ordinal;              /* RUNNING: the how many-th alarm on this link of its worker */
     int64_t          started_ms;
@@ -57,7 +58,10 @@ enum alarm_outcome {
 struct core *core_create(void);
 void core_destroy(struct core **core);
 
-/* ALARM as the disk had it (core_load), or as its agent sets it now. due_ms 0 takes the alarm back. False: ALARMS_MAX. */
+/*
+ * An alarm as the index on disk had it (core_load), as a commit of its agent changed it (core_set; due_ms 0 takes it back), or as
+ * it stands in its agent's database (core_found: ignored when the feed has told of it). False: ALARMS_MAX.
+ */
 struct alarm_spec {
     struct bytes    app, class_name, name;
     struct agent_id agent;
@@ -66,8 +70,9 @@ struct alarm_spec {
 };
 MUST_USE bool core_load(struct core *core, const struct alarm_spec *spec);
 MUST_USE bool core_set(struct core *core, const struct alarm_spec *spec);
-/* ALARM as its agent's database has it: sets it unless it is known with this date, or is running. */
-MUST_USE bool core_remind(struct core *core, const struct alarm_spec *spec);
+MUST_USE bool core_found(struct core *core, const struct alarm_spec *spec);
+/* Changes were missed: what is known may be old, and what scans find counts more until the feed tells again. */
+void core_doubt(struct core *core);
 
 /* Worker INDEX of APP is there, or gone: what it ran must be ended by core_end(OUTCOME_LOST). */
 void core_worker_up(struct core *core, struct bytes app, uint16_t index);

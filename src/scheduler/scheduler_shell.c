@@ -1,9 +1,10 @@
 /*
  * scheduler_shell — see scheduler_shell.h.
  *
- * One pass per loop iteration (shell_settle): changes of the core go to the book, one commit for all of them, then the
- * acknowledgements leave, then due alarms. While the disk is full or fails, nothing is acknowledged, alarms fire all the same, and the
- * book is opened anew and tried again. A book that is damaged ends the room.
+ * One pass per loop iteration (shell_settle): changes of the core go to the book, in one commit with how far the feed was heard;
+ * the journal learns how far that is; then due alarms leave. Nobody waits for the book, so it commits once per KEEP_MS at most.
+ * While the disk is full or fails, alarms fire all the same, and the book is opened anew and tried again; what a dead scheduler had not
+ * kept is heard again. A book that is damaged ends the room; the next one begins it anew.
  */
 #include "src/scheduler/scheduler_shell.h"
 
@@ -18,6 +19,7 @@
 #include "lib/sys/sys.h"
 #include "src/scheduler/scheduler_book.h"
 #include "src/scheduler/scheduler_limits.h"
+#include "src/scheduler/scheduler_scans.h"
 
 enum { STATUS_DONE = 200, STATUS_FAILED = 202, STATUS_GIVE_UP = 203 };   /* messages.def, alarms */
 
@@ -26,14 +28,10 @@ struct delivery {
     struct link  *link;
 };
 
-struct ack {
-    struct link *link;                     /* NULL: it went away; it will ask again */
-    uint32_t     request;
-};
-
 static struct {
     struct room       *room;
     struct core       *core;
+    struct scans      *scans;
     struct book       *book;               /* NULL: it failed, and is opened again at retry_mono_ms */
     char              *folder;
     int64_t            retry_mono_ms;
@@ -43,11 +41,16 @@ static struct {
     struct loop_hook  *hook;
     struct umap       *deliveries;         /* call → struct delivery */
     uint32_t           last_call;
-    struct ack        *acks;               /* waiting for the commit */
-    size_t             acks_count, acks_cap;
+    struct umap       *workers;            /* struct link of each worker, by its address */
+    struct link       *feed;               /* the journal's, once it said where its feed begins; NULL */
+    uint64_t           heard_lsn, kept_lsn;    /* the last change heard; what the book on disk has */
+    bool               is_full;            /* alarms were left out, and that was said */
+    bool               is_scans_changed;   /* since the book's last commit */
+    int64_t            kept_ms;            /* when it committed last, by clock_mono_ms() */
     int64_t            wall_less_mono_ms;  /* to see the wall clock being set */
 } shell;
 
+static bool changes_keep(struct err *err);
 static void shell_settle(void *owner);
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
@@ -70,16 +73,36 @@ on_timer(void *owner)
     /* The hook before the next wait does the work. */
 }
 
+/* The index is derived: a damaged one is begun anew, and workers and journal fill it. */
+static bool
+shell_open_book(const char *folder, struct err *err)
+{
+    shell.core = core_create();
+    shell.scans = scans_create();
+    if (book_open(&shell.book, folder, shell.core, shell.scans, &shell.kept_lsn, err))
+        return true;
+    if (err->code != ERR_CORRUPT)
+        return false;
+    room_log(shell.room, 2, "the index of alarms is damaged and begins anew: %s", err->message);
+    core_destroy(&shell.core);
+    scans_destroy(&shell.scans);
+    shell.core = core_create();
+    shell.scans = scans_create();
+    *err = (struct err){ 0 };
+    return book_remove(folder, err) && book_open(&shell.book, folder, shell.core, shell.scans, &shell.kept_lsn, err);
+}
+
 static bool
 on_start(struct room *room, struct bytes conf, struct err *err)
 {
     if (!conf_read(conf, &shell.folder, err) || !jail_enter(ROLE_SCHEDULER, conf, err))
         return false;
     shell.room = room;
-    shell.core = core_create();
     shell.deliveries = umap_create();
-    if (!book_open(&shell.book, shell.folder, shell.core, err))
+    shell.workers = umap_create();
+    if (!shell_open_book(shell.folder, err))
         return err_add(err, "the book of alarms");
+    shell.heard_lsn = shell.kept_lsn;
     shell.wall_less_mono_ms = clock_wall_ms() - clock_mono_ms();
     shell.timer = loop_timer_create(room_loop(room), on_timer, NULL);
     shell.hook = loop_before_wait(room_loop(room), shell_settle, NULL);
@@ -92,10 +115,13 @@ on_start(struct room *room, struct bytes conf, struct err *err)
 static void
 on_stop(struct room *room, uint32_t grace_ms)
 {
-    shell_settle(NULL);                    /* what is running is delivered again by the next scheduler */
+    struct err err = { 0 };
+
+    if (!changes_keep(&err) && err.code != ERR_NONE)   /* the next one hears it again */
+        room_log(room, 2, "the book of alarms: %s", err.message);
     shell.is_stopping = true;
     book_close(&shell.book);
-    room_exit(room, 0);
+    room_exit(room, 0);                    /* what is running is delivered again by the next scheduler */
 }
 
 /* The wall clock. When it was set, the core hears so first: a delay counted from the new time must not be moved along with the old ones. */
@@ -115,12 +141,24 @@ wall_now_ms(void)
 /* ---- links -------------------------------------------------------------------------------------------------------------- */
 
 static void
+scan_ask(struct link *link)
+{
+    if (!scans_has(shell.scans, link_peer(link)->app))
+        msg_ALARM_SCAN_pack(link_out(link), &(struct msg_ALARM_SCAN){ .scan = scans_number(shell.scans) });
+}
+
+static void
 on_link_up(struct room *room, struct link *link)
 {
     const struct msg_HELLO *peer = link_peer(link);
 
-    if (peer->role == ROLE_WORKER)
-        core_worker_up(shell.core, peer->app, peer->index);
+    if (peer->role == ROLE_JOURNAL)
+        msg_ALARMS_KEPT_pack(link_out(link), &(struct msg_ALARMS_KEPT){ .lsn = shell.kept_lsn });
+    if (peer->role != ROLE_WORKER)
+        return;
+    core_worker_up(shell.core, peer->app, peer->index);
+    (void)umap_put(shell.workers, (uintptr_t)link, link);
+    scan_ask(link);
 }
 
 static void
@@ -145,46 +183,105 @@ on_link_down(struct room *room, struct link *link, const struct err *err)
 {
     const struct msg_HELLO *peer = link_peer(link);
 
+    if (shell.feed == link)
+        shell.feed = NULL;
     if (peer->role != ROLE_WORKER)
         return;
-    for (size_t i = 0; i < shell.acks_count; i++)
-        if (shell.acks[i].link == link)
-            shell.acks[i].link = NULL;
+    (void)umap_take(shell.workers, (uintptr_t)link);
     core_worker_down(shell.core, peer->app, peer->index);
     deliveries_lost(link);
 }
 
+/* ---- what the index hears ----------------------------------------------------------------------------------------------- */
+
+/* There is no place for an alarm: its app is scanned again when a worker or a scheduler starts. */
 static void
-ack_later(struct link *link, uint32_t request)
+alarm_left_out(struct bytes app)
 {
-    if (shell.acks_count == shell.acks_cap) {
-        shell.acks_cap = shell.acks_cap == 0 ? 64 : shell.acks_cap * 2;
-        shell.acks = realloc(shell.acks, shell.acks_cap * sizeof shell.acks[0]);
-        assert(shell.acks != NULL);
-    }
-    shell.acks[shell.acks_count++] = (struct ack){ link, request };
+    if (!shell.is_full)
+        room_log(shell.room, 3, "there are %d alarms; more of app '%.*s' are left out until it is scanned again at a restart", ALARMS_MAX,
+                 (int)app.len, (const char *)app.data);
+    shell.is_full = true;
+    shell.is_scans_changed |= scans_has(shell.scans, app);
+    scans_forget(shell.scans, app);
 }
 
 static bool
-on_alarm_set(struct link *link, struct bytes payload, struct err *err)
+on_alarm_changed(struct link *link, struct bytes payload, struct err *err)
 {
-    struct msg_ALARM_SET set;
+    struct msg_ALARM_CHANGED m;
     struct alarm_spec spec;
 
-    if (!msg_ALARM_SET_unpack(&set, payload, err))
+    if (!msg_ALARM_CHANGED_unpack(&m, payload, err))
         return false;
-    if (agent_id_is_none(&set.agent))
-        return err_set(err, ERR_MALFORMED, 0, "an alarm without an agent");
-    spec = (struct alarm_spec){ .app = link_peer(link)->app, .class_name = set.class_name, .name = set.name,
-                                .agent = set.agent, .due_ms = set.due_ms };
-    if (!((set.request & ALARM_REMIND) != 0 ? core_remind(shell.core, &spec) : core_set(shell.core, &spec))) {
-        room_log(shell.room, 3, "there are %d alarms; one more of app '%.*s' is not accepted", ALARMS_MAX, (int)spec.app.len,
-                 (const char *)spec.app.data);
+    if (shell.feed != link || agent_id_is_none(&m.agent) || m.lsn > INT64_MAX)
+        return err_set(err, ERR_MALFORMED, 0, "ALARM_CHANGED %s", shell.feed != link ? "before ALARM_FEED" : "of no agent or a strange lsn");
+    if (m.lsn <= shell.heard_lsn)
         return true;
-    }
-    ack_later(link, set.request);
+    shell.heard_lsn = m.lsn;
+    spec = (struct alarm_spec){ .app = m.app, .class_name = m.class_name, .name = m.name, .agent = m.agent, .due_ms = m.due_ms };
+    if (!core_set(shell.core, &spec))
+        alarm_left_out(m.app);
     return true;
 }
+
+static bool
+on_alarm_feed(struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_ALARM_FEED m;
+    uint64_t key;
+    size_t at = 0;
+    void *worker;
+
+    if (!msg_ALARM_FEED_unpack(&m, payload, err))
+        return false;
+    if (m.lsn > INT64_MAX)
+        return err_set(err, ERR_MALFORMED, 0, "ALARM_FEED with a strange lsn");
+    shell.feed = link;
+    if (m.gap == 0)
+        return true;
+    if (shell.kept_lsn > 0)
+        room_log(shell.room, 2, "changes of alarms were missed: all databases are scanned for alarms");
+    shell.heard_lsn = m.lsn;
+    core_doubt(shell.core);
+    scans_forget_all(shell.scans);
+    shell.is_scans_changed = true;
+    while (umap_next(shell.workers, &at, &key, &worker))
+        scan_ask(worker);
+    return true;
+}
+
+static bool
+on_alarm_found(struct link *link, struct bytes payload, struct err *err)
+{
+    struct bytes app = link_peer(link)->app;
+    struct msg_ALARM_FOUND m;
+    struct alarm_spec spec;
+
+    if (!msg_ALARM_FOUND_unpack(&m, payload, err))
+        return false;
+    if (agent_id_is_none(&m.agent) || m.due_ms <= 0)
+        return err_set(err, ERR_MALFORMED, 0, "ALARM_FOUND without an agent or a date");
+    spec = (struct alarm_spec){ .app = app, .class_name = m.class_name, .name = m.name, .agent = m.agent, .due_ms = m.due_ms };
+    if (!core_found(shell.core, &spec))
+        alarm_left_out(app);
+    return true;
+}
+
+static bool
+on_alarm_scanned(struct link *link, struct bytes payload, struct err *err)
+{
+    const struct msg_HELLO *peer = link_peer(link);
+    struct msg_ALARM_SCANNED m;
+
+    if (!msg_ALARM_SCANNED_unpack(&m, payload, err))
+        return false;
+    if (scans_told(shell.scans, peer->app, m.scan, peer->index, m.slots))
+        shell.is_scans_changed = true;
+    return true;
+}
+
+/* ---- the ends of deliveries --------------------------------------------------------------------------------------------- */
 
 /* Ends the delivery CALL, if it is one of ours that is still open. */
 static void
@@ -245,13 +342,13 @@ on_pace(struct link *link, struct bytes payload, struct err *err)
 }
 
 static bool
-on_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
+on_worker_message(struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
-    if (link_peer(link)->role != ROLE_WORKER)
-        return true;                       /* control listens to our log and says nothing */
     switch (type) {
-    case MSG_ALARM_SET:
-        return on_alarm_set(link, payload, err);
+    case MSG_ALARM_FOUND:
+        return on_alarm_found(link, payload, err);
+    case MSG_ALARM_SCANNED:
+        return on_alarm_scanned(link, payload, err);
     case MSG_ALARM_PACE:
         return on_pace(link, payload, err);
     case MSG_REPLY:
@@ -263,27 +360,84 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
     case MSG_CANCEL:
         return true;                       /* about a body we do not have */
     default:
-        return err_set(err, ERR_MALFORMED, 0, "message %u is nothing for the scheduler", type);
+        return err_set(err, ERR_MALFORMED, 0, "message %u of a worker is nothing for the scheduler", type);
+    }
+}
+
+static bool
+on_journal_message(struct link *link, uint16_t type, struct bytes payload, struct err *err)
+{
+    switch (type) {
+    case MSG_ALARM_CHANGED:
+        return on_alarm_changed(link, payload, err);
+    case MSG_ALARM_FEED:
+        return on_alarm_feed(link, payload, err);
+    default:
+        return err_set(err, ERR_MALFORMED, 0, "message %u of the journal is nothing for the scheduler", type);
+    }
+}
+
+static bool
+on_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
+{
+    if (shell.is_stopping)
+        return true;
+    switch (link_peer(link)->role) {
+    case ROLE_WORKER:
+        return on_worker_message(link, type, payload, err);
+    case ROLE_JOURNAL:
+        return on_journal_message(link, type, payload, err);
+    default:
+        return true;                       /* control listens to our log and says nothing */
     }
 }
 
 /* ---- the pass ------------------------------------------------------------------------------------------------------------ */
 
 static bool
+has_changes(void)
+{
+    return core_changed(shell.core) != NULL || shell.heard_lsn != shell.kept_lsn || shell.is_scans_changed;
+}
+
+static bool
+scans_keep(struct err *err)
+{
+    struct bytes app;
+    size_t cursor = 0;
+    bool ok = book_forget_scanned(shell.book, err);
+
+    while (ok && scans_next(shell.scans, &cursor, &app))
+        ok = book_scanned(shell.book, app, err);
+    return ok;
+}
+
+/* False without an error: it is not yet time to try again. */
+static bool
 changes_keep(struct err *err)
 {
     struct alarm *alarm;
 
-    if (shell.book == NULL && (clock_mono_ms() < shell.retry_mono_ms || !book_open(&shell.book, shell.folder, NULL, err)))
+    if (!has_changes())
+        return true;
+    if (shell.book == NULL &&
+        (clock_mono_ms() < shell.retry_mono_ms || !book_open(&shell.book, shell.folder, NULL, NULL, NULL, err)))
         return false;
     while ((alarm = core_changed(shell.core)) != NULL) {
         if (!book_keep(shell.book, alarm, err))
             return false;
         core_kept(shell.core, alarm);
     }
-    if (!book_commit(shell.book, err))
+    if ((shell.is_scans_changed && !scans_keep(err)) ||
+        (shell.heard_lsn != shell.kept_lsn && !book_heard(shell.book, shell.heard_lsn, err)) || !book_commit(shell.book, err))
         return false;
     core_committed(shell.core);
+    if (shell.feed != NULL && shell.heard_lsn != shell.kept_lsn)
+        msg_ALARMS_KEPT_pack(link_out(shell.feed), &(struct msg_ALARMS_KEPT){ .lsn = shell.heard_lsn });
+    shell.kept_lsn = shell.heard_lsn;
+    shell.is_scans_changed = false;
+    shell.is_full = shell.is_full && core_count(shell.core) >= ALARMS_MAX;
+    shell.kept_ms = clock_mono_ms();
     return true;
 }
 
@@ -301,7 +455,7 @@ book_failed(const struct err *err)
         shell.is_stopping = true;
         room_exit(shell.room, 1);
     } else if (!shell.is_failing) {
-        room_log(shell.room, 3, "the book of alarms cannot be written, alarms are not acknowledged until it can; free space on the data disk: %s",
+        room_log(shell.room, 3, "the book of alarms cannot be written, alarms are not kept in it until it can; free space on the data disk: %s",
                  err->message);
         shell.is_failing = true;
     }
@@ -310,18 +464,9 @@ book_failed(const struct err *err)
 static void
 book_works(void)
 {
-    if (shell.is_failing)
+    if (shell.is_failing && shell.book != NULL)
         room_log(shell.room, 1, "the book of alarms is written again");
-    shell.is_failing = false;
-}
-
-static void
-acks_send(void)
-{
-    for (size_t i = 0; i < shell.acks_count; i++)
-        if (shell.acks[i].link != NULL)
-            msg_ALARM_ACK_pack(link_out(shell.acks[i].link), &(struct msg_ALARM_ACK){ .request = shell.acks[i].request });
-    shell.acks_count = 0;
+    shell.is_failing = shell.is_failing && shell.book == NULL;
 }
 
 static void
@@ -349,31 +494,41 @@ deliver(struct alarm *alarm)
         msg_ALARM_PACE_pack(link_out(link), &(struct msg_ALARM_PACE){ .count = alarm->ordinal });
 }
 
+/* How long until the next pass, if nothing else happens. */
+static int64_t
+settle_wait_ms(void)
+{
+    int64_t wait_ms = core_wait_ms(shell.core, wall_now_ms());
+    int64_t keep_ms = shell.kept_ms + KEEP_MS - clock_mono_ms();
+
+    if (wait_ms < 0 || wait_ms > CLOCK_LOOK_MS)
+        wait_ms = CLOCK_LOOK_MS;
+    if (shell.book == NULL)
+        keep_ms = BOOK_RETRY_MS;
+    if (has_changes() && keep_ms < wait_ms)
+        wait_ms = keep_ms < 0 ? 0 : keep_ms;
+    return wait_ms;
+}
+
 static void
 shell_settle(void *owner)
 {
     struct err err = { 0 };
     struct alarm *alarm;
-    int64_t wait_ms;
 
     if (shell.is_stopping)
         return;
-    if (changes_keep(&err)) {
-        book_works();
-        acks_send();
-    } else {
-        book_failed(&err);
+    if (clock_mono_ms() - shell.kept_ms >= KEEP_MS) {
+        if (changes_keep(&err))
+            book_works();
+        else
+            book_failed(&err);
         if (shell.is_stopping)
             return;
     }
     while ((alarm = core_start(shell.core, wall_now_ms())) != NULL)
         deliver(alarm);
-    wait_ms = core_wait_ms(shell.core, wall_now_ms());
-    if (wait_ms < 0 || wait_ms > CLOCK_LOOK_MS)
-        wait_ms = CLOCK_LOOK_MS;
-    if (shell.book == NULL && wait_ms > BOOK_RETRY_MS)
-        wait_ms = BOOK_RETRY_MS;
-    loop_timer_arm(shell.timer, (uint64_t)wait_ms);
+    loop_timer_arm(shell.timer, (uint64_t)settle_wait_ms());
 }
 
 const struct room_spec scheduler_room = {

@@ -126,8 +126,9 @@ rooms_are_linked(enum role a, enum role b, bool same_app)
     case ROLE_WORKER:
         return high == ROLE_WORKER ? same_app : high == ROLE_EGRESS || high == ROLE_SCHEDULER || high == ROLE_CONTROL || high == ROLE_JOURNAL;
     case ROLE_EGRESS:
-    case ROLE_SCHEDULER:
         return high == ROLE_CONTROL;
+    case ROLE_SCHEDULER:
+        return high == ROLE_CONTROL || high == ROLE_JOURNAL;
     case ROLE_CONTROL:
         return high == ROLE_JOURNAL;
     default:

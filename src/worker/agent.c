@@ -449,7 +449,7 @@ has_running_calls(const struct agent *a)
 static bool
 move_on(struct agent *a, bool is_time_over)
 {
-    if (!is_outdated(a) || a->is_running || (!is_time_over && (has_running_calls(a) || a->gate_holds > 0 || a->wait_until > 0)))
+    if (!is_outdated(a) || a->is_running || (!is_time_over && (has_running_calls(a) || a->wait_until > 0)))
         return false;
     agent_reset(a, ERR_UNAVAILABLE, FAIL_RESET | FAIL_RETRYABLE, CODE_UPDATED);
     return true;
@@ -512,7 +512,7 @@ bool
 agent_is_idle(const struct agent *a)
 {
     return !a->is_running && list_is_empty(&a->queue) && list_is_empty(&a->calls) && list_is_empty(&a->outbox) &&
-           a->gate_holds == 0 && commits_are_durable(a) && !a->is_leaving && a->wait_until <= 0 && a->sections_count == 0 &&
+           commits_are_durable(a) && !a->is_leaving && a->wait_until <= 0 && a->sections_count == 0 &&
            a->state != AGENT_LISTING && a->state != AGENT_RECALLING && a->state != AGENT_BOOTING && (a->timers == NULL || umap_count(a->timers) == 0) &&
            a->live_sockets == 0 && (a->store == NULL || store_depth(a->store) == 0);
 }
@@ -520,9 +520,9 @@ agent_is_idle(const struct agent *a)
 void
 agent_why_awake(const struct agent *a, struct buf *out)
 {
-    buf_printf(out, "%u incoming and %u outgoing calls, %zu timers, %u live sockets, %d waitUntil, %zu queued events, %u holds%s",
+    buf_printf(out, "%u incoming and %u outgoing calls, %zu timers, %u live sockets, %d waitUntil, %zu queued events%s",
                a->open_incoming, a->open_outgoing, a->timers != NULL ? umap_count(a->timers) : 0,
-               a->live_sockets, a->wait_until, a->queued, a->gate_holds, commits_are_durable(a) ? "" : ", commits on their way to disk");
+               a->live_sockets, a->wait_until, a->queued, commits_are_durable(a) ? "" : ", commits on their way to disk");
 }
 
 static void
@@ -532,7 +532,6 @@ destroy(struct agent *a)
     list_remove(&a->in_idle);
     list_remove(&a->in_settled);
     buf_fini(&a->redo);
-    alarms_agent_gone(a);
     sockets_forget(a);
     if (a->timers != NULL)
         umap_destroy(&a->timers);
@@ -659,15 +658,21 @@ agents_put_away(void)
 /* ---- natives' doors ---- */
 
 const char *
-agent_folder(const struct agent *a, char out[], size_t size)
+agent_folder_of(struct bytes class_name, const struct agent_id *id, char out[], size_t size)
 {
     char hex[65];
     int n;
 
-    agent_id_to_hex(&a->id, hex);
-    n = snprintf(out, size, "%s/agents/%s/%.2s/%s", worker.data, a->class_name, hex, hex);
+    agent_id_to_hex(id, hex);
+    n = snprintf(out, size, "%s/agents/%.*s/%.2s/%s", worker.data, (int)class_name.len, (const char *)class_name.data, hex, hex);
     assert(n > 0 && (size_t)n < size);
     return out;
+}
+
+const char *
+agent_folder(const struct agent *a, char out[], size_t size)
+{
+    return agent_folder_of(bytes_of(a->class_name), &a->id, out, size);
 }
 
 static bool

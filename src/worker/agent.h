@@ -105,10 +105,9 @@ struct agent {
     bool             wants_checkpoint; /* nothing is delivered until its WAL is in its file */
     bool             is_leaving;       /* being deleted or restored: nothing is delivered */
     bool             may_restore;      /* its database may say that the next session begins with a restore (history.c) */
-    unsigned         gate_holds;       /* what must still become durable elsewhere: alarm acknowledgements */
     int64_t          alarm_running_ms; /* the alarm being handled, or STORE_ALARM_NONE */
     bool             alarm_set_while_running;
-    bool             alarm_changed;    /* since the last commit */
+    bool             alarm_changed;    /* since the last commit; the next one tells it */
     struct call     *turn_call;        /* the incoming call being delivered in this turn, or NULL */
     uint16_t         turn_slot;        /* where this turn's reply or calls point to; SLOT_NONE */
     uint64_t         turn;             /* number of the turn, for logs */
@@ -157,6 +156,7 @@ struct store *agent_current_store(void);
 /* Opens AGENT's database in its folder with what the journal has beyond it (may be empty). */
 MUST_USE bool agent_open_store(struct agent *agent, struct bytes redo, uint64_t redo_seq, struct err *err);
 const char *agent_folder(const struct agent *agent, char out[], size_t size);
+const char *agent_folder_of(struct bytes class_name, const struct agent_id *id, char out[], size_t size);
 
 /* ---- gate ---- */
 /* Where a frame to PEER goes at this moment: straight to the peer, or behind the output gate. */

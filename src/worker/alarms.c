@@ -16,14 +16,6 @@
 enum { ALARM_OK = 200, ALARM_RETRY = 202, ALARM_STOP = 203 };   /* messages.def, alarms */
 #define ALARM_RETRIES_MAX 6            /* surface spec 3.2: counted retries */
 
-/* An ALARM_SET on its way; kept until acknowledged, so that a restarted scheduler hears it again. */
-struct announcement {
-    struct agent *agent;               /* NULL: it went away; the index must still learn it */
-    struct buf    frame;
-};
-static struct umap *announcements;     /* request → struct announcement */
-static uint32_t     last_request;
-
 static void
 answer(struct call *c, uint16_t status)
 {
@@ -39,8 +31,12 @@ forget(struct agent *a)
 {
     struct err err = { 0 };
 
-    if (a->store == NULL || store_alarm_set(a->store, STORE_ALARM_NONE, &err))
+    if (a->store == NULL)
         return true;
+    if (store_alarm_set(a->store, STORE_ALARM_NONE, &err)) {
+        a->alarm_changed = true;
+        return true;
+    }
     worker_log_agent(a, 3, "take back its alarm: %s", err.message);
     return false;
 }
@@ -58,13 +54,8 @@ alarms_begin(struct agent *a, struct call *c)
         call_fail(c, ERR_IO, FAIL_RETRYABLE, BYTES_LIT("the agent's database cannot be read"), BYTES_NONE);
         return false;
     }
-    if (ms == STORE_ALARM_NONE) {
-        answer(c, ALARM_OK);           /* deleted since: the index was behind */
-        return false;
-    }
-    if (ms != c->alarm_ms && ms > clock_wall_ms()) {
-        a->alarm_changed = true;       /* moved since: tell the index again */
-        answer(c, ALARM_OK);
+    if (ms == STORE_ALARM_NONE || (ms != c->alarm_ms && ms > clock_wall_ms())) {
+        answer(c, ALARM_OK);           /* deleted or moved since: the index is behind, the feed brings it what stands */
         return false;
     }
     a->alarm_running_ms = ms;
@@ -98,122 +89,18 @@ alarms_reset(struct agent *a, struct call *c, bool retry)
     answer(c, retry ? ALARM_RETRY : ALARM_STOP);
 }
 
-/* A the agent that waits for it, or NULL. */
-static void
-announce(const struct msg_ALARM_SET *m, struct agent *a)
-{
-    struct announcement *n = calloc(1, sizeof *n);
-    struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
-
-    assert(n != NULL);
-    msg_ALARM_SET_pack(&n->frame, m);
-    n->agent = a;
-    if (announcements == NULL)
-        announcements = umap_create();
-    umap_put(announcements, m->request, n);
-    if (scheduler != NULL)
-        buf_append_bytes(peer_out(scheduler), buf_view(&n->frame));
-}
-
-static uint32_t
-request_next(void)
-{
-    last_request = (last_request + 1) & ~ALARM_REMIND;
-    return last_request;
-}
-
-void
-alarms_announce(struct agent *a)
-{
-    struct msg_ALARM_SET m = { .request = request_next(), .agent = a->id, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
-    struct err err = { 0 };
-    int64_t ms = STORE_ALARM_NONE;
-
-    a->alarm_changed = false;
-    if (a->store == NULL || !store_alarm_get(a->store, &ms, &err))
-        ms = STORE_ALARM_NONE;
-    m.due_ms = ms == STORE_ALARM_NONE ? 0 : ms;
-    a->gate_holds++;
-    announce(&m, a);
-}
-
 void
 alarms_remind(struct agent *a)
 {
-    struct msg_ALARM_SET m = { .agent = a->id, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
+    struct msg_ALARM_FOUND m = { .agent = a->id, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
+    struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
     struct err ignored;                /* a database that cannot be read says so to who uses it */
 
-    if (a->is_alarm_known)
+    if (a->is_alarm_known || scheduler == NULL)
         return;
     a->is_alarm_known = true;
-    if (!store_alarm_get(a->store, &m.due_ms, &ignored) || m.due_ms == STORE_ALARM_NONE)
-        return;
-    m.request = request_next() | ALARM_REMIND;
-    announce(&m, NULL);
-}
-
-void
-alarms_acked(uint32_t request)
-{
-    struct announcement *n = announcements != NULL ? umap_take(announcements, request) : NULL;
-    struct agent *a;
-
-    if (n == NULL)
-        return;
-    a = n->agent;
-    buf_fini(&n->frame);
-    free(n);
-    if (a == NULL)
-        return;
-    assert(a->gate_holds > 0);
-    if (--a->gate_holds == 0) {
-        gate_settled(a);
-    }
-}
-
-static int
-by_request(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a & ~ALARM_REMIND, y = *(const uint32_t *)b & ~ALARM_REMIND;
-
-    return x < y ? -1 : x > y;
-}
-
-/* In the order in which they were made: the last word about an agent counts. */
-void
-alarms_scheduler_up(void)
-{
-    struct peer *scheduler = peer_of_role(ROLE_SCHEDULER);
-    size_t cursor = 0, count = 0;
-    uint64_t request;
-    uint32_t *requests;
-    void *value;
-
-    if (announcements == NULL || scheduler == NULL)
-        return;
-    requests = calloc(umap_count(announcements) + 1, sizeof *requests);
-    assert(requests != NULL);
-    while (umap_next(announcements, &cursor, &request, &value))
-        requests[count++] = (uint32_t)request;
-    qsort(requests, count, sizeof *requests, by_request);
-    for (size_t i = 0; i < count; i++)
-        buf_append_bytes(peer_out(scheduler), buf_view(&((struct announcement *)umap_get(announcements, requests[i]))->frame));
-    free(requests);
-}
-
-void
-alarms_agent_gone(struct agent *a)
-{
-    size_t cursor = 0;
-    uint64_t request;
-    void *value;
-
-    if (announcements == NULL || a->gate_holds == 0)
-        return;
-    while (umap_next(announcements, &cursor, &request, &value))
-        if (((struct announcement *)value)->agent == a)
-            ((struct announcement *)value)->agent = NULL;
-    a->gate_holds = 0;
+    if (store_alarm_get(a->store, &m.due_ms, &ignored) && m.due_ms > 0)
+        msg_ALARM_FOUND_pack(peer_out(scheduler), &m);
 }
 
 void
@@ -266,6 +153,16 @@ native_alarm_get(NATIVE_PARAMS)
     return ms == STORE_ALARM_NONE ? JSV_NULL : js_new_number((double)ms);
 }
 
+/* The same date again starts the alarm over: that must make a commit, too. */
+static bool
+set_anew(struct store *store, int64_t ms, struct err *err)
+{
+    int64_t now_ms;
+
+    return store_alarm_get(store, &now_ms, err) && (now_ms != ms || store_alarm_set(store, STORE_ALARM_NONE, err)) &&
+           store_alarm_set(store, ms, err);
+}
+
 jsval
 native_alarm_set(NATIVE_PARAMS)
 {
@@ -278,11 +175,9 @@ native_alarm_set(NATIVE_PARAMS)
         return JSV_EXCEPTION;
     if (!js_is_nullish(ARG(0)) && !(ms > 0 && ms < 8.64e15))
         return js_throw_type("setAlarm() cannot be called with an alarm time <= 0");
-    if (!store_alarm_set(store, js_is_nullish(ARG(0)) ? STORE_ALARM_NONE : (int64_t)ms, &err))
+    if (!(js_is_nullish(ARG(0)) ? store_alarm_set(store, STORE_ALARM_NONE, &err) : set_anew(store, (int64_t)ms, &err)))
         return js_throw_error("%s", err.message);
-    /* Taking the running alarm away needs no word: the answer to its call says it. */
-    if (a->alarm_running_ms == STORE_ALARM_NONE || a->alarm_set_while_running || !js_is_nullish(ARG(0)))
-        a->alarm_changed = true;
+    a->alarm_changed = true;
     if (a->alarm_running_ms != STORE_ALARM_NONE && !js_is_nullish(ARG(0)))
         a->alarm_set_while_running = true;
     return JSV_UNDEFINED;

@@ -1,7 +1,7 @@
 /*
  * alarms — an agent's alarm: kept in its database, known to the scheduler, handled as the platform's law says (surface spec 3.2).
  *
- * Promise: a turn that set an alarm lets no effect go before the scheduler's index has it durably.
+ * Promise: every commit that changes the alarm carries it to the journal (commits.c), which tells the scheduler.
  */
 #ifndef DORMOUSE_WORKER_ALARMS_H
 #define DORMOUSE_WORKER_ALARMS_H
@@ -12,15 +12,10 @@
 bool alarms_begin(struct agent *agent, struct call *call);
 /* The handler ended: 0 ok, 1 failed, 2 failed and not to be retried. Answers the call. */
 void alarms_done(struct agent *agent, struct call *call, int outcome);
+/* AGENT's database was opened: an index that does not know its alarm (the database was put in place from elsewhere) does so now. */
+void alarms_remind(struct agent *agent);
 /* The heap ended while an alarm ran (abort, limit): answers the call so that the retry counts, or not at all. */
 void alarms_reset(struct agent *agent, struct call *call, bool retry);
-/* Tells the scheduler what was committed; the gate waits for it. */
-void alarms_announce(struct agent *agent);
-/* AGENT's database was opened, for the first time since it woke: a crash, or a damaged index, may have kept the scheduler from knowing its alarm. */
-void alarms_remind(struct agent *agent);
-void alarms_acked(uint32_t request);
-void alarms_scheduler_up(void);
-void alarms_agent_gone(struct agent *agent);
 
 /* sync(): answered when nothing of this agent waits to become durable. */
 void alarms_sync(struct agent *agent, uint32_t request);

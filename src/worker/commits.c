@@ -8,7 +8,6 @@
 #include "lib/loop/loop.h"
 #include "lib/store/store.h"
 #include "src/worker/agent.h"
-#include "src/worker/alarms.h"
 #include "src/worker/history.h"
 #include "src/worker/log.h"
 #include "src/worker/recall.h"
@@ -24,7 +23,6 @@ struct commit {                        /* on its way: kept until durable, so tha
     uint64_t         ticket, seq;
     struct buf       frames;           /* its COMMIT messages */
     bool             is_birth;
-    bool             has_alarm;        /* the scheduler is to be told once it is durable */
     void           (*gone)(struct agent *agent, const struct err *err, void *owner);   /* deletes the agent; else NULL */
     void           (*done)(struct agent *agent, const struct err *err, void *owner);   /* of commits_send_image(); else NULL */
     void            *owner;            /* of either */
@@ -160,6 +158,7 @@ send_commit(struct agent *a)
         p.m.flags |= COMMIT_ALARM;
         p.m.alarm_ms = alarm_ms == STORE_ALARM_NONE ? 0 : alarm_ms;
         p.m.name = bytes_of(a->name);
+        a->alarm_changed = false;
     }
     store_take_pages(a->store, pack_part, &p);
     dispatch(p.commit);
@@ -218,30 +217,6 @@ commits_send_gone(struct agent *a, void (*done)(struct agent *, const struct err
     c->owner = owner;
     msg_COMMIT_pack(&c->frames, &m);
     dispatch(c);
-}
-
-static struct commit *
-last_of(const struct agent *a)
-{
-    for (struct list_node *n = commits.flight.prev; n != &commits.flight; n = n->prev) {
-        struct commit *c = list_entry(n, struct commit, in_flight);
-
-        if (c->agent == a)
-            return c;
-    }
-    return NULL;
-}
-
-void
-commits_announce_alarm(struct agent *a)
-{
-    struct commit *last = commits_are_durable(a) ? NULL : last_of(a);
-
-    a->alarm_changed = false;
-    if (last != NULL)
-        last->has_alarm = true;
-    else
-        alarms_announce(a);
 }
 
 /* ---- checkpoints ---- */
@@ -323,8 +298,6 @@ become_durable(struct commit *c)
         store_set_durable(a->store, c->seq);
     if (c->is_birth)
         worker_tell_born(a, false);
-    if (c->has_alarm)
-        alarms_announce(a);
     if (c->done != NULL)
         c->done(a, NULL, c->owner);
     settle(a);

@@ -15,10 +15,8 @@ struct link;
 struct store;
 
 void commits_init(void);
-/* Commits what AGENT wrote and sends it; agent.ticket is its ticket, when there was something. False: it is undone (store_commit). */
+/* Commits what AGENT wrote and sends it, with its alarm when that changed; agent.ticket is its ticket, when there was something. False: it is undone (store_commit). */
 MUST_USE bool commits_commit(struct agent *agent, struct err *err);
-/* Tells the scheduler of the alarm as it is now, once the commits so far are durable. */
-void commits_announce_alarm(struct agent *agent);
 /* Deletes AGENT's data: durable in the journal first, then its folder goes. Nothing is delivered meanwhile; then DONE(agent, err or NULL). */
 void commits_send_gone(struct agent *agent, void (*done)(struct agent *agent, const struct err *err, void *owner), void *owner);
 /* Sends all of FROM, which may be AGENT's store or another, as one: a base of the history (COMMIT_BASE), or AGENT's next commit SEQ, which

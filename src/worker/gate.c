@@ -29,7 +29,7 @@ has_uncommitted(const struct agent *a)
 static bool
 is_closed(const struct agent *a)
 {
-    return a->gate_holds > 0 || !list_is_empty(&a->outbox) || has_uncommitted(a) || !commits_are_durable(a);
+    return !list_is_empty(&a->outbox) || has_uncommitted(a) || !commits_are_durable(a);
 }
 
 struct buf *
@@ -119,8 +119,6 @@ gate_flush(struct agent *a)
 {
     struct held_frame *h;
 
-    if (a->gate_holds > 0)
-        return;
     while ((h = list_first(&a->outbox, struct held_frame, in_outbox)) != NULL && h->ticket != TICKET_NONE && commits_is_durable(h->ticket)) {
         buf_append_bytes(peer_out(h->peer), buf_view(&h->frames));
         held_free(h);
@@ -194,12 +192,9 @@ gate_end_turn(struct agent *a)
         commit_failed(a, &err);
         return false;
     }
-    if (a->alarm_changed && !has_uncommitted(a))
-        commits_announce_alarm(a);
     tag_turn(a);
     gate_flush(a);
-    if (a->gate_holds == 0)
-        alarms_post_synced(a);
+    alarms_post_synced(a);
     return true;
 }
 
@@ -207,8 +202,7 @@ void
 gate_settled(struct agent *a)
 {
     gate_flush(a);
-    if (a->gate_holds == 0)
-        alarms_post_synced(a);
+    alarms_post_synced(a);
     if (a->wants_checkpoint && commits_are_durable(a)) {
         a->wants_checkpoint = false;
         (void)commits_checkpoint(a);   /* tried again when the WAL has grown on */

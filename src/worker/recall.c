@@ -88,6 +88,14 @@ recall_is_needed(const struct agent *a)
     return !a->is_entry && a->store == NULL && (!recall.is_listed || suspect_find(a) != NULL);
 }
 
+bool
+recall_is_suspect(struct bytes class_name, const struct agent_id *id)
+{
+    uint8_t key[KEY_MAX];
+
+    return !recall.is_listed || bmap_get(recall.suspects, key_of(key, id, class_name)) != NULL;
+}
+
 void
 recall_suspect(struct agent *a)
 {
@@ -209,6 +217,24 @@ sweep(void)
         recall.sweeping++;
         recall_begin(a);
     }
+}
+
+bool
+recall_sweep(void)
+{
+    sweep();
+    return recall.is_listed && recall.sweeping == 0 && list_is_empty(&recall.sweep);
+}
+
+void
+recall_sweep_again(struct bytes class_name, const struct agent_id *id)
+{
+    uint8_t key[KEY_MAX];
+    struct suspect *s = bmap_get(recall.suspects, key_of(key, id, class_name));
+
+    if (s != NULL && !list_is_linked(&s->in_sweep))
+        list_push_back(&recall.sweep, &s->in_sweep);
+    sweep();
 }
 
 /* ---- answers ---- */
@@ -355,9 +381,7 @@ recall_checkpoint_wanted(struct bytes payload, struct err *err)
         whole = (struct msg_CHECKPOINTED){ .agent = m.agent, .class_name = m.class_name };
         msg_CHECKPOINTED_pack(link_out(journal()), &whole);
     } else if (s != NULL) {
-        if (!list_is_linked(&s->in_sweep))
-            list_push_back(&recall.sweep, &s->in_sweep);
-        sweep();
+        recall_sweep_again(m.class_name, &m.agent);
     }
     return true;
 }

@@ -11,6 +11,7 @@
 #include "lib/base/err.h"
 
 struct agent;
+struct agent_id;
 struct link;
 
 void recall_init(void);
@@ -25,6 +26,11 @@ MUST_USE bool recall_suspects(struct bytes payload, struct err *err);
 MUST_USE bool recall_record(struct bytes payload, struct err *err);
 MUST_USE bool recall_recalled(struct bytes payload, struct err *err);
 MUST_USE bool recall_checkpoint_wanted(struct bytes payload, struct err *err);
+bool recall_is_suspect(struct bytes class_name, const struct agent_id *id);
+/* If it is a suspect: the sweep makes it whole soon, or tries once more. */
+void recall_sweep_again(struct bytes class_name, const struct agent_id *id);
+/* Goes on with the sweep; true when the list is known and nothing is left of it to try. */
+bool recall_sweep(void);
 size_t recall_count(void);                         /* suspects left */
 
 #endif

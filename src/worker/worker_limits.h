@@ -53,6 +53,9 @@
 #define JOURNAL_PATIENCE_MS      10000         /* a journal that is away so long: what waits for it is given up with a clear error */
 #define JOURNAL_PATIENCE_TIMES   3             /* then the worker itself starts over */
 #define RECALL_SWEEP_MAX         4             /* suspects made whole at a time in the background: requests pass between them */
+#define SCAN_SLICE_US            3000          /* of a scan for alarms, at once: a request waits no longer for it … */
+#define SCAN_PAUSE_MS            20            /* … and these between: an eighth of the core, 600 agents per second and more */
+#define SCAN_WAIT_MS             100           /* until what was not readable is looked at again */
 #define CURSORS_MAX              128           /* kept per agent, newest first: a row costs its statement, a finished one 150 bytes */
 
 #endif

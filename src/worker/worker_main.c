@@ -15,7 +15,7 @@
 #include "src/worker/agent.h"
 #include "src/worker/agent_cold.h"
 #include "src/worker/agent_sleep.h"
-#include "src/worker/alarms.h"
+#include "src/worker/alarm_scan.h"
 #include "src/worker/commits.h"
 #include "src/worker/deploy.h"
 #include "src/worker/engine.h"
@@ -211,9 +211,7 @@ link_up(struct room *room, struct link *link)
     }
     if (link_peer(link)->role == ROLE_WORKER)
         peer_arrived(link);
-    if (link_peer(link)->role == ROLE_SCHEDULER)
-        alarms_scheduler_up();
-    else if (link_peer(link)->role == ROLE_JOURNAL)
+    if (link_peer(link)->role == ROLE_JOURNAL)
         commits_journal_up(link);
 }
 
@@ -227,6 +225,8 @@ link_down(struct room *room, struct link *link, const struct err *err)
         peer_lost(p);
     if (role == ROLE_JOURNAL && !is_build)
         commits_journal_down();
+    if (role == ROLE_SCHEDULER)
+        alarm_scan_stop();
     if ((role == ROLE_GATEWAY || role == ROLE_EGRESS) && !is_build)
         sockets_holder_lost(role);
     if (!is_build)
@@ -278,8 +278,6 @@ on_pace(struct link *link, struct bytes payload, struct err *err)
 static bool
 handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
-    struct msg_ALARM_ACK ack;
-
     if (link_peer(link)->role == ROLE_JOURNAL)
         return commits_message(type, payload, err);
     switch (type) {
@@ -287,13 +285,11 @@ handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
         return on_deploy(link, payload, err);
     case MSG_ADMIN:
         return admin_message(link, payload, err);
-    case MSG_ALARM_ACK:
-        if (!msg_ALARM_ACK_unpack(&ack, payload, err))
-            return false;
-        alarms_acked(ack.request);
-        return true;
     case MSG_ALARM_PACE:
         return on_pace(link, payload, err);
+    case MSG_ALARM_SCAN:
+        return link_peer(link)->role == ROLE_SCHEDULER ? alarm_scan_message(payload, err)
+                                                       : err_set(err, ERR_MALFORMED, 0, "ALARM_SCAN is the scheduler's to say");
     default:
         return peer_message(peer_of_link(link), type, payload, err);
     }

@@ -352,6 +352,88 @@ describe("a journal that dies", { skip: onlyHere }, () => {
   });
 });
 
+/* Does WORK for each of NAMES, a few at a time. */
+async function forEach(names, work, width = 32) {
+  const left = [...names];
+  await Promise.all(Array.from({ length: width }, async () => { for (let name; (name = left.pop()) !== undefined; ) await work(name); }));
+}
+
+const named = (prefix, count) => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+
+/* Every alarm of NAMES has run, once; nobody asked the agents before. */
+async function allFired(server, names) {
+  await eventually(async () => {
+    const text = await (await server.fetch(`/p/${names.at(-1)}/all`)).text();
+    return text === '["alarm 0"]' || `${names.at(-1)} has ${text}`;
+  }, 60_000);
+  await forEach(names, (name) => eventually(async () => {
+    const text = await (await server.fetch(`/p/${name}/all`)).text();
+    return text === '["alarm 0"]' || `${name} has ${text}`;
+  }, 60_000), 4);
+}
+
+describe("the index of alarms", { skip: onlyHere }, () => {
+  it("may be lost: all alarms are found in the databases", async (t) => {
+    const house = await restartable(t);
+    const names = named("found", 2000);
+    await forEach(names, (name) => house.now.fetch(`/p/${name}/alarm?in=4000`));
+    await house.now.stop();
+    rmSync(join(house.data, "scheduler"), { recursive: true });
+    rmSync(join(house.data, "journal"), { recursive: true }); // after an orderly stop databases need nothing of it
+    await house.up({ isDeployed: true });
+    await allFired(house.now, names);
+  });
+
+  it("may be lost with everything else that ran: the journal tells the alarms again", async (t) => {
+    const house = await restartable(t);
+    const names = named("told", 200);
+    await forEach(names, (name) => house.now.fetch(`/p/${name}/alarm?in=3000`));
+    await house.now.kill9();
+    rmSync(join(house.data, "scheduler"), { recursive: true });
+    await house.up({ isDeployed: true });
+    await allFired(house.now, names);
+  });
+
+  it("may be lost while agents are awake, whose databases have no files yet", async (t) => {
+    const server = await serve(t, probe);
+    const names = named("awake", 100);
+    await forEach(names, (name) => server.fetch(`/p/${name}/alarm?in=2500`));
+    rmSync(join(server.data, "scheduler/book"), { recursive: true });
+    for (const { pid } of server.rooms("scheduler")) process.kill(pid, "SIGKILL");
+    await allFired(server, names);
+  });
+
+  it("lacks none that was acknowledged while the scheduler was killed again and again", async (t) => {
+    const server = await serve(t, probe);
+    const names = named("armed", 400);
+    let armed = 0;
+    const arming = forEach(names, async (name) => { assert.equal((await server.fetch(`/p/${name}/alarm?in=${armed % 3000}`)).status, 200); armed++; }, 4);
+    for (let kills = 0, last = 0; kills < 5; kills++) {
+      await eventually(() => armed >= Math.min(names.length, kills * 60) && server.rooms("scheduler").some(({ pid }) => pid !== last));
+      [{ pid: last }] = server.rooms("scheduler");
+      process.kill(last, "SIGKILL");
+    }
+    await arming;
+    await allFired(server, names);
+  });
+
+  it("holds an alarm whose journal was killed at the same moment, if it was acknowledged", async (t) => {
+    const server = await serve(t, probe);
+    for (let round = 0; round < 6; round++) {
+      const names = named(`round${round}-`, 12);
+      const ok = [];
+      const [{ pid }] = server.rooms("journal");
+      const asked = forEach(names, async (name) => { if ((await server.fetch(`/p/${name}/alarm?in=20`)).status === 200) ok.push(name); }, 12);
+      await server.fetch(`/p/${names[0]}/due`).then((answer) => answer.text());
+      process.kill(pid, "SIGKILL");
+      await asked;
+      await eventually(() => server.rooms("journal").some((one) => one.pid !== pid));
+      assert.ok(ok.length > 0, "none was acknowledged: nothing was tested");
+      await allFired(server, ok);
+    }
+  });
+});
+
 describe("a deploy", { skip: onlyHere }, () => {
   it("drops no request and no socket", async (t) => {
     const project = scratch();

@@ -56,8 +56,8 @@ on_message(void *owner, struct link *link, uint16_t type, struct bytes payload, 
         if (end->echoes)
             msg_DATA_pack(link_out(link), &data);
     }
-    if (type == MSG_ALARM_ACK)
-        return err_set(err, ERR_DENIED, 0, "this test refuses ALARM_ACK");
+    if (type == MSG_ALARM_SCAN)
+        return err_set(err, ERR_DENIED, 0, "this test refuses ALARM_SCAN");
     if (end->takes_fds && (fd = link_take_fd(link)) >= 0) {
         end->fd_types[end->fds_len] = type;
         end->fds[end->fds_len++] = fd;
@@ -394,7 +394,7 @@ a_refused_message_closes_the_link(void **state)
     struct end a, b;
 
     make_pair(&a, &b);
-    msg_ALARM_ACK_pack(link_out(a.link), &(struct msg_ALARM_ACK){ 1 });
+    msg_ALARM_SCAN_pack(link_out(a.link), &(struct msg_ALARM_SCAN){ 1 });
     send_data(a.link, 1, 1);
     RUN_UNTIL(a.is_closed && b.is_closed);
     assert_int_equal(b.err.code, ERR_DENIED);

@@ -1,7 +1,7 @@
 /*
  * scheduler_clock_test — the room while its wall clock is set: an hour and a year, forth and back, at the worst moments.
  *
- * This program owns the wall clock of its forked child, the scheduler, and is its supervisor and its worker. Law: no alarm arrives more than a
+ * This program owns the wall clock of its forked child, the scheduler, and is its supervisor, its journal and its worker. Law: no alarm arrives more than a
  * second before its date by the wall clock of that moment, none is lost, and a retry keeps its delay, whatever the date says meanwhile.
  */
 #include <stdio.h>
@@ -31,8 +31,10 @@ struct arrival {
 
 static int64_t *step_ms;                   /* shared with the room */
 static char folder[64];
-static struct link *supervisor, *worker;
-static unsigned ready, acks;
+static struct link *supervisor, *journal, *worker;
+static unsigned ready;
+static uint64_t last_lsn;
+static const char *app;                    /* whose alarms are set */
 static struct arrival arrivals[AGENTS];
 
 static int64_t (*real_wall_us)(void);
@@ -55,7 +57,6 @@ on_message(void *owner, struct link *link, uint16_t type, struct bytes payload, 
     struct msg_CALL call;
 
     ready += type == MSG_READY;
-    acks += type == MSG_ALARM_ACK;
     if (type == MSG_CALL) {
         struct arrival *one;
         assert_true(msg_CALL_unpack(&call, payload, err));
@@ -102,13 +103,17 @@ setup(void **state)
     if (mkdtemp(folder) == NULL)
         return -1;
     *step_ms = 0;
-    ready = acks = 0;
+    ready = 0;
+    last_lsn = 0;
+    app = "shop";
     memset(arrivals, 0, sizeof arrivals);
     rig_open(WAIT_MS);
     supervisor = rig_link(rig_fork(2, argv, &scheduler_room), ROLE_SUPERVISOR, 0, "", &events, NULL);
     (void)snprintf(conf, sizeof conf, "{\"data\":\"%s\"}", folder);
     msg_CONF_pack(link_out(supervisor), &(struct msg_CONF){ bytes_of(conf) });
     RUN_UNTIL(ready == 1);
+    journal = rig_link(rig_introduce(supervisor, ROLE_JOURNAL, 0, ""), ROLE_JOURNAL, 0, "", &events, NULL);
+    msg_ALARM_FEED_pack(link_out(journal), &(struct msg_ALARM_FEED){ .lsn = 0 });
     worker_join();
     return 0;
 }
@@ -121,6 +126,7 @@ teardown(void **state)
     (void)kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
     link_destroy(&worker);
+    link_destroy(&journal);
     link_destroy(&supervisor);
     rig_close();
     (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
@@ -130,19 +136,19 @@ teardown(void **state)
 static void
 alarm_set(uint8_t n, int64_t due_ms)
 {
-    struct msg_ALARM_SET set = { .request = n, .agent = { { [7] = n, [31] = 1 } }, .due_ms = due_ms,
-                                 .class_name = BYTES_LIT("Clock"), .name = BYTES_LIT("ada") };
-    unsigned before = acks;
+    struct msg_ALARM_CHANGED set = { .lsn = ++last_lsn, .app = bytes_of(app), .agent = { { [7] = n, [31] = 1 } }, .due_ms = due_ms,
+                                     .class_name = BYTES_LIT("Clock"), .name = BYTES_LIT("ada") };
 
     arrivals[n].due_ms = due_ms;
-    msg_ALARM_SET_pack(link_out(worker), &set);
-    RUN_UNTIL(acks > before);
+    msg_ALARM_CHANGED_pack(link_out(journal), &set);
 }
 
+/* Written now: the room reads it before, or together with, what is sent on another link later. */
 static void
 answer(uint8_t n, uint16_t status)
 {
     msg_REPLY_pack(link_out(worker), &(struct msg_REPLY){ .call = arrivals[n].call, .status = status, .slot = SLOT_NONE });
+    link_flush(worker);
 }
 
 /* An alarm that is running now. */
@@ -236,7 +242,9 @@ an_alarm_that_was_ready_waits_again(void **state)
     /* Another app's worker shows that the room has read the clock: its alarm comes. */
     other = rig_link(rig_introduce(supervisor, ROLE_WORKER, 0, "mill"), ROLE_WORKER, 0, "mill", &events, NULL);
     worker = other;
+    app = "mill";
     start(PROBE);
+    app = "shop";
     assert_int_equal(arrivals[READY_EARLY].times, 0);
     step_by(-2 * HOUR_MS);
     worker_join();

@@ -9,6 +9,7 @@
 #include "lib/sys/sys.h"
 #include "src/scheduler/scheduler_core.h"
 #include "src/scheduler/scheduler_limits.h"
+#include "src/scheduler/scheduler_scans.h"
 
 #define T0 1000000000LL
 
@@ -129,40 +130,6 @@ an_alarm_fires_at_its_time_and_is_gone(void **state)
     keep_all(core);
     assert_int_equal(core_count(core), 0);
     assert_int_equal(core_wait_ms(core, T0), -1);
-    core_destroy(&core);
-}
-
-static void
-remind(struct core *core, uint32_t n, int64_t due_ms)
-{
-    struct alarm_spec spec = { .app = BYTES_LIT("app"), .class_name = BYTES_LIT("Agent"), .name = BYTES_LIT("ada"),
-                               .agent = id_of(n), .due_ms = due_ms };
-
-    assert_true(core_remind(core, &spec));
-    core_check(core);
-}
-
-static void
-a_reminder_tells_only_what_is_not_known(void **state)
-{
-    struct core *core = core_with_worker();
-    struct alarm *alarm;
-
-    remind(core, 1, T0);                   /* not known */
-    alarm = must_start(core, T0);
-    remind(core, 1, T0);                   /* running */
-    remind(core, 1, T0 + 9);
-    assert_int_equal(alarm->queued_ms, 0);
-    core_end(core, alarm, OUTCOME_FAILED, T0, 0);
-    remind(core, 1, T0);                   /* waits for its retry, with its count */
-    assert_null(core_start(core, T0 + 1999));
-    assert_int_equal(alarm->counted, 1);
-    remind(core, 1, T0 + 50);              /* another date: the index was behind */
-    alarm = must_start(core, T0 + 50);
-    assert_int_equal(alarm->counted, 0);
-    core_end(core, alarm, OUTCOME_DONE, T0 + 50, 0);
-    remind(core, 1, T0 + 60);              /* gone, not yet off the disk */
-    assert_ptr_equal(must_start(core, T0 + 60), alarm);
     core_destroy(&core);
 }
 
@@ -482,6 +449,147 @@ another_apps_alarms_are_not_starved(void **state)
     core_destroy(&core);
 }
 
+static void
+found(struct core *core, uint32_t n, int64_t due_ms)
+{
+    struct alarm_spec spec = { .app = BYTES_LIT("app"), .class_name = BYTES_LIT("Agent"), .agent = id_of(n), .due_ms = due_ms };
+
+    assert_true(core_found(core, &spec));
+    core_check(core);
+}
+
+static void
+the_answer_and_the_feed_may_come_in_either_order(void **state)
+{
+    static const struct { size_t fed_count; int64_t fed[3]; enum alarm_outcome outcome; int64_t left_ms; } cases[] = {
+        { 1, { 0 }, OUTCOME_DONE, 0 },                    /* the handler ended well: its alarm is gone */
+        { 1, { T0 + 9000 }, OUTCOME_DONE, T0 + 9000 },    /* … and set the next one */
+        { 1, { T0 + 9000 }, OUTCOME_FAILED, T0 + 9000 },  /* … or set it and failed */
+        { 1, { T0 + 9000 }, OUTCOME_LOST, T0 + 9000 },
+        { 1, { 0 }, OUTCOME_GIVE_UP, 0 },
+        { 1, { 0 }, OUTCOME_FAILED, 0 },                  /* taken back before it failed */
+        { 2, { 0, T0 + 9000 }, OUTCOME_DONE, T0 + 9000 }, /* moved before the worker looked */
+        { 2, { T0 + 7000, 0 }, OUTCOME_DONE, 0 },
+        { 3, { T0 + 7000, 0, T0 + 9000 }, OUTCOME_LOST, T0 + 9000 },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t fed = cases[i].fed_count;
+
+        for (size_t before = 0; before <= fed; before++) {       /* how much of the feed is heard before the answer */
+            struct core *core = core_with_worker();
+            struct alarm *alarm;
+
+            set(core, 1, T0);
+            alarm = must_start(core, T0);
+            for (size_t k = 0; k < before; k++)
+                set(core, 1, cases[i].fed[k]);
+            core_end(core, alarm, cases[i].outcome, T0 + 10, 0);
+            keep_all(core);
+            for (size_t k = before; k < fed; k++)
+                set(core, 1, cases[i].fed[k]);
+            keep_all(core);
+            assert_int_equal(core_count(core), cases[i].left_ms != 0);
+            if (cases[i].left_ms != 0) {
+                assert_null(core_start(core, cases[i].left_ms - 1));
+                alarm = must_start(core, cases[i].left_ms);
+                assert_int_equal(alarm->due_ms, cases[i].left_ms);
+                assert_int_equal(alarm->counted, 0);
+            }
+            core_destroy(&core);
+        }
+    }
+}
+
+static void
+a_found_alarm_counts_unless_the_feed_told(void **state)
+{
+    struct core *core = core_with_worker();
+    struct alarm_spec loaded = { .app = BYTES_LIT("app"), .class_name = BYTES_LIT("Agent"), .name = BYTES_LIT("ada"), .agent = id_of(3),
+                                 .due_ms = T0 + 50, .counted = 2 };
+    struct alarm *alarm;
+
+    found(core, 1, T0);                    /* the index has none */
+    set(core, 2, T0 + 70);
+    found(core, 2, T0 + 1);                /* read before the feed told */
+    assert_true(core_load(core, &loaded));
+    found(core, 3, T0 + 50);               /* known: its count stays */
+    assert_int_equal(must_start(core, T0)->agent.bytes[7], 1);
+    assert_null(core_start(core, T0 + 49));
+    alarm = must_start(core, T0 + 50);
+    assert_int_equal(alarm->counted, 2);
+    assert_int_equal(must_start(core, T0 + 70)->agent.bytes[7], 2);
+    core_destroy(&core);
+}
+
+static void
+a_doubtful_index_believes_what_is_found(void **state)
+{
+    struct core *core = core_with_worker();
+    struct alarm *alarm;
+
+    set(core, 1, T0 + 1000);
+    set(core, 2, T0);
+    alarm = must_start(core, T0);          /* 2 runs while changes are missed */
+    core_doubt(core);
+    found(core, 1, T0 + 5);
+    found(core, 2, T0 + 6);
+    assert_int_equal(must_start(core, T0 + 5)->agent.bytes[7], 1);
+    core_end(core, alarm, OUTCOME_DONE, T0 + 5, 0);
+    assert_int_equal(must_start(core, T0 + 6)->due_ms, T0 + 6);
+    core_destroy(&core);
+
+    core = core_with_worker();             /* the feed tells again: that counts more than a scan */
+    set(core, 1, T0 + 1000);
+    core_doubt(core);
+    set(core, 1, T0 + 20);
+    found(core, 1, T0 + 5);
+    assert_null(core_start(core, T0 + 19));
+    alarm = must_start(core, T0 + 20);
+    core_doubt(core);
+    set(core, 1, 0);                       /* also when it tells that there is none */
+    found(core, 1, T0 + 5);
+    core_end(core, alarm, OUTCOME_DONE, T0 + 20, 0);
+    assert_null(core_start(core, T0 + 90));
+    core_destroy(&core);
+}
+
+static void
+an_app_is_scanned_when_all_its_workers_told(void **state)
+{
+    struct scans *scans = scans_create();
+    struct bytes app = BYTES_LIT("app"), other = BYTES_LIT("other");
+    uint32_t number = scans_number(scans);
+
+    assert_false(scans_told(scans, app, number, 0, 3));
+    assert_false(scans_told(scans, app, number, 0, 3));        /* twice is once */
+    assert_false(scans_told(scans, app, number, 1, 3));
+    assert_false(scans_has(scans, app));
+    assert_true(scans_told(scans, app, number, 2, 3));
+    assert_true(scans_has(scans, app));
+    assert_false(scans_told(scans, app, number, 2, 3));        /* not news */
+    assert_false(scans_has(scans, other));
+    assert_false(scans_told(scans, other, number, 0, 2));
+    assert_false(scans_told(scans, other, number, 1, 4));      /* shared out anew: 0 of 2 does not count */
+    assert_false(scans_told(scans, other, number, 0, 4));
+    assert_false(scans_told(scans, other, number, 9, 4));      /* nonsense */
+    assert_false(scans_told(scans, other, number, 0, 0));
+    assert_false(scans_told(scans, other, number + 1, 2, 4));
+    assert_false(scans_told(scans, other, number, 2, 4));
+    scans_forget_all(scans);
+    assert_false(scans_has(scans, app));
+    assert_int_not_equal(scans_number(scans), number);
+    assert_false(scans_told(scans, other, number, 3, 4));      /* of a scan that began before */
+    assert_false(scans_told(scans, app, number, 0, 1));
+    assert_true(scans_told(scans, app, scans_number(scans), 0, 1));
+    scans_put(scans, other);
+    assert_true(scans_has(scans, other));
+    scans_forget(scans, other);
+    assert_false(scans_has(scans, other));
+    assert_true(scans_has(scans, app));
+    scans_destroy(&scans);
+}
+
 /* Any order of events keeps the invariants, and in the end every alarm that still stands has fired. */
 static void
 random_runs_lose_nothing(void **state)
@@ -552,10 +660,13 @@ main(void)
         cmocka_unit_test(the_number_of_workers_is_learned_anew),
         cmocka_unit_test(ten_thousand_at_once_are_spread),
         cmocka_unit_test(a_slow_worker_gets_what_it_can_read),
-        cmocka_unit_test(a_reminder_tells_only_what_is_not_known),
         cmocka_unit_test(a_moved_clock_moves_delays_not_dates),
         cmocka_unit_test(a_loaded_alarm_keeps_its_count),
         cmocka_unit_test(another_apps_alarms_are_not_starved),
+        cmocka_unit_test(the_answer_and_the_feed_may_come_in_either_order),
+        cmocka_unit_test(a_found_alarm_counts_unless_the_feed_told),
+        cmocka_unit_test(a_doubtful_index_believes_what_is_found),
+        cmocka_unit_test(an_app_is_scanned_when_all_its_workers_told),
         cmocka_unit_test(random_runs_lose_nothing),
     };
 

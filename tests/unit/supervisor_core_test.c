@@ -139,7 +139,7 @@ test_links_are_the_same_from_both_sides(void **state)
     assert_true(rooms_are_linked(ROLE_JOURNAL, ROLE_WORKER, false));
     assert_true(rooms_are_linked(ROLE_JOURNAL, ROLE_CONTROL, false));
     assert_false(rooms_are_linked(ROLE_JOURNAL, ROLE_GATEWAY, false));
-    assert_false(rooms_are_linked(ROLE_JOURNAL, ROLE_SCHEDULER, false));
+    assert_true(rooms_are_linked(ROLE_JOURNAL, ROLE_SCHEDULER, false));
     assert_false(rooms_are_linked(ROLE_JOURNAL, ROLE_EGRESS, false));
 }
 
