@@ -117,6 +117,23 @@ describe("restoring an agent", { skip: onlyHere }, () => {
     assert.deepEqual(others, others.map((_, i) => `b${i}`)); // nobody else went back
   });
 
+  it("finds states by bases that lie between them, over many commits and a restart", async (t) => {
+    const data = scratch();
+    let server = await start(probe, { data: data.dir });
+    t.after(async () => { await server.stop(); data.remove(); });
+    const times = [];
+    for (let i = 0; i < 1300; i += 130) {
+      await put(server, "a", i, i + 130);
+      times.push(await now());
+    }
+    await server.stop();
+    server = await start(probe, { data: data.dir });
+    for (const i of [2, 7, 4]) {
+      assert.equal(agents(server, "restore", "a", "--at", times[i]).complaint, "");
+      assert.deepEqual(await server.json("/p/a/all"), upTo(130 * (i + 1)));
+    }
+  });
+
   it("lists when there were commits", async (t) => {
     const server = await serve(t, probe);
     assert.deepEqual(agents(server, "history", "a").answer.history, []);
