@@ -1,4 +1,4 @@
-// The twelve flows whose every write-type system call the syscall rig spoils. A flow works on an agent of its own:
+// The flows whose every write-type system call the syscall rig spoils. A flow works on an agent of its own:
 //   prepare(stage)   before the fault is armed     act(stage)   meets it     check(stage, state)   violations beyond the oracle's law
 import { execFile, execFileSync } from "node:child_process";
 import { createHash, createHmac } from "node:crypto";
@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 import { DORMOUSE, eventually, scratch } from "../scenario/lib.mjs";
 
 const FIRE_MS = 300;       // time to attach before an alarm is due
+const SEGMENT_BYTES = 64 << 20; // of the journal
 const FAR_MS = 3_600_000;  // an alarm that must stay armed
 
 /* What flows are given: an agent NAME of HOUSE's, and ways to ask it under the log's eyes. */
@@ -131,6 +132,15 @@ async function deploy(stage) {
   }));
 }
 
+/* Fills a segment of the journal and begins the next, with rows that do not compress; a few more after the fault. */
+async function fillSegment(stage) {
+  const bytes = 900_000;
+  for (let i = 0, after = 0; i * bytes < SEGMENT_BYTES + 8 * bytes && after < 4; i++) {
+    await stage.op("big", bytes);
+    if (stage.isHit()) after++;
+  }
+}
+
 async function checkDeploy(stage) {
   const { status, text } = await stage.house.ask("ledger", "/");
   const isRight = stage.told === "ok" ? text === `version ${stage.version}` : /^(hello|version \d+)$/.test(text);
@@ -160,5 +170,7 @@ export const FLOWS = {
   "wake": { async prepare(stage) { await three(stage); await stage.admin("evict"); }, act: (stage) => stage.op("row") },
   "agent delete": { prepare: three, act: (stage) => attempt(stage, () => stage.admin("delete")), check: allOrNothing },
   "import": { prepare: importForeign, act: (stage) => stage.op("row"), check: checkForeign },
+  // Of every commit these calls are spoilt in the other flows; here those that it takes to change segments.
+  "new segment": { act: fillSegment, skip: ["pwrite64", "fdatasync", "sendmsg", "write"], finish: (stage) => stage.admin("delete"), isSlow: true },
   "deploy": { act: deploy, check: checkDeploy, rooms: ["worker", "scheduler", "journal", "control"] },
 };

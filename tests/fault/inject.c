@@ -1,13 +1,13 @@
 /*
  * inject — makes the n-th write-type system call of running processes fail, fall short, lie, or be their last.
  *
- *   inject FAULT N [--sends] [--times K] [--kill PID,PID…] PID…
+ *   inject FAULT N [--sends] [--times K] [--skip CALL,CALL…] [--kill PID,PID…] PID…
  *
  * FAULT: kill (before the call), killed (after it), EIO ENOSPC EINTR EDQUOT (it does nothing and fails), short (half of the bytes),
  * lie (it does nothing and claims success: for controls), none (only count). Write-type: data and size of regular files, their
  * names, and syncs; with --sends messages on sockets, too. Calls that the fault makes sense for are counted from 1 over all PIDs since
  * "attached" was printed.
- * --kill: who dies when it hits (else the process that called); --times: this many calls from the n-th on.
+ * --kill: who dies when it hits (else the process that called); --times: this many calls from the n-th on; --skip: calls that do not count.
  * Prints "attached", then "point N PID CALL TARGET LENGTH" per call, "hit N" when the fault is done, "gone PID". SIGTERM detaches and ends.
  * x86-64 only. Needs the right to trace them.
  */
@@ -81,6 +81,7 @@ static struct {
     enum effect effect;
     long error, at, times, count;
     bool with_sends;
+    const char *skip;                             /* names, commas between them; NULL: none */
     pid_t victims[VICTIMS_MAX];
     size_t victim_count;
     struct thread threads[THREADS_MAX];
@@ -240,6 +241,17 @@ fault_begin(struct thread *thread, const struct call *call, const struct ptrace_
     return true;
 }
 
+static bool
+is_skipped(const struct call *call)
+{
+    size_t len = strlen(call->name);
+
+    for (const char *at = own.skip; at != NULL && *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+        if (strncmp(at, call->name, len) == 0 && (at[len] == ',' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
 /* Only what writes bytes can fall short; a descriptor cannot be invented. */
 static bool
 fault_fits(const struct call *call, const struct ptrace_syscall_info *info)
@@ -256,7 +268,7 @@ entry_take(struct thread *thread, const struct ptrace_syscall_info *info)
 
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         const struct call *call = &calls[i];
-        if ((long)info->entry.nr != call->nr || (call->is_send && !own.with_sends) || !fault_fits(call, info) ||
+        if ((long)info->entry.nr != call->nr || (call->is_send && !own.with_sends) || is_skipped(call) || !fault_fits(call, info) ||
             !makes_file(thread->tid, call, info) || !target_find(thread->tid, call, info, target, sizeof target))
             continue;
         own.count++;
@@ -376,7 +388,7 @@ main(int argc, char **argv)
     int at = 3;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: inject FAULT N [--sends] [--times K] [--kill PID,…] PID…\n");
+        fprintf(stderr, "usage: inject FAULT N [--sends] [--times K] [--skip CALL,…] [--kill PID,…] PID…\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -392,6 +404,8 @@ main(int argc, char **argv)
             own.with_sends = true;
         else if (strcmp(argv[at], "--times") == 0 && at + 1 < argc)
             own.times = strtol(argv[++at], NULL, 10);
+        else if (strcmp(argv[at], "--skip") == 0 && at + 1 < argc)
+            own.skip = argv[++at];
         else if (strcmp(argv[at], "--kill") == 0 && at + 1 < argc)
             for (char *rest = argv[++at]; *rest != '\0' && own.victim_count < VICTIMS_MAX; rest += strspn(rest, ","))
                 own.victims[own.victim_count++] = (pid_t)strtol(rest, &rest, 10);

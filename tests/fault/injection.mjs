@@ -22,9 +22,9 @@ export async function cannotInject() {
 }
 
 /* Attached to PIDS when it resolves. The AT-th write-type call from now on (over all of them) meets FAULT; stop() lets them go and tells
- * { points: [{ number, pid, call, target, length }], isHit }. KILL: who dies with it. */
-export async function inject({ fault, at, pids, sends = false, kill = [], times = 1 }) {
-  const words = [fault, String(at), ...(sends ? ["--sends"] : []), "--times", String(times), ...(kill.length ? ["--kill", kill.join(",")] : []), ...pids.map(String)];
+ * { points: [{ number, pid, call, target, length }], isHit }. KILL: who dies with it; SKIP: calls that do not count. */
+export async function inject({ fault, at, pids, sends = false, kill = [], skip = [], times = 1 }) {
+  const words = [fault, String(at), ...(sends ? ["--sends"] : []), "--times", String(times), ...(skip.length ? ["--skip", skip.join(",")] : []), ...(kill.length ? ["--kill", kill.join(",")] : []), ...pids.map(String)];
   const child = spawn(tool(), words, { stdio: ["ignore", "pipe", "pipe"] });
   const points = [];
   let isHit = false, complaint = "", onHit;
@@ -44,6 +44,7 @@ export async function inject({ fault, at, pids, sends = false, kill = [], times 
   attached.catch(() => {});
   return {
     hit,
+    isHit: () => isHit,
     async stop() {
       child.kill("SIGTERM");
       await closed;

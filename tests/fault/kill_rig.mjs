@@ -7,13 +7,14 @@ import { Load, startWitness } from "./load.mjs";
 import { Log } from "./oracle.mjs";
 import { Rig } from "./rig.mjs";
 
-const ROOMS = ["gateway", "worker", "egress", "scheduler", "control", "journal"];
+const ROOMS = ["gateway", "worker", "egress", "scheduler", "control", "journal", "journal+worker"]; // the last: one of each at once
 const KILLS_PER_TREE = 4; // of each room: the supervisor's back-off doubles with each
 const ROUNDS_PER_EPOCH = 10; // then other agents are used: dumps stay small, and the old ones are read once more when they are cold
 const SILENT_MS = 15_000; // an alarm that was acknowledged before a crash fires within this after it
 
 const rig = new Rig("kill", { tree: [8, 1000], rooms: [4, 500] });
 const between = (low, high) => low + Math.floor(rig.random() * (high - low));
+const pick = (list) => list[Math.floor(rig.random() * list.length)];
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // The whole tree -------------------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ async function controlHasty() {
 /* Whether OP of APP may end otherwise than well when one ROOM died; TROUBLED: the app whose worker it was. */
 function mayFail(room, op, troubled) {
   if (room === "gateway") return op.state === "unknown" && /^(ECONNRESET|EPIPE|ECUT|the socket closed)/.test(op.error);
-  if (room === "worker") return op.state === "unknown" && op.app === troubled && /^(503|555|the socket closed|ECUT|ECONNRESET)/.test(op.error);
+  if (room.endsWith("worker")) return op.state === "unknown" && op.app === troubled && /^(503|555|the socket closed|ECUT|ECONNRESET)/.test(op.error);
   return false;
 }
 
@@ -132,10 +133,13 @@ async function killSession(house, witness, left, session) {
     log, server, witness, app, agents: Array.from({ length: 4 }, (_, i) => `${app}-r${session}-${i}`), clients: 4, sockets: 2, alarmMs: 100, random: rig.random,
     onEnd(op) { op.app = app; if (op.state !== "ok" && op.kind !== "refuse") troubles.push(op); },
   }));
+  const killed = new Map(); // role → how often in this tree
+  const isSpent = (room) => room.split("+").some((role) => (killed.get(role) ?? 0) >= KILLS_PER_TREE);
   for (let kill = 0; kill < KILLS_PER_TREE; kill++) {
     for (const [room, count] of left) {
-      if (count <= 0) continue;
-      if (house.now.rooms(room).length === 0) {
+      if (count <= 0 || isSpent(room)) continue;
+      for (const role of room.split("+")) killed.set(role, (killed.get(role) ?? 0) + 1);
+      if (room.split("+").some((one) => house.now.rooms(one).length === 0)) {
         left.set(room, 0);
         rig.note(`kill -9 of ${room}`, "there is no such room");
         continue;
@@ -158,14 +162,19 @@ async function killOne(house, loads, room, troubles) {
   for (const load of loads) load.resume();
   await progress(loads, between(5, 40));
   await pause(between(0, 30));
-  const victims = house.now.rooms(room), victim = victims[Math.floor(rig.random() * victims.length)];
-  process.kill(victim.pid, "SIGKILL");
+  const roles = room.split("+"), victims = roles.map((role) => pick(house.now.rooms(role)));
+  const isVictim = (one) => victims.some(({ pid }) => pid === one.pid);
+  for (const { pid } of victims) process.kill(pid, "SIGKILL");
   const bad = [];
-  const isBack = await eventually(() => house.now.rooms(room).length === victims.length && house.now.rooms(room).every(({ pid }) => pid !== victim.pid) || "away", 30_000).then(() => progress(loads, 30)).then(() => true, (error) => error);
+  const areBack = () => roles.every((role) => {
+    const now = house.now.rooms(role);
+    return now.length === before.filter((one) => one.room === role).length && !now.some(isVictim);
+  });
+  const isBack = await eventually(() => areBack() || "away", 30_000).then(() => progress(loads, 30)).then(() => true, (error) => error);
   if (isBack !== true) bad.push({ rule: "away", text: `after the death of ${room}: ${isBack.message}` });
   await Promise.all(loads.map((load) => load.pause()));
   const after = house.family();
-  for (const one of before) if (one.pid !== victim.pid && !after.some((now) => now.pid === one.pid && now.started === one.started)) bad.push({ rule: "neighbour", text: `${one.room} ${one.pid} died with ${room} ${victim.pid}` });
+  for (const one of before) if (!isVictim(one) && !after.some((now) => now.pid === one.pid && now.started === one.started)) bad.push({ rule: "neighbour", text: `${one.room} ${one.pid} died with ${room}` });
   const troubled = troubles.find((op) => op.app)?.app;
   for (const op of troubles.splice(0)) if (!mayFail(room, op, troubled)) bad.push({ rule: "neighbour", text: `'${op.key}' of ${op.app} ended with '${op.state} ${op.error}' when ${room} died` });
   for (const load of loads) bad.push(...(await house.judge(load, { settle: room === "gateway" ? "found" : "final" })));
