@@ -77,7 +77,7 @@ class Bench {
       await allGone(before);
       await house.up();
     }
-    const bad = [...(isTreeDead ? [] : went), ...(await this.judge(flow, stage, { isTreeDead }))];
+    const bad = [...(isTreeDead ? [] : went), ...(await this.judge(flow, stage, { isTreeDead }).catch((error) => [{ rule: "hang", text: `${name}: ${error.message}` }]))];
     await flow.finish?.(stage);
     if (!isTreeDead) bad.push(...this.deathsOf(before, fault, isHit));
     return { points, isHit, bad: bad.map((one) => ({ ...one, text: `${one.text} [${fault} at ${describe(points[at - 1])}]` })) };
