@@ -78,6 +78,7 @@ class Bench {
       await house.up();
     }
     const bad = [...(isTreeDead ? [] : went), ...(await this.judge(flow, stage, { isTreeDead }).catch((error) => [{ rule: "hang", text: `${name}: ${error.message}` }]))];
+    if (bad.length) for (const line of server.output.slice(-25)) rig.say(`  | ${line}`);
     await flow.finish?.(stage);
     if (!isTreeDead) bad.push(...this.deathsOf(before, fault, isHit));
     return { points, isHit, bad: bad.map((one) => ({ ...one, text: `${one.text} [${fault} at ${describe(points[at - 1])}]` })) };
