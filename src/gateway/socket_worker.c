@@ -319,8 +319,7 @@ agents_announce(struct worker *worker, struct buf *ids)
 {
     struct msg_WS_AGENTS m = { .present = 1, .ids = buf_view(ids) };
 
-    if (ids->len > 0)
-        msg_WS_AGENTS_pack(link_out(worker->link), &m);
+    msg_WS_AGENTS_pack(link_out(worker->link), &m);
     buf_clear(ids);
 }
 
@@ -340,7 +339,9 @@ sockets_link_up(struct gateway *gw, struct worker *worker)
         if (ids.len >= IDS_PER_MESSAGE * sizeof(struct agent_id))
             agents_announce(worker, &ids);
     }
-    agents_announce(worker, &ids);
+    if (ids.len > 0)
+        agents_announce(worker, &ids);
+    agents_announce(worker, &ids);         /* empty: that was all */
     buf_fini(&ids);
     list_each(s, &worker->sockets, struct socket, in_worker)
     {

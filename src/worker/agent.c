@@ -230,7 +230,7 @@ static bool
 start(struct agent *a)
 {
     assert(a->state == AGENT_ABSENT && a->heap == NULL);
-    if (recall_is_needed(a)) {
+    if (recall_is_needed(a) || (!a->is_entry && !recall_knows_sockets())) {
         recall_begin(a);
         return true;
     }

@@ -27,6 +27,7 @@ static struct {
     struct bmap     *suspects;         /* id, class → struct suspect */
     struct list_node sweep;
     bool             is_listed;        /* the first list is complete: who is not on it is whole */
+    bool             knows_sockets;
     struct umap     *asked;            /* request → struct agent */
     uint32_t         last_request;
     unsigned         sweeping;
@@ -136,10 +137,10 @@ ask(struct agent *a)
 void
 recall_begin(struct agent *a)
 {
-    assert(a->store == NULL && a->heap == NULL);
+    assert(a->heap == NULL);
     a->state = AGENT_RECALLING;
-    if (recall.is_listed && journal() != NULL)
-        ask(a);                        /* else when it is there, and its list complete */
+    if (recall.is_listed && journal() != NULL && recall_is_needed(a))
+        ask(a);                        /* else when what it waits for is there: ask_all() */
 }
 
 /* Agents in AGENT_RECALLING, taken down first: going on changes the map. The caller frees. */
@@ -183,12 +184,28 @@ ask_all(void)
     umap_destroy(&recall.asked);
     recall.asked = umap_create();
     for (size_t i = 0; i < count; i++) {
-        if (suspect_find(list[i]) != NULL)
+        if (recall_is_needed(list[i]))
             ask(list[i]);
         else
             go_on(list[i], NULL);
     }
     free(list);
+}
+
+bool
+recall_knows_sockets(void)
+{
+    return recall.knows_sockets;
+}
+
+void
+recall_sockets_known(void)
+{
+    if (recall.knows_sockets)
+        return;
+    recall.knows_sockets = true;
+    if (recall.is_listed)
+        ask_all();
 }
 
 void

@@ -17,7 +17,10 @@ struct link;
 void recall_init(void);
 /* Whether AGENT's database must not be opened now: it is a suspect, or nobody knows yet. Its store is closed. */
 bool recall_is_needed(const struct agent *agent);
-/* Asks for AGENT's records; its state is AGENT_RECALLING until its store is open, or it failed. Then its queue goes on. */
+/* The gateway has told which agents have sockets: one that started before would not know its own. */
+bool recall_knows_sockets(void);
+void recall_sockets_known(void);
+/* Asks for AGENT's records, if there may be any; its state is AGENT_RECALLING until its store is open, or it failed. Then its queue goes on. */
 void recall_begin(struct agent *agent);
 void recall_suspect(struct agent *agent);          /* its file lacks commits from now on */
 void recall_clear(struct agent *agent);            /* its file has all of them */

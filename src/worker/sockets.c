@@ -12,6 +12,7 @@
 #include "src/worker/log.h"
 #include "src/worker/natives.h"
 #include "src/worker/peer.h"
+#include "src/worker/recall.h"
 #include "src/worker/worker_limits.h"
 
 #define SOCKET_EGRESS_BIT (1ull << 51)     /* egress numbers its sockets with this bit, workers without */
@@ -314,6 +315,8 @@ on_agents(struct bytes payload, struct err *err)
         return false;
     if (m.ids.len % 32 != 0)
         return err_set(err, ERR_MALFORMED, 0, "WS_AGENTS of %zu bytes", m.ids.len);
+    if (m.ids.len == 0)
+        recall_sockets_known();
     for (size_t at = 0; at < m.ids.len; at += 32) {
         if (m.present)
             bmap_put(worker.with_sockets, bytes_from(m.ids.data + at, 32), worker.with_sockets);
