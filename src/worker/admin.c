@@ -357,8 +357,7 @@ op_delete(const json_t *q, struct subject *s, json_t *out, struct err *err)
         return err_set(err, ERR_UNAVAILABLE, 0, a->is_leaving ? "the agent is being deleted already" : "the agent is waking; try again");
     agent_reset(a, ERR_APP, FAIL_RESET, "The agent was deleted by an administrator.");
     sql_drop_cursors(a);
-    if (a->store != NULL)
-        store_close(&a->store);        /* nothing of it is wanted any more */
+    commits_close_store(a);            /* should the journal refuse, what is not in its file is recalled */
     s->is_answered_later = true;
     commits_send_gone(a, deleted, (void *)(uintptr_t)s->request);
     return true;
