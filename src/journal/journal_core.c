@@ -373,6 +373,15 @@ core_claim(struct core *core, const struct core_key *key)
         list_push_back(&core->claimed, &agent->in_claimed);
 }
 
+void
+core_unclaim(struct core_agent *agent)
+{
+    if (agent == NULL)
+        return;
+    agent->claimed = agent->syncing = 0;
+    list_remove(&agent->in_claimed);
+}
+
 bool
 core_agent_is_under_way(const struct core *core, const struct core_key *key)
 {

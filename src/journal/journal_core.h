@@ -81,6 +81,9 @@ struct core_key core_agent_key(const struct core_agent *agent);      /* borrowed
 /* ---- claims, syncs, suspects ------------------------------------------------------------------------------------------------ */
 /* The agent's database holds all that is kept of it now. */
 void core_claim(struct core *core, const struct core_key *key);
+/* AGENT's records are given out to be applied again: that may take its database away first, or write older pages over newer ones, also
+ * under a sync that is running. Nothing is forgotten before the agent is claimed anew. NULL is fine. */
+void core_unclaim(struct core_agent *agent);
 bool core_agent_is_under_way(const struct core *core, const struct core_key *key);   /* records of it are in the batch */
 bool core_has_claims(const struct core *core);
 void core_sync_begin(struct core *core);

@@ -116,6 +116,7 @@ recall_go_on(struct recalls *recalls, struct recall *recall)
     if (!recall->is_begun) {
         recall->is_begun = true;
         recall->agent = core_agent_hold(recalls->core, &recall->key);
+        core_unclaim(recall->agent);
     }
     if (recall->agent == NULL) {
         say_end(recalls, recall, true, 0, "");
