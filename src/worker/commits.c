@@ -237,8 +237,14 @@ commits_checkpoint(struct agent *a)
 {
     struct err err = { 0 };
 
-    if (a->store == NULL || store_is_checkpointed(a->store))
+    if (a->store == NULL)
         return true;
+    if (store_is_checkpointed(a->store)) {
+        /* Its records left nothing to be copied: they went into the file at once, or were but a deletion. */
+        if (recall_is_suspect(bytes_of(a->class_name), &a->id))
+            tell_checkpointed(a);
+        return true;
+    }
     if (!commits_are_durable(a) || store_is_dirty(a->store) || store_is_broken(a->store))
         return false;
     if (!store_checkpoint(a->store, &err)) {

@@ -320,6 +320,18 @@ recall_recalled(struct bytes payload, struct err *err)
 
 /* ---- the list ---- */
 
+/* Its file lost pages that its store takes for written and would not write again: only the journal's records make it whole. Commits on
+ * their way are among these by the time they are asked for. */
+static void
+start_over(struct agent *a)
+{
+    if (a->state != AGENT_ABSENT)
+        agent_reset(a, ERR_IO, FAIL_RESET | FAIL_RETRYABLE, TEXT_STORAGE_FAILED);
+    a->wants_checkpoint = false;
+    commits_close_store(a);
+    agent_pump(a);
+}
+
 /* A later list of a journal that was restarted: it forgot which of them are whole. We know. */
 static void
 answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
@@ -330,10 +342,8 @@ answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
 
     if (is_void) {
         suspect_add(id, class_name);
-        if (a != NULL && a->store == NULL && (a->heap != NULL || a->state == AGENT_WARM))   /* it would open its file without asking */
-            agent_reset(a, ERR_IO, FAIL_RESET | FAIL_RETRYABLE, TEXT_STORAGE_FAILED);
-        else if (a != NULL && a->store != NULL)
-            a->wants_checkpoint = false;
+        if (a != NULL && (a->store != NULL || a->heap != NULL || a->state == AGENT_WARM))
+            start_over(a);
         return;
     }
     if (bmap_get(recall.suspects, key_of(key, id, class_name)) == NULL &&
@@ -388,6 +398,8 @@ recall_checkpoint_wanted(struct bytes payload, struct err *err)
 
     if (!msg_CHECKPOINT_WANTED_unpack(&m, payload, err))
         return false;
+    if (agent_id_slot(&m.agent, worker.slots) != worker.slot)
+        return true;                   /* the journal takes us for its owner while the last worker is away: we know nothing of it */
     a = agent_find(m.class_name, &m.agent);
     s = bmap_get(recall.suspects, key_of(key, &m.agent, m.class_name));
     if (a != NULL && a->store != NULL && !store_is_checkpointed(a->store)) {
