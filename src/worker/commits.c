@@ -7,6 +7,7 @@
 
 #include "lib/loop/loop.h"
 #include "lib/store/store.h"
+#include "lib/sys/sys.h"
 #include "src/worker/agent.h"
 #include "src/worker/history.h"
 #include "src/worker/log.h"
@@ -22,6 +23,7 @@ struct commit {                        /* on its way: kept until durable, so tha
     struct agent    *agent;
     uint64_t         ticket, seq;
     struct buf       frames;           /* its COMMIT messages */
+    bool             is_sent;          /* a journal may have it already: it is told so when it is sent again */
     bool             is_birth;
     void           (*gone)(struct agent *agent, const struct err *err, void *owner);   /* deletes the agent; else NULL */
     void           (*done)(struct agent *agent, const struct err *err, void *owner);   /* of commits_send_image(); else NULL */
@@ -123,6 +125,7 @@ dispatch(struct commit *c)
     struct link *link = journal();
 
     commits.bytes += c->frames.len;
+    c->is_sent = link != NULL;
     if (link != NULL)
         buf_append_bytes(link_out(link), buf_view(&c->frames));
 }
@@ -210,11 +213,14 @@ commits_send_gone(struct agent *a, void (*done)(struct agent *, const struct err
     struct commit *c = commit_create(a);
     struct msg_COMMIT m = { .ticket = c->ticket, .generation = commits.generation, .agent = a->id, .epoch = EPOCH_ALONE,
                             .flags = COMMIT_GONE | COMMIT_ALARM, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
+    uint8_t mark[8];                   /* so that a journal does not take it for the end of an earlier life when it is sent again */
 
     assert(a->store == NULL && a->state == AGENT_ABSENT);
     a->is_leaving = true;
     c->gone = done;
     c->owner = owner;
+    rng_bytes(mark, sizeof mark);
+    m.pages = bytes_from(mark, sizeof mark);
     msg_COMMIT_pack(&c->frames, &m);
     dispatch(c);
 }
@@ -415,10 +421,11 @@ send_again(struct commit *c, struct link *link)
         memcpy(&len, c->frames.data + at, 4);
         ok = msg_COMMIT_unpack(&m, bytes_from(c->frames.data + at + FRAME_HEADER_BYTES, len), NULL);
         assert(ok);                    /* we packed it */
-        m.flags |= COMMIT_AGAIN;
+        m.flags |= c->is_sent ? COMMIT_AGAIN : 0;
         msg_COMMIT_pack(link_out(link), &m);
         at += FRAME_HEADER_BYTES + len;
     }
+    c->is_sent = true;
 }
 
 void

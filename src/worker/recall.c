@@ -276,6 +276,7 @@ recall_record(struct bytes payload, struct err *err)
     if (m.flags & COMMIT_GONE) {
         buf_clear(&a->redo);
         a->redo_is_anew = true;
+        return true;
     }
     buf_append_bytes(&a->redo, m.pages);
     return true;
