@@ -289,8 +289,6 @@ finish_gone(struct commit *c, struct err *failure)
     struct err err = { 0 };
     char folder[4096];
 
-    if (failure != NULL)
-        recall_suspect(a);             /* its database was closed for good, and it lives on: the journal has what the file lacks */
     if (failure == NULL && !store_remove(agent_folder(a, folder, sizeof folder), &err)) {
         recall_suspect(a);             /* its next start tries again */
         failure = &err;
