@@ -18,6 +18,7 @@ bool sim_chance(uint32_t per_million);
 extern int64_t sim_now_us;                         /* monotonic */
 int64_t sim_wall_us(void);
 void sim_clock_step(int64_t delta_us);
+void sim_clock_settle(void);
 /* Was the wall clock at WALL_MS or later at any moment from SINCE_US (monotonic) until now? */
 bool sim_wall_reached(int64_t wall_ms, int64_t since_us);
 
@@ -51,7 +52,7 @@ NORETURN void sim_fail(const char *fmt, ...) PRINTF(1, 2);     /* a promise was 
     X(TORN_DATABASE, "checkpoint torn by a power cut") X(NAME_LOST, "name lost by a power cut") X(CARRY, "records carried forward") \
     X(WANTED, "checkpoint wanted") X(RECALL, "records recalled") X(SYNCFS_FAILED, "sync of the databases failed")        \
     X(SYNC_FAILED, "sync of a segment failed") X(VOID, "claims voided") X(GONE, "agent deleted") X(MORE, "commit of several messages") \
-    X(RETIRED, "segment retired") X(SEALED, "segment sealed") X(HELD, "answer given before its journal died")          \
+    X(RETIRED, "segment retired") X(SEALED, "segment sealed") \
     X(ALARM_FIRED, "alarm fired") X(ALARM_RETRIED, "alarm retried") X(ALARM_SCAN, "databases scanned for alarms") X(ALARM_GAP, "gap in the feed of alarms") \
     X(TRAP, "turn trapped after writing") X(IMAGED, "heap put to sleep") X(WOKEN, "heap woken from its image")          \
     X(CLOCK_STEPPED, "wall clock set") X(STALLED, "room stalled") X(NO_SPACE, "disk full") X(WRITE_SHORT, "short write") \

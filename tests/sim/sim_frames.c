@@ -62,14 +62,10 @@ frame_look(uint16_t type, struct bytes payload)
 {
     static const struct { uint16_t type; enum sim_sight sight; } sights[] = {
         { MSG_REFUSED, SAW_REFUSED }, { MSG_RECORD, SAW_RECALL }, { MSG_CHECKPOINT_WANTED, SAW_WANTED },
-#if IPC_VERSION >= 4
         { MSG_ALARM_SCAN, SAW_ALARM_SCAN },
-#endif
     };
     struct msg_SUSPECTS suspects;
-#if IPC_VERSION >= 4
     struct msg_ALARM_FEED feed;
-#endif
 
     for (size_t i = 0; i < ARRAY_LEN(sights); i++)
         if (sights[i].type == type)
@@ -78,10 +74,8 @@ frame_look(uint16_t type, struct bytes payload)
         commit_look(payload);
     if (type == MSG_SUSPECTS && msg_SUSPECTS_unpack(&suspects, payload, NULL) && (suspects.flags & SUSPECTS_VOID) != 0)
         sim_saw(SAW_VOID);
-#if IPC_VERSION >= 4
     if (type == MSG_ALARM_FEED && msg_ALARM_FEED_unpack(&feed, payload, NULL) && feed.gap != 0)
         sim_saw(SAW_ALARM_GAP);
-#endif
 }
 
 /* What a batch of the journal has in it. */

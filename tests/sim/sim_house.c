@@ -332,10 +332,6 @@ link_go(struct proc *proc, struct link *link)
     uint32_t count = 1 + sim_below(sim_below(3) == 0 ? 64 : 4);
 
     link->was_backed_up = link->was_backed_up && is_backed_up(link);
-    if (link->is_replaced) {
-        link_drop(proc, link);
-        return;
-    }
     if (!link->is_up) {
         link->is_up = true;
         if (proc->program.main == NULL)
@@ -393,8 +389,14 @@ static void
 links_run(struct proc *proc)
 {
     struct link *links[ROOMS_MAX * 4];
+    struct link *next;
     uint32_t count = 0;
 
+    for (struct link *link = proc->links; link != NULL; link = next) {     /* a peer's old link ends before its new one comes up */
+        next = link->next;
+        if (link->is_replaced)
+            link_drop(proc, link);
+    }
     for (struct link *link = proc->links; link != NULL; link = link->next) {
         assert(count < ARRAY_LEN(links));
         links[count++] = link;
@@ -686,6 +688,7 @@ house_run(void)
     for (uint32_t i = 0; i < plan.events; i++)
         step();
     plan.is_calm = true;
+    sim_clock_settle();
     for (int i = 0; i < 4; i++)
         procs[i].stalled_us = 0;
     world_calm();

@@ -7,6 +7,7 @@
  *   sim --seeds N --control                  a program with a fault built in: exit 0 when a seed finds it
  *   sim --seeds N --twice                    each seed twice: their traces must be equal
  */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -83,12 +84,24 @@ sim_wall_us(void)
 void
 sim_clock_step(int64_t delta_us)
 {
-    if (clock_steps_count == STEPS_MAX)
-        return;
+    assert(clock_steps_count < STEPS_MAX);
     clock_steps[clock_steps_count].since_us = sim_now_us;
     clock_steps[clock_steps_count].wall_less_mono_us = clock_steps[clock_steps_count - 1].wall_less_mono_us + delta_us;
     clock_steps_count++;
     sim_trace("---- the wall clock is set by %lld ms ----", (long long)delta_us / 1000);
+}
+
+/* As far as it ever was: what was set by the latest clock is due within the time that is waited for. */
+void
+sim_clock_settle(void)
+{
+    int64_t most = clock_steps[0].wall_less_mono_us;
+
+    for (size_t i = 1; i < clock_steps_count; i++)
+        if (clock_steps[i].wall_less_mono_us > most)
+            most = clock_steps[i].wall_less_mono_us;
+    if (most != clock_steps[clock_steps_count - 1].wall_less_mono_us)
+        sim_clock_step(most - clock_steps[clock_steps_count - 1].wall_less_mono_us);
 }
 
 bool

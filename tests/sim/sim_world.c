@@ -437,10 +437,12 @@ world_up(struct link *link, bool is_control)
 {
     const struct msg_HELLO *peer = link_peer(link);
 
-    if (is_control)
+    if (is_control) {
         workers[peer->index].control = link;
-    else
-        workers[peer->index].calls = link;
+        return;
+    }
+    workers[peer->index].calls = link;
+    msg_WS_AGENTS_pack(link_out(link), &(struct msg_WS_AGENTS){ .present = 1 });   /* nobody has sockets here */
 }
 
 void
