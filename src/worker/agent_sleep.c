@@ -188,8 +188,9 @@ rest(struct agent *a)
         commits_close_store(a);
 }
 
-/* From warm to its folder. Who has sockets stays while there is room: its constructor need not run for the sake of memory. */
-static void
+/* From warm to its folder. Who has sockets stays while there is room: its constructor need not run for the sake of memory. False: it
+ * stays, also because something is pending. */
+static bool
 leave(struct agent *a)
 {
     bool is_stored;
@@ -201,8 +202,10 @@ leave(struct agent *a)
         sleep_note(&worker.sleep, &a->sleeper, SLEEP_STORED, 0, clock_mono_ms());
         worker.colds++;
     }
-    if ((!is_stored && !agent_may_go_cold(a) && worker.sleep.warm_bytes <= SLEEP_WARM_BYTES_MAX) || !agent_evict(a))
-        sleep_defer(&worker.sleep, &a->sleeper, clock_mono_ms());
+    if ((is_stored || agent_may_go_cold(a) || worker.sleep.warm_bytes > SLEEP_WARM_BYTES_MAX) && agent_evict(a))
+        return true;
+    sleep_defer(&worker.sleep, &a->sleeper, clock_mono_ms());
+    return false;
 }
 
 bool
@@ -226,18 +229,19 @@ fall_asleep(struct agent *a)
     sleep_defer(&worker.sleep, &a->sleeper, clock_mono_ms());
 }
 
-/* It is time for A; if it cannot be now, then after another idle time. */
-static void
+/* It is time for A; if it cannot be now, then after another idle time. False: to ask for the next one at once may be in vain too. */
+static bool
 put_to_sleep(struct agent *a)
 {
     if (a->state == AGENT_WARM)
-        leave(a);
-    else if (!may_sleep(a))
+        return leave(a);
+    if (!may_sleep(a))
         agent_touched(a);
     else if (!a->sleeper.discards)
         fall_asleep(a);
     else if (!agent_evict(a))
         agent_touched(a);
+    return true;
 }
 
 enum sharing { SHARES_IF_DISCARDED, SHARES };
@@ -268,15 +272,16 @@ agents_rest(void)
     static unsigned gone;
     int64_t now = clock_mono_ms(), next = AGENT_REST_MS;
     struct sleeper *s = NULL;
+    bool is_stuck = false;
 
     agents_finish_deploy(now);
     gone += rest_all(&worker.young, now, AGENT_YOUNG_REST_MS, SHARES, &next);
     gone += rest_all(&worker.idle, now, AGENT_REST_MS, SHARES_IF_DISCARDED, &next);   /* the others sleep soon */
     for (unsigned i = 0; i < SLEEPS_PER_ROUND && (s = sleep_next(&worker.sleep, now, &next)) != NULL; i++, gone++)
-        put_to_sleep(container_of(s, struct agent, sleeper));
+        is_stuck |= !put_to_sleep(container_of(s, struct agent, sleeper));
     if (gone >= RESTS_PER_TRIM || (gone > 0 && list_is_empty(&worker.idle))) {
         gone = 0;
         (void)malloc_trim(0);
     }
-    return next > 0 && s == NULL ? next : 1;
+    return s == NULL ? (next > 0 ? next : 1) : is_stuck ? AGENT_REST_MS : 1;
 }
