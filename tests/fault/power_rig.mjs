@@ -15,7 +15,7 @@ import { Rig } from "./rig.mjs";
 const READY_MS_MAX = 120_000; // boot, recovery and telling, on a busy machine
 const RUN_MS_MAX = 3_500; // of load before a cut
 const RECOVERY_MS_MAX = 900; // after the boot, when the cut is to hit the recovery
-const CONTROL_CUTS_MAX = 5;
+const CONTROL_CUTS_MAX = 12; // the file system writes by itself every 5 s: a long life may lose nothing
 const BORN_TOLD_MAX = 25; // of the agents born in the life before
 const ALARM_MS_MAX = 20_000; // an alarm is overdue since the boot, its worker may need a retry
 const GENERATION = 25; // so many cuts the busy agents keep their names: their tables stay small

@@ -1,6 +1,6 @@
 // Alarms by the thousand, due within one second: while the server runs, after it was stopped meanwhile, and with kill -9 of it in their midst. All
 // fire, none early, none twice without a crash; and whoever asks meanwhile is answered soon.
-//   node tests/fault/storm_rig.mjs [--long] [--alarms 10000]
+//   node tests/fault/storm_rig.mjs [--long] [--alarms 10000] [--p99 200]
 import http from "node:http";
 import { join } from "node:path";
 import { ROOT, eventually, missing, scratch, startDormouse } from "../scenario/lib.mjs";
@@ -12,12 +12,11 @@ const WITHIN_MS = 1000; // all are due within this
 const EARLY_MS_MAX = 1000; // src/scheduler/room.md
 const FIRE_MS_MAX = 120_000; // after that an alarm is lost
 const GET_EVERY_MS = 10;
-const GET_P99_MS_MAX = 200; // on a machine that is quiet; else three times what it is without a storm
 const QUIET_MS = 2000;
 const WIDTH = 24; // requests at a time while agents are armed and read
 const KILLS = 3;
 
-const rig = new Rig("storm", { alarms: [300, 10_000] });
+const rig = new Rig("storm", { alarms: [300, 10_000], p99: [2000, 200] }); // the short run, on any machine, looks for hangs only
 const now = () => performance.timeOrigin + performance.now();
 const untilTime = (ms) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms - Date.now())));
 
@@ -105,7 +104,7 @@ class Storm {
 
 const tell = ({ count, failed, p50, p99, max }) => `GET p50 ${p50.toFixed(1)}, p99 ${p99.toFixed(0)}, longest ${max.toFixed(0)} ms of ${count}${failed ? `, ${failed} FAILED` : ""}`;
 const failures = ({ errors }) => [...errors].map(([error, times]) => `; ${times} handlers failed first: ${error}`).join("");
-const late = ({ p99, failed }, quiet) => [...(p99 > Math.max(GET_P99_MS_MAX, 3 * quiet.p99) ? [`GET p99 ${p99.toFixed(0)} ms, without a storm ${quiet.p99.toFixed(0)} ms`] : []), ...(failed ? [`${failed} GETs failed`] : [])];
+const late = ({ p99, failed }, quiet) => [...(p99 > Math.max(rig.numbers.p99, 3 * quiet.p99) ? [`GET p99 ${p99.toFixed(0)} ms, without a storm ${quiet.p99.toFixed(0)} ms`] : []), ...(failed ? [`${failed} GETs failed`] : [])];
 
 async function dueTogether(storm, leadMs, quiet) {
   const fault = "alarms due together";
