@@ -184,6 +184,8 @@ ask_all(void)
     umap_destroy(&recall.asked);
     recall.asked = umap_create();
     for (size_t i = 0; i < count; i++) {
+        if (recall_is_needed(list[i]) && journal() == NULL)
+            continue;                  /* asked when it is there again */
         if (recall_is_needed(list[i]))
             ask(list[i]);
         else
