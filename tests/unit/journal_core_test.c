@@ -480,6 +480,30 @@ what_came_after_a_claim_is_not_covered_by_it(void **state)
 }
 
 static void
+what_is_given_back_is_not_forgotten_by_a_sync_under_way(void **state)
+{
+    struct world *world = *state;
+    const struct core_key key = key_of(1);
+    struct core_agent *held;
+
+    commit(world, 1, 1);
+    batch_durable(world);
+    core_claim(world->core, &key);
+    core_sync_begin(world->core);
+    held = core_agent_hold(world->core, &key);
+    core_unclaim(held);
+    core_agent_release(world->core, &held);
+    core_sync_end(world->core, true);
+    core_check(world->core);
+    assert_kept(world, 1, 1, 1);
+    assert_int_equal(suspects(world), 1);
+    core_claim(world->core, &key);
+    core_sync_begin(world->core);
+    core_sync_end(world->core, true);
+    assert_kept(world, 1, 0, 0);
+}
+
+static void
 a_failed_sync_makes_claims_void(void **state)
 {
     struct world *world = *state;
@@ -707,6 +731,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_hole_breaks_its_agent_only, world_open, world_close),
         cmocka_unit_test_setup_teardown(only_what_was_claimed_before_a_sync_began_is_forgotten, world_open, world_close),
         cmocka_unit_test_setup_teardown(what_came_after_a_claim_is_not_covered_by_it, world_open, world_close),
+        cmocka_unit_test_setup_teardown(what_is_given_back_is_not_forgotten_by_a_sync_under_way, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_failed_sync_makes_claims_void, world_open, world_close),
         cmocka_unit_test_setup_teardown(claims_outlive_their_link_and_gone_takes_them_back, world_open, world_close),
         cmocka_unit_test_setup_teardown(what_is_held_is_not_forgotten, world_open, world_close),
