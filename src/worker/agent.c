@@ -344,6 +344,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     bool boot_failed = a->state == AGENT_BOOTING || a->state == AGENT_ABSENT || a->state == AGENT_RECALLING;
 
     assert(!a->is_running);
+    recall_forget(a);
     gate_drop(a, GATE_UNCOMMITTED, code, flags, message);
     if (a->store != NULL)
         store_rollback(a->store);      /* else the answers below would wait for a commit that never comes */
@@ -531,7 +532,7 @@ destroy(struct agent *a)
     assert(list_is_empty(&a->calls) && list_is_empty(&a->queue) && list_is_empty(&a->outbox));
     list_remove(&a->in_idle);
     list_remove(&a->in_settled);
-    buf_fini(&a->redo);
+    recall_forget(a);
     sockets_forget(a);
     if (a->timers != NULL)
         umap_destroy(&a->timers);

@@ -99,6 +99,7 @@ struct agent {
     uint64_t         sent_seq;         /* number of the last commit of its store that was sent */
     uint64_t         ticket;           /* of its last commit (commits.c): effects since then wait for it */
     struct list_node in_settled;       /* its commits became durable, or failed; worker.settled */
+    uint32_t         recall_request;   /* its question to the journal that is open; 0: none */
     struct buf       redo;             /* records recalled so far */
     bool             redo_is_anew;     /* among them: it was deleted before */
     bool             is_swept;         /* recalled in the background */

@@ -384,7 +384,7 @@ refuse(enum err_code code, const char *message)
             store_rollback(a->store);
         sql_drop_cursors(a);
         commits_close_store(a);
-        if (a->state != AGENT_ABSENT)
+        if (a->state != AGENT_ABSENT && a->state != AGENT_RECALLING)   /* what waits for records has not run */
             agent_reset(a, code, flags, said);
     }
     run_settled();

@@ -123,6 +123,19 @@ journal(void)
     return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
 }
 
+void
+recall_forget(struct agent *a)
+{
+    if (a->recall_request != 0)
+        (void)umap_take(recall.asked, a->recall_request);
+    a->recall_request = 0;
+    if (a->is_swept) {
+        a->is_swept = false;
+        recall.sweeping--;
+    }
+    buf_fini(&a->redo);
+}
+
 static void
 ask(struct agent *a)
 {
@@ -130,6 +143,7 @@ ask(struct agent *a)
 
     buf_clear(&a->redo);
     a->redo_is_anew = false;
+    a->recall_request = m.request;
     umap_put(recall.asked, m.request, a);
     msg_RECALL_pack(link_out(journal()), &m);
 }
@@ -164,11 +178,7 @@ waiting_agents(size_t *out_count)
 static void
 go_on(struct agent *a, const char *failed)
 {
-    if (a->is_swept) {
-        a->is_swept = false;
-        recall.sweeping--;
-    }
-    buf_fini(&a->redo);
+    recall_forget(a);
     admin_recalled(a, failed);
     a->state = AGENT_ABSENT;
     agent_pump(a);

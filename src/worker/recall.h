@@ -22,6 +22,7 @@ bool recall_knows_sockets(void);
 void recall_sockets_known(void);
 /* Asks for AGENT's records, if there may be any; its state is AGENT_RECALLING until its store is open, or it failed. Then its queue goes on. */
 void recall_begin(struct agent *agent);
+void recall_forget(struct agent *agent);           /* takes its question back, if one is open */
 void recall_suspect(struct agent *agent);          /* its file lacks commits from now on */
 void recall_clear(struct agent *agent);            /* its file has all of them */
 void recall_journal_up(void);                      /* asks again */
