@@ -245,7 +245,7 @@ segments(void)
     char line[32] = "";
     FILE *pipe;
 
-    (void)snprintf(command, sizeof command, "ls '%s' | wc -l", folder);
+    (void)snprintf(command, sizeof command, "ls '%s' | grep -c '[.]seg$'; true", folder);
     pipe = popen(command, "r");
     assert_non_null(pipe);
     assert_non_null(fgets(line, sizeof line, pipe));
