@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/store/store_be.h"
 #include "lib/store/store_image.h"
 #include "lib/store/store_wal.h"
 #include "lib/sys/sys.h"
@@ -35,31 +36,16 @@ size_t frames_bytes_max = STORE_FRAMES_BYTES_MAX;
 static size_t pages_bytes;                 /* of all stores of this process */
 
 static uint32_t
-get32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static void
-put32(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
-}
-
-static uint32_t
 frame_page(const struct frame *frame)
 {
-    return get32(frame->head);
+    return be_get32(frame->head);
 }
 
 /* Size of the database after the commit that ends here, 0 inside one. */
 static uint32_t
 frame_size(const struct frame *frame)
 {
-    return get32(frame->head + 4);
+    return be_get32(frame->head + 4);
 }
 
 struct frames *
@@ -359,8 +345,8 @@ static void
 sum_add(uint32_t sum[2], const uint8_t *data, size_t len)
 {
     for (size_t i = 0; i < len; i += 8) {
-        sum[0] += __builtin_bswap32(get32(data + i)) + sum[1];
-        sum[1] += __builtin_bswap32(get32(data + i + 4)) + sum[0];
+        sum[0] += __builtin_bswap32(be_get32(data + i)) + sum[1];
+        sum[1] += __builtin_bswap32(be_get32(data + i + 4)) + sum[0];
     }
 }
 
@@ -370,25 +356,25 @@ frames_fill(struct frames *frames, const struct page_image *images, size_t count
     uint32_t sum[2] = { 0, 0 };
 
     assert(frames->count == 0 && count > 0 && size_pages > 0);
-    put32(frames->header, WAL_MAGIC);
-    put32(frames->header + 4, WAL_VERSION);
-    put32(frames->header + 8, STORE_PAGE_BYTES);
-    put32(frames->header + 12, 0);
+    be_put32(frames->header, WAL_MAGIC);
+    be_put32(frames->header + 4, WAL_VERSION);
+    be_put32(frames->header + 8, STORE_PAGE_BYTES);
+    be_put32(frames->header + 12, 0);
     rng_bytes(frames->header + 16, 8);
     sum_add(sum, frames->header, 24);
-    put32(frames->header + 24, sum[0]);
-    put32(frames->header + 28, sum[1]);
+    be_put32(frames->header + 24, sum[0]);
+    be_put32(frames->header + 28, sum[1]);
     frames->has_header = true;
     for (size_t i = 0; i < count; i++) {
         struct frame *frame = frame_append(frames);
-        put32(frame->head, images[i].number);
-        put32(frame->head + 4, i + 1 == count ? size_pages : 0);
+        be_put32(frame->head, images[i].number);
+        be_put32(frame->head + 4, i + 1 == count ? size_pages : 0);
         memcpy(frame->head + 8, frames->header + 16, 8);
         memcpy(frame->page, images[i].data, STORE_PAGE_BYTES);
         sum_add(sum, frame->head, 8);
         sum_add(sum, frame->page, STORE_PAGE_BYTES);
-        put32(frame->head + 16, sum[0]);
-        put32(frame->head + 20, sum[1]);
+        be_put32(frame->head + 16, sum[0]);
+        be_put32(frame->head + 20, sum[1]);
     }
     frames->committed = frames->taken = frames->held = frames->count;
 }

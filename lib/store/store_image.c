@@ -8,12 +8,7 @@
 
 #include <string.h>
 
-static void
-put16(uint8_t *at, unsigned value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
+#include "lib/store/store_be.h"
 
 const uint8_t *
 image_page(void)
@@ -24,14 +19,14 @@ image_page(void)
         return page;
     /* https://www.sqlite.org/fileformat.html section 1.3; what is not named here is zero, as in a file SQLite has just made. */
     memcpy(page, "SQLite format 3", 16);
-    put16(page + 16, STORE_PAGE_BYTES);
+    be_put16(page + 16, STORE_PAGE_BYTES);
     page[18] = page[19] = 2;               /* WAL mode */
     page[21] = 64;                         /* payload fractions, fixed by the format */
     page[22] = page[23] = 32;
     page[31] = 1;                          /* pages in the file */
     /* Section 1.6: an empty leaf page of the schema table. */
     page[IMAGE_HEADER_BYTES] = 0x0d;
-    put16(page + IMAGE_HEADER_BYTES + 5, STORE_PAGE_BYTES);
+    be_put16(page + IMAGE_HEADER_BYTES + 5, STORE_PAGE_BYTES);
     return page;
 }
 
@@ -67,19 +62,6 @@ image_stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp)
         out[i] = (uint8_t)(stamp >> 8 * (IMAGE_STAMP_BYTES - 1 - i));
 }
 
-static void
-put32(uint8_t *at, uint32_t value)
-{
-    put16(at, value >> 16);
-    put16(at + 2, value & 0xffff);
-}
-
-static uint32_t
-get32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 struct store_base
 image_memo_of(const uint8_t *header, size_t header_bytes)
 {
@@ -87,15 +69,15 @@ image_memo_of(const uint8_t *header, size_t header_bytes)
 
     if (image_stamp_of(header, header_bytes) == 0 || header_bytes < IMAGE_HEADER_BYTES)
         return (struct store_base){ 0 };
-    return (struct store_base){ .time_s = get32(at), .kib = get32(at + 4), .marks = get32(at + 8) };
+    return (struct store_base){ .time_s = be_get32(at), .kib = be_get32(at + 4), .marks = be_get32(at + 8) };
 }
 
 void
 image_memo_pack(uint8_t out[IMAGE_MEMO_BYTES], struct store_base memo)
 {
-    put32(out, memo.time_s);
-    put32(out + 4, memo.kib);
-    put32(out + 8, memo.marks);
+    be_put32(out, memo.time_s);
+    be_put32(out + 4, memo.kib);
+    be_put32(out + 8, memo.marks);
 }
 
 void

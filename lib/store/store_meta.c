@@ -299,12 +299,13 @@ store_alarm_set(struct store *store, int64_t ms, struct err *err)
     return meta_put(store, META_ALARM, ms == STORE_ALARM_NONE ? ms : ms * NS_PER_MS, BYTES_NONE, err);
 }
 
-bool
-store_name_get(struct store *store, struct buf *out, bool *out_found, struct err *err)
+/* Appends the bytes of KEY to OUT, if there are any. */
+static bool
+meta_bytes(struct store *store, int64_t key, struct buf *out, bool *out_found, struct err *err)
 {
     sqlite3_stmt *row;
 
-    if (!store_meta_get(store, META_NAME, &row, err))
+    if (!store_meta_get(store, key, &row, err))
         return false;
     *out_found = row != NULL;
     if (row == NULL)
@@ -312,6 +313,12 @@ store_name_get(struct store *store, struct buf *out, bool *out_found, struct err
     buf_append_bytes(out, column_bytes(row, 0));
     stmt_done(row);
     return true;
+}
+
+bool
+store_name_get(struct store *store, struct buf *out, bool *out_found, struct err *err)
+{
+    return meta_bytes(store, META_NAME, out, out_found, err);
 }
 
 bool
@@ -323,15 +330,9 @@ store_name_set(struct store *store, struct bytes name, struct err *err)
 bool
 store_restore_get(struct store *store, struct buf *out, struct err *err)
 {
-    sqlite3_stmt *row;
+    bool found;
 
-    if (!store_meta_get(store, META_RESTORE, &row, err))
-        return false;
-    if (row == NULL)
-        return true;
-    buf_append_bytes(out, column_bytes(row, 0));
-    stmt_done(row);
-    return true;
+    return meta_bytes(store, META_RESTORE, out, &found, err);
 }
 
 bool

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/base/bytes.h"
+#include "lib/store/store_be.h"
 #include "lib/store/store_limits.h"
 #include "lib/sys/sys.h"
 
@@ -29,17 +30,11 @@ struct walk {
     bool     is_whole;
 };
 
-static uint32_t
-get32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 static void
 sum_add(struct walk *walk, const uint8_t *data, size_t len)
 {
     for (size_t i = 0; i + 8 <= len; i += 8) {
-        uint32_t x[2] = { get32(data + i), get32(data + i + 4) };
+        uint32_t x[2] = { be_get32(data + i), be_get32(data + i + 4) };
         if (!walk->is_big_endian) {
             x[0] = __builtin_bswap32(x[0]);
             x[1] = __builtin_bswap32(x[1]);
@@ -52,16 +47,16 @@ sum_add(struct walk *walk, const uint8_t *data, size_t len)
 static bool
 sum_is(const struct walk *walk, const uint8_t *at)
 {
-    return get32(at) == walk->sum[0] && get32(at + 4) == walk->sum[1];
+    return be_get32(at) == walk->sum[0] && be_get32(at + 4) == walk->sum[1];
 }
 
 static bool
 header_begin(struct walk *walk, const uint8_t *header)
 {
-    walk->is_big_endian = get32(header) & 1;
+    walk->is_big_endian = be_get32(header) & 1;
     sum_add(walk, header, 24);
     memcpy(walk->salts, header + 16, sizeof walk->salts);
-    return (get32(header) & ~1u) == WAL_MAGIC && get32(header + 8) == STORE_PAGE_BYTES && sum_is(walk, header + 24);
+    return (be_get32(header) & ~1u) == WAL_MAGIC && be_get32(header + 8) == STORE_PAGE_BYTES && sum_is(walk, header + 24);
 }
 
 static void
@@ -92,8 +87,8 @@ pages_are_there(const struct walk *walk)
 static bool
 frame_take(struct walk *walk, const uint8_t *frame)
 {
-    uint32_t page = get32(frame);
-    uint32_t pages = get32(frame + 4);
+    uint32_t page = be_get32(frame);
+    uint32_t pages = be_get32(frame + 4);
 
     sum_add(walk, frame, 8);
     sum_add(walk, frame + FRAME_HEAD_BYTES, STORE_PAGE_BYTES);
