@@ -41,12 +41,6 @@ static struct {
 
 static void refuse(enum err_code code, const char *message);
 
-static struct link *
-journal(void)
-{
-    return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
-}
-
 static void
 on_impatient(void *owner)
 {
@@ -122,7 +116,7 @@ commit_free(struct commit *c)
 static void
 dispatch(struct commit *c)
 {
-    struct link *link = journal();
+    struct link *link = worker_journal();
 
     commits.bytes += c->frames.len;
     c->is_sent = link != NULL;
@@ -227,17 +221,6 @@ commits_send_gone(struct agent *a, void (*done)(struct agent *, const struct err
 
 /* ---- checkpoints ---- */
 
-static void
-tell_checkpointed(const struct agent *a)
-{
-    struct msg_CHECKPOINTED m = { .agent = a->id, .class_name = bytes_of(a->class_name) };
-    struct link *link = journal();
-
-    if (link != NULL)                  /* else its list of suspects will ask */
-        msg_CHECKPOINTED_pack(link_out(link), &m);
-    recall_clear((struct agent *)(uintptr_t)a);
-}
-
 bool
 commits_checkpoint(struct agent *a)
 {
@@ -248,7 +231,7 @@ commits_checkpoint(struct agent *a)
     if (store_is_checkpointed(a->store)) {
         /* Its records left nothing to be copied: they went into the file at once, or were but a deletion. */
         if (recall_is_suspect(bytes_of(a->class_name), &a->id))
-            tell_checkpointed(a);
+            recall_vouch(&a->id, bytes_of(a->class_name));
         return true;
     }
     if (!commits_are_durable(a) || store_is_dirty(a->store) || store_is_broken(a->store))
@@ -258,7 +241,7 @@ commits_checkpoint(struct agent *a)
         worker_log_agent(a, 2, "its database cannot be written now; its commits stay in the journal: %s", err.message);
         return false;
     }
-    tell_checkpointed(a);
+    recall_vouch(&a->id, bytes_of(a->class_name));
     return true;
 }
 
@@ -293,7 +276,7 @@ finish_gone(struct commit *c, struct err *failure)
         recall_suspect(a);             /* its next start tries again */
         failure = &err;
     } else if (failure == NULL) {
-        tell_checkpointed(a);
+        recall_vouch(&a->id, bytes_of(a->class_name));
     }
     a->is_leaving = false;
     c->gone(a, failure, c->owner);

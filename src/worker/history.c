@@ -44,12 +44,6 @@ history_init(bool has_history)
     history.asked = umap_create();
 }
 
-static struct link *
-journal(void)
-{
-    return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
-}
-
 /* ---- bases ---- */
 
 static bool
@@ -106,7 +100,7 @@ ask(const struct agent *a, enum recall_at_mode mode, int64_t time_ms, uint64_t s
 {
     struct asked *q = calloc(1, sizeof *q);
     struct msg_RECALL_AT m = { .agent = a->id, .mode = (uint8_t)mode, .time_ms = time_ms, .seq = seq, .class_name = bytes_of(a->class_name) };
-    struct link *link = journal();
+    struct link *link = worker_journal();
 
     assert(q != NULL);
     history.last_request = (history.last_request + 1) & (REQUEST_OURS - 1);
@@ -137,7 +131,7 @@ history_journal_up(void)
         struct asked *q = value;
 
         buf_clear(&q->records);
-        buf_append_bytes(link_out(journal()), buf_view(&q->frame));
+        buf_append_bytes(link_out(worker_journal()), buf_view(&q->frame));
     }
 }
 

@@ -77,12 +77,6 @@ recall_init(void)
     list_init(&recall.sweep);
 }
 
-size_t
-recall_count(void)
-{
-    return bmap_count(recall.suspects);
-}
-
 bool
 recall_is_needed(const struct agent *a)
 {
@@ -104,11 +98,15 @@ recall_suspect(struct agent *a)
 }
 
 void
-recall_clear(struct agent *a)
+recall_vouch(const struct agent_id *id, struct bytes class_name)
 {
+    struct msg_CHECKPOINTED m = { .agent = *id, .class_name = class_name };
+    struct link *link = worker_journal();
     uint8_t key[KEY_MAX];
-    struct suspect *s = bmap_take(recall.suspects, key_of(key, &a->id, bytes_of(a->class_name)));
+    struct suspect *s = bmap_take(recall.suspects, key_of(key, id, class_name));
 
+    if (link != NULL)                  /* else its list of suspects will ask */
+        msg_CHECKPOINTED_pack(link_out(link), &m);
     if (s == NULL)
         return;
     list_remove(&s->in_sweep);
@@ -116,12 +114,6 @@ recall_clear(struct agent *a)
 }
 
 /* ---- asking ---- */
-
-static struct link *
-journal(void)
-{
-    return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
-}
 
 void
 recall_forget(struct agent *a)
@@ -145,7 +137,7 @@ ask(struct agent *a)
     a->redo_is_anew = false;
     a->recall_request = m.request;
     umap_put(recall.asked, m.request, a);
-    msg_RECALL_pack(link_out(journal()), &m);
+    msg_RECALL_pack(link_out(worker_journal()), &m);
 }
 
 void
@@ -153,7 +145,7 @@ recall_begin(struct agent *a)
 {
     assert(a->heap == NULL);
     a->state = AGENT_RECALLING;
-    if (recall.is_listed && journal() != NULL && recall_is_needed(a))
+    if (recall.is_listed && worker_journal() != NULL && recall_is_needed(a))
         ask(a);                        /* else when what it waits for is there: ask_all() */
 }
 
@@ -194,12 +186,10 @@ ask_all(void)
     umap_destroy(&recall.asked);
     recall.asked = umap_create();
     for (size_t i = 0; i < count; i++) {
-        if (recall_is_needed(list[i]) && journal() == NULL)
-            continue;                  /* asked when it is there again */
-        if (recall_is_needed(list[i]))
-            ask(list[i]);
-        else
+        if (!recall_is_needed(list[i]))
             go_on(list[i], NULL);
+        else if (worker_journal() != NULL)
+            ask(list[i]);              /* else when it is there again */
     }
     free(list);
 }
@@ -233,7 +223,7 @@ sweep(void)
 {
     struct suspect *s;
 
-    while (recall.is_listed && journal() != NULL && !worker.is_stopping && recall.sweeping < RECALL_SWEEP_MAX &&
+    while (recall.is_listed && worker_journal() != NULL && !worker.is_stopping && recall.sweeping < RECALL_SWEEP_MAX &&
            (s = list_first(&recall.sweep, struct suspect, in_sweep)) != NULL) {
         struct bytes class_name = bytes_from(s->class_name, s->class_len);
         struct agent *a = agent_find(class_name, &s->id);
@@ -349,7 +339,6 @@ start_over(struct agent *a)
 static void
 answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
 {
-    struct msg_CHECKPOINTED m = { .agent = *id, .class_name = class_name };
     struct agent *a = agent_find(class_name, id);
     uint8_t key[KEY_MAX];
 
@@ -361,7 +350,7 @@ answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
     }
     if (bmap_get(recall.suspects, key_of(key, id, class_name)) == NULL &&
         (a == NULL || (!a->is_leaving && (a->store == NULL || store_is_checkpointed(a->store)))))
-        msg_CHECKPOINTED_pack(link_out(journal()), &m);
+        recall_vouch(id, class_name);
 }
 
 bool
@@ -404,7 +393,6 @@ bool
 recall_checkpoint_wanted(struct bytes payload, struct err *err)
 {
     struct msg_CHECKPOINT_WANTED m;
-    struct msg_CHECKPOINTED whole;
     struct suspect *s;
     struct agent *a;
     uint8_t key[KEY_MAX];
@@ -420,8 +408,7 @@ recall_checkpoint_wanted(struct bytes payload, struct err *err)
         if (commits_are_durable(a))
             gate_settled(a);
     } else if (recall.is_listed && s == NULL && (a == NULL || !a->is_leaving)) {
-        whole = (struct msg_CHECKPOINTED){ .agent = m.agent, .class_name = m.class_name };
-        msg_CHECKPOINTED_pack(link_out(journal()), &whole);
+        recall_vouch(&m.agent, m.class_name);
     } else if (s != NULL) {
         recall_sweep_again(m.class_name, &m.agent);
     }

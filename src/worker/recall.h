@@ -24,7 +24,8 @@ void recall_sockets_known(void);
 void recall_begin(struct agent *agent);
 void recall_forget(struct agent *agent);           /* takes its question back, if one is open */
 void recall_suspect(struct agent *agent);          /* its file lacks commits from now on */
-void recall_clear(struct agent *agent);            /* its file has all of them */
+/* Tells the journal that the agent's file has every commit, as far as this worker knows; it is no suspect any more. */
+void recall_vouch(const struct agent_id *id, struct bytes class_name);
 void recall_journal_up(void);                      /* asks again */
 MUST_USE bool recall_suspects(struct bytes payload, struct err *err);
 MUST_USE bool recall_record(struct bytes payload, struct err *err);
@@ -35,6 +36,5 @@ bool recall_is_suspect(struct bytes class_name, const struct agent_id *id);
 void recall_sweep_again(struct bytes class_name, const struct agent_id *id);
 /* Goes on with the sweep; true when the list is known and nothing is left of it to try. */
 bool recall_sweep(void);
-size_t recall_count(void);                         /* suspects left */
 
 #endif

@@ -18,6 +18,12 @@ worker_control(void)
     return room_link(worker.room, ROLE_CONTROL, 0, NULL);
 }
 
+struct link *
+worker_journal(void)
+{
+    return room_link(worker.room, ROLE_JOURNAL, 0, NULL);
+}
+
 static void
 pack_log(struct agent *a, int level, struct bytes text)
 {

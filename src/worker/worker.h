@@ -47,6 +47,7 @@ struct worker {
 extern struct worker worker;
 
 struct link *worker_control(void);     /* NULL while control is away */
+struct link *worker_journal(void);     /* NULL while the journal is away */
 void worker_start_loopback(void);      /* once the loop is there */
 
 #endif
