@@ -238,21 +238,6 @@ nonsense_of_the_scheduler_closes_its_link(void **state)
 
 /* ---- space ---- */
 
-static unsigned
-segments(void)
-{
-    char command[128];
-    char line[32] = "";
-    FILE *pipe;
-
-    (void)snprintf(command, sizeof command, "ls '%s' | grep -c '[.]seg$'; true", folder);
-    pipe = popen(command, "r");
-    assert_non_null(pipe);
-    assert_non_null(fgets(line, sizeof line, pipe));
-    assert_int_equal(pclose(pipe), 0);
-    return (unsigned)strtoul(line, NULL, 10);
-}
-
 #define BYSTANDER 77                       /* whose records are asked for to see a pass end: asking takes a claim back */
 
 /* Fills segments of 64 KiB with checkpointed commits of agent 9 until the databases were synced COUNT times. */
@@ -282,22 +267,22 @@ a_segment_waits_for_the_scheduler(void **state)
     settle(&one);
     claim(&one, 3);
     fill(&one, &seq, 5);
-    before = segments();
+    before = files();
     assert_true(before >= 5);              /* nobody has heard of the alarm */
     scheduler_join(0);
     RUN_UNTIL(scheduler.told == 1);
     assert_int_equal(scheduler.gap, 0);
     fill(&one, &seq, 2);
-    assert_true(segments() > before);      /* heard, but not kept */
+    assert_true(files() > before);      /* heard, but not kept */
     kept(scheduler.change[0].lsn);
     fill(&one, &seq, 2);
-    assert_true(segments() <= 4);
+    assert_true(files() <= 4);
     claim(&one, 9);
     recall(&one, BYSTANDER);
     leave(&one);
     scheduler_leave();
     assert_int_equal(room_stop(), 0);
-    assert_int_equal(segments(), 0);
+    assert_int_equal(files(), 0);
 }
 
 static void
@@ -312,7 +297,7 @@ alarms_make_place_at_last_and_that_is_said(void **state)
     settle(&one);
     claim(&one, 3);
     fill(&one, &seq, 12);
-    assert_true(segments() <= 8);
+    assert_true(files() <= 8);
     scheduler_join(0);
     assert_int_equal(scheduler.gap, 1);
     scheduler_leave();
@@ -350,7 +335,7 @@ copies_are_not_told(void **state)
     RUN_UNTIL(scheduler.told == 2);
     kept(scheduler.change[1].lsn);
     fill(&one, &seq, 6);
-    assert_true(segments() <= 5);
+    assert_true(files() <= 5);
     commit_alarm(&one, 4, 1, 0, 7000);
     RUN_UNTIL(scheduler.told == 3);
     assert_int_equal(scheduler.change[2].agent, 4);
@@ -371,10 +356,6 @@ copies_are_not_told(void **state)
 static void
 a_damaged_alarm_is_a_gap(void **state)
 {
-    char path[128];
-    uint8_t byte;
-    int fd;
-
     room_start();
     join(&one, 0);
     commit_alarm(&one, 3, 1, 0, 5000);
@@ -383,13 +364,7 @@ a_damaged_alarm_is_a_gap(void **state)
     settle(&one);
     room_kill();
     leave(&one);
-    (void)snprintf(path, sizeof path, "%s/%016x.seg", folder, 1);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(pread(fd, &byte, 1, 64 + 16 + 200), 1);
-    byte ^= 4;
-    assert_int_equal(pwrite(fd, &byte, 1, 64 + 16 + 200), 1);
-    close(fd);
+    flip_first_record();
     room_start();
     join(&one, 0);
     scheduler_join(0);

@@ -325,4 +325,37 @@ group_setup(void **state)
     return 0;
 }
 
+/* How many files the journal has. */
+static UNUSED unsigned
+files(void)
+{
+    char command[128];
+    char line[32] = "";
+    FILE *pipe;
+
+    (void)snprintf(command, sizeof command, "ls '%s' | wc -l", folder);
+    pipe = popen(command, "r");
+    assert_non_null(pipe);
+    assert_non_null(fgets(line, sizeof line, pipe));
+    assert_int_equal(pclose(pipe), 0);
+    return (unsigned)strtoul(line, NULL, 10);
+}
+
+/* Spoils the pages of the first record; the room must not run. */
+static UNUSED void
+flip_first_record(void)
+{
+    char path[128];
+    uint8_t byte;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%016x.seg", folder, 1);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, 64 + 16 + 200), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, 64 + 16 + 200), 1);
+    close(fd);
+}
+
 #endif

@@ -26,21 +26,6 @@ a_claim_ends_suspicion_and_a_stop_leaves_nothing(void **state)
     assert_int_equal(system(command), 0);
 }
 
-static unsigned
-files(void)
-{
-    char command[128];
-    char line[32] = "";
-    FILE *pipe;
-
-    (void)snprintf(command, sizeof command, "ls '%s' | wc -l", folder);
-    pipe = popen(command, "r");
-    assert_non_null(pipe);
-    assert_non_null(fgets(line, sizeof line, pipe));
-    assert_int_equal(pclose(pipe), 0);
-    return (unsigned)strtoul(line, NULL, 10);
-}
-
 static void
 a_stop_does_not_wait_for_links_that_stay(void **state)
 {

@@ -10,6 +10,7 @@
 #include "lib/store/store_pages.h"
 #include "lib/sys/sys.h"
 #include "tests/unit/store_helper.h"
+#include "tests/unit/store_taken.h"
 
 #define FIXTURE "tests/unit/golden/store-wal-file"
 
@@ -54,57 +55,6 @@ descriptors(void)
         count++;
     (void)closedir(dir);
     return count;
-}
-
-static struct store *
-open_with(const char *name, struct bytes redo, uint64_t redo_seq)
-{
-    struct store_options options = { .is_journaled = true, .redo = redo, .redo_seq = redo_seq };
-    struct store *store = NULL;
-    struct err err;
-
-    err_clear(&err);
-    if (!store_open(&store, agent_folder(name), &options, &err))
-        fail_msg("open: %s", err.message);
-    return store;
-}
-
-static void
-exec(struct store *store, const char *sql)
-{
-    if (!run(store, sql))
-        fail_msg("%s: %s", sql, answer(store, sql));
-}
-
-static uint64_t
-plain_commit(struct store *store)
-{
-    uint64_t seq = 0;
-    struct err err;
-
-    err_clear(&err);
-    if (!store_commit(store, &seq, &err))
-        fail_msg("commit: %s", err.message);
-    return seq;
-}
-
-/* What store_take_pages() gives. */
-struct taken {
-    struct buf   bytes;
-    unsigned     parts;
-    unsigned     commits;
-    size_t       part_max;
-};
-
-static void
-taken_add(void *owner, struct bytes pages, bool more)
-{
-    struct taken *taken = owner;
-
-    buf_append_bytes(&taken->bytes, pages);
-    taken->parts++;
-    taken->commits += !more;
-    taken->part_max = pages.len > taken->part_max ? pages.len : taken->part_max;
 }
 
 static unsigned
