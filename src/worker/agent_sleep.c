@@ -244,18 +244,25 @@ put_to_sleep(struct agent *a)
     return true;
 }
 
-enum sharing { SHARES_IF_DISCARDED, SHARES };
+/* A heap that stays for long gives back the pages that are as in the template again; of the others an image is made soon. */
+static bool
+stays_long(const struct agent *a)
+{
+    return a->sleeper.discards || worker.warm_ms > AGENT_SHARE_MS_MIN;
+}
+
+enum youth { OLD, YOUNG };
 
 /* Rests those of LIST that are idle for REST_MS, longest first; counts them and lowers *next to the time until the next one. */
 static unsigned
-rest_all(struct list_node *list, int64_t now, int64_t rest_ms, enum sharing sharing, int64_t *next)
+rest_all(struct list_node *list, int64_t now, int64_t rest_ms, enum youth youth, int64_t *next)
 {
     struct agent *a;
     unsigned count = 0;
 
     for (; (a = list_first(list, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= rest_ms; count++) {
         rest(a);
-        if (a->heap != NULL && (sharing == SHARES || a->sleeper.discards))
+        if (a->heap != NULL && (youth == YOUNG ? stays_long(a) : a->sleeper.discards))
             (void)heap_share_again(a->heap);
     }
     if (a != NULL && rest_ms - (now - a->idle_since_ms) < *next)
@@ -263,25 +270,37 @@ rest_all(struct list_node *list, int64_t now, int64_t rest_ms, enum sharing shar
     return count;
 }
 
-/* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back when it is worth a call. */
-#define RESTS_PER_TRIM 16
+/* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back, but not more often than it is worth
+ * (a call costs 50 us to milliseconds, and what is given back too early is faulted in again). */
+static void
+give_back(bool is_more_free, int64_t now)
+{
+    static bool is_due;
+    static int64_t last_ms;
+
+    is_due |= is_more_free;
+    if (now - last_ms < GIVE_BACK_MS)
+        return;
+    last_ms = now;
+    heap_pool_rest();
+    if (is_due)
+        (void)malloc_trim(0);
+    is_due = false;
+}
 
 int64_t
 agents_rest(void)
 {
-    static unsigned gone;
     int64_t now = clock_mono_ms(), next = AGENT_REST_MS;
     struct sleeper *s = NULL;
+    unsigned gone = 0;
     bool is_stuck = false;
 
     agents_finish_deploy(now);
-    gone += rest_all(&worker.young, now, AGENT_YOUNG_REST_MS, SHARES, &next);
-    gone += rest_all(&worker.idle, now, AGENT_REST_MS, SHARES_IF_DISCARDED, &next);   /* the others sleep soon */
+    gone += rest_all(&worker.young, now, AGENT_YOUNG_REST_MS, YOUNG, &next);
+    gone += rest_all(&worker.idle, now, AGENT_REST_MS, OLD, &next);
     for (unsigned i = 0; i < SLEEPS_PER_ROUND && (s = sleep_next(&worker.sleep, now, &next)) != NULL; i++, gone++)
         is_stuck |= !put_to_sleep(container_of(s, struct agent, sleeper));
-    if (gone >= RESTS_PER_TRIM || (gone > 0 && list_is_empty(&worker.idle))) {
-        gone = 0;
-        (void)malloc_trim(0);
-    }
+    give_back(gone > 0, now);
     return s == NULL ? (next > 0 ? next : 1) : is_stuck ? AGENT_REST_MS : 1;
 }

@@ -15,21 +15,13 @@
 #include "src/worker/worker_limits.h"
 
 #define PAGE HEAP_PAGE
-#define RESERVE_BYTES ((4ull << 30) + ENGINE_RESERVE_EXTRA)
 
 static struct heap *current;
-
-/* Address ranges of destroyed heaps, still reserved and mapped to their template, clean: mapping anew costs twice as much. */
-static struct {
-    uint8_t         *base;
-    struct template *template;     /* a reference */
-} pool[HEAP_POOL_MAX];
-static size_t pool_count;
 
 static uint8_t *
 reserve(void)
 {
-    uint8_t *base = sys_mmap(NULL, RESERVE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *base = sys_mmap(NULL, HEAP_RESERVE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     assert(base != MAP_FAILED);
     return base;
@@ -42,36 +34,21 @@ map_template(uint8_t *base, const struct template *t)
                     TEMPLATE_HEADER_BYTES) == base;
 }
 
-static uint8_t *
-take_from_pool(const struct template *t)
-{
-    for (size_t i = pool_count; i-- > 0;) {
-        if (pool[i].template == t) {
-            uint8_t *base = pool[i].base;
-            struct template *ref = pool[i].template;
-
-            pool[i] = pool[--pool_count];
-            template_unref(&ref);
-            return base;
-        }
-    }
-    return NULL;
-}
-
 struct heap *
 heap_create(struct template *t, uint32_t bytes_max)
 {
     struct heap *heap = calloc(1, sizeof *heap);
 
     assert(heap != NULL);
-    heap->base = take_from_pool(t);
+    heap->base = heap_pool_take(t);
     if (heap->base == NULL) {
         heap->base = reserve();
         if (!map_template(heap->base, t)) {
-            (void)sys_munmap(heap->base, RESERVE_BYTES);
+            (void)sys_munmap(heap->base, HEAP_RESERVE_BYTES);
             free(heap);
             return NULL;
         }
+        heap_usual_populate(t, heap->base);
     }
     heap->template = t;
     template_ref(t);
@@ -146,53 +123,28 @@ heap_owns_address(const void *addr)
 {
     const uint8_t *a = addr;
 
-    return current != NULL && a >= current->base && a < current->base + RESERVE_BYTES;
+    return current != NULL && a >= current->base && a < current->base + HEAP_RESERVE_BYTES;
 }
 
 void
 heap_destroy(struct heap **heap_ptr)
 {
     struct heap *heap = *heap_ptr;
-    struct template *t;
 
     if (heap == NULL)
         return;
     assert(heap != current);
-    t = heap->template;
-    if (t != NULL && pool_count < HEAP_POOL_MAX) {
-        /* Private pages go back to the kernel; the mapping of the image stays, clean. Growth goes away. */
-        (void)sys_madvise(heap->base, t->pages * PAGE, MADV_DONTNEED);
-        if (heap->pages > t->pages)
-            (void)sys_mmap(heap->base + t->pages * PAGE, (heap->pages - t->pages) * PAGE, PROT_NONE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-        pool[pool_count].base = heap->base;
-        pool[pool_count++].template = t;
-    } else {
-        (void)sys_munmap(heap->base, RESERVE_BYTES);
-        template_unref(&t);
-    }
+    heap_pool_give(heap);
+    heap_pages_forget(heap);
     free(heap);
     *heap_ptr = NULL;
-}
-
-void
-heap_pool_forget(const struct template *t)
-{
-    for (size_t i = pool_count; i-- > 0;) {
-        if (pool[i].template == t) {
-            struct template *ref = pool[i].template;
-
-            (void)sys_munmap(pool[i].base, RESERVE_BYTES);
-            pool[i] = pool[--pool_count];
-            template_unref(&ref);
-        }
-    }
 }
 
 void
 heap_enter(struct heap *heap)
 {
     assert(current == NULL);
+    heap_pages_forget(heap);
     current = heap;
     engine_q.w2c_memory.data = heap->base;
     engine_q.w2c_memory.pages = heap->pages;
@@ -292,7 +244,7 @@ heap_private_bytes(const struct heap *heap)
         return 0;
     while (fgets(line, sizeof line, f) != NULL) {
         if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-            is_inside = start >= (uintptr_t)heap->base && end <= (uintptr_t)heap->base + RESERVE_BYTES;
+            is_inside = start >= (uintptr_t)heap->base && end <= (uintptr_t)heap->base + HEAP_RESERVE_BYTES;
         else if (is_inside && sscanf(line, "Anonymous: %lu kB", &kb) == 1)
             total += kb * 1024;
     }

@@ -13,9 +13,7 @@
 #include <assert.h>
 #include <lz4.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "lib/sys/sys.h"
 #include "src/worker/heap_internal.h"
 #include "src/worker/worker_limits.h"
 
@@ -175,6 +173,7 @@ image_pages_pack(struct heap *heap, const struct image_kin *kin, size_t len_max,
     p.dead = (const struct page_range *)(const void *)dead.data;
     p.dead_end = p.dead + dead.len / sizeof *p.dead;
     heap_own_pages(heap, pack_page, &p);
+    heap_usual_learn(heap);
     if (!p.is_too_long)
         end_block(&p);
     return !p.is_too_long;
@@ -260,14 +259,6 @@ take_words(struct reader *r, uint8_t *page)
     }
 }
 
-/* Private copies of pages in one call instead of a fault each. Kernels before 5.14 do not know it: then they fault. */
-static void
-populate(struct heap *heap, uint32_t first, uint32_t end)
-{
-    if (first < end)
-        (void)sys_madvise(heap->base + (uint64_t)first * KERNEL_PAGE, (uint64_t)(end - first) * KERNEL_PAGE, MADV_POPULATE_WRITE);
-}
-
 /* Everything is in order, before anything is changed. Makes the pages the heap's own: first to end follow each other. */
 static bool
 check_block(struct heap *heap, struct reader r)
@@ -279,13 +270,15 @@ check_block(struct heap *heap, struct reader r)
     while (r.at < r.end) {
         if (!take_number(&r, &page, &kin) || page >= total || !take_words(&r, NULL))
             return false;
+        if (heap_page_is_usual(heap->template, page))
+            continue;                  /* it is there */
         if (page != end) {
-            populate(heap, first, end);
+            heap_pages_populate(heap->base, first, end);
             first = page;
         }
         end = page + 1;
     }
-    populate(heap, first, end);
+    heap_pages_populate(heap->base, first, end);
     return true;
 }
 

@@ -629,6 +629,7 @@ template_unref(struct template **t_ptr)
     (void)sys_close(t->fd);
     for (int i = 0; i < IMAGE_KIN_MAX; i++)
         image_kin_destroy(&t->kin[i]);
+    buf_fini(&t->usual);
     free(t);
 }
 

@@ -11,6 +11,9 @@
 #define SCRATCH_BYTES_MAX        (96u << 20)   /* of one native call: two copies of the largest message */
 #define REJECTIONS_MAX           64            /* unhandled rejections reported per turn; more are counted in one line */
 #define HEAP_POOL_MAX            256           /* mapped address ranges kept for the next wake */
+#define HEAP_POOL_WARM_MAX       32            /* of these, with their pages: what is born or wakes while others fall asleep */
+#define HEAP_POOL_PAGES_MAX      128           /* of such a range: more is a heap that was large, and 16 MiB per worker in all */
+#define HEAP_USUAL_SCANS         16            /* heaps whose pages are compared to learn which ones every heap comes to own */
 #define IMAGE_BYTES_MAX          (32u << 20)   /* of a heap's image; a larger heap is cheaper to keep than to pack */
 #define IMAGE_ABOUT_BYTES_MAX    (64u << 10)   /* of what an agent's image says besides its heap */
 #define IMAGE_BLOCK_BYTES        (256u << 10)  /* compressed at once: four of LZ4's windows, and bounded memory for a large heap */
@@ -30,6 +33,8 @@
 #define SLEEP_SCRATCH_BYTES_MAX  (1u << 20)    /* kept between two images */
 #define SLEEPS_PER_ROUND         32            /* 100 to 500 us each; then events have their turn */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
+#define AGENT_SHARE_MS_MIN       10000         /* awake for longer, a young heap looks for pages that are the template's again (100 us) */
+#define GIVE_BACK_MS             500           /* between two rounds of giving free memory back to the kernel */
 #define AGENT_YOUNG_REST_MS      200           /* the first time after its constructor, which leaves twice the memory that stays */
 #define DEPLOY_GRACE_MS          30000         /* surface spec 3.3: what runs at a code update may go on so long */
 #define DEPLOY_WAIT_MS           2000          /* new turns wait so long for the old code of their agent to finish */

@@ -486,6 +486,72 @@ test_too_large_a_heap_is_not_imaged(void **state)
     template_unref(&t);
 }
 
+/* Every byte of HEAP is the template's, as far as that reaches. */
+static bool
+is_as_the_template(struct heap *heap)
+{
+    struct template *t = heap_template(heap);
+
+    return memcmp(heap->base, template_view(t), t->pages * HEAP_PAGE) == 0;
+}
+
+static void
+test_a_heap_from_the_pool_remembers_nothing(void **state)
+{
+    struct template *t = make_template(BUNDLE_HEAD
+        "let n = 0, keep = ''; export default (e, a) => { keep += 'secret of ' + a; n++; put(n + keep); };");
+    struct heap *heap;
+    struct buf image = { 0 };
+    const uint8_t *base = NULL;
+    char secret[32];
+
+    heap_use_pagemap(sys_open("/proc/self/pagemap", O_RDONLY, 0));
+    for (unsigned i = 0; i < 2 * HEAP_USUAL_SCANS; i++) {
+        heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+        assert_true(is_as_the_template(heap));
+        assert_true(base == NULL || heap->base == base);
+        base = heap->base;
+        if (i > HEAP_USUAL_SCANS)
+            assert_true(heap_private_bytes(heap) > 0);         /* its usual pages, before anything ran */
+        (void)snprintf(secret, sizeof secret, "%u", i);
+        assert_int_equal(deliver_event(heap, 1, secret), TRAP_NONE);
+        assert_true(strncmp(output(heap), "1secret of ", 11) == 0);
+        assert_false(is_as_the_template(heap));
+        if (i % 3 == 0)
+            take(heap, &image);        /* what the page map said for the image is used again, or asked for anew */
+        heap_destroy(&heap);
+    }
+    heap_pool_rest();
+    heap_pool_rest();
+    assert_int_equal(heap_private_bytes(&(struct heap){ .base = (uint8_t *)(uintptr_t)base }), 0);
+    heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+    assert_true(heap->base == base && is_as_the_template(heap));
+    heap_destroy(&heap);
+    buf_fini(&image);
+    template_unref(&t);
+}
+
+/* Growth is not the template's: the next heap may not find it. */
+static void
+test_a_pooled_heap_grows_from_nothing(void **state)
+{
+    struct template *t = make_template(BUNDLE_HEAD
+        "let keep; export default (e, a) => { keep = new Uint32Array(1 << 20); const dirty = keep.some((x) => x !== 0); keep.fill(7); put(String(dirty)); };");
+    struct heap *heap;
+
+    heap_use_pagemap(sys_open("/proc/self/pagemap", O_RDONLY, 0));
+    for (unsigned i = 0; i < 3; i++) {
+        heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+        assert_int_equal(heap->pages, t->pages);
+        assert_int_equal(deliver_event(heap, 1, ""), TRAP_NONE);
+        assert_true(heap->pages > t->pages);
+        assert_string_equal(output(heap), "false ");
+        assert_true(heap_own_count(heap) > HEAP_POOL_PAGES_MAX);
+        heap_destroy(&heap);
+    }
+    template_unref(&t);
+}
+
 int
 main(void)
 {
@@ -501,6 +567,8 @@ main(void)
         cmocka_unit_test(test_a_thousand_cycles_leave_everything_as_it_was),
         cmocka_unit_test(test_freed_memory_does_not_travel),
         cmocka_unit_test(test_too_large_a_heap_is_not_imaged),
+        cmocka_unit_test(test_a_heap_from_the_pool_remembers_nothing),
+        cmocka_unit_test(test_a_pooled_heap_grows_from_nothing),
     };
 
     engine_init();
