@@ -346,6 +346,14 @@ export function forget(call) {
   cancelled.delete(call);
 }
 
+/* Breaks off the body that CALL is being answered with. False: it was not answered, or without a stream. */
+export function breakReply(call, error) {
+  const sink = sinks[RECEIVED].get(call);
+  sink?.fail(error);
+  sink?.cancel(error);
+  return sink !== undefined;
+}
+
 export function onCancelled(call) {
   const sink = sinks[RECEIVED].get(call);
   sink?.cancel(undefined);

@@ -8,7 +8,7 @@ import { bootAgent, onAlarm, onClose, onError, onFetch, onMessage, onRpc } from 
 import { setFailCall } from "./capabilities.js";
 import { failOpen, onBody, onBodyCancelled, onBodyEnd, onCancelled, onDrain, onFail, onReply, onReplyRpc, signalFor } from "./calls.js";
 import { onCoreTimer } from "./context.js";
-import { bootEntry, onEmail, onEntry, onScheduled } from "./entry.js";
+import { bootEntry, onEmail, onEntry, onHung, onScheduled } from "./entry.js";
 import { setUp } from "./env.js";
 import { logUncaught } from "./errors.js";
 import { host, phase } from "./host.js";
@@ -19,7 +19,7 @@ import { onLiveClose, onLiveError, onLiveMessage } from "./websocket.js";
 
 const BOOT_ENTRY = 1, BOOT_AGENT = 2, ENTRY = 3, FETCH = 4, RPC = 5, ALARM = 6, WS_MESSAGE = 7, WS_CLOSE = 8, WS_ERROR = 9,
   SCHEDULED = 10, EMAIL = 11, PREPARE = 12, REPLY = 20, REPLY_RPC = 21, FAIL = 22, BODY = 23, BODY_END = 24, DRAIN = 25, CANCELLED = 26,
-  BODY_CANCELLED = 27, TIMER = 30, SYNCED = 31, REJECTION = 32;
+  BODY_CANCELLED = 27, HUNG = 28, TIMER = 30, SYNCED = 31, REJECTION = 32;
 
 let isAgent = false;
 
@@ -85,6 +85,7 @@ handlers[BODY_END] = onBodyEnd;
 handlers[DRAIN] = onDrain;
 handlers[CANCELLED] = onCancelled;
 handlers[BODY_CANCELLED] = onBodyCancelled;
+handlers[HUNG] = onHung;
 handlers[TIMER] = timer;
 handlers[SYNCED] = onSynced;
 handlers[REJECTION] = onRejection;

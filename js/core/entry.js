@@ -9,9 +9,11 @@ import { logUncaught, messageOf, notSupported, stackOf } from "./errors.js";
 import { appExports, setContextMaker } from "./exports.js";
 import { answer, incoming, runFetch } from "./handlers.js";
 import { host } from "./host.js";
-import { forget } from "./calls.js";
+import { breakReply, forget } from "./calls.js";
 import { Headers, ReadableStream } from "../web/index.js";
 
+const HUNG_TEXT = "The Workers runtime canceled this request because it detected that your Worker's code had hung and would never " +
+  "generate a response. Refer to: https://developers.cloudflare.com/workers/observability/errors/";
 const RETRY_AFTER_S = 1;                   /* a worker or agent is back within this time, as a rule */
 
 export class ExecutionContext {
@@ -71,6 +73,13 @@ function failEntry(call, error) {
   const text = settings.isDev ? stackOf(error) : isPlatform ? "Service Unavailable" : "Internal Server Error";
   const headers = "content-type\ntext/plain;charset=UTF-8\n" + (isPlatform ? `retry-after\n${RETRY_AFTER_S}\n` : "");
   host.reply(call, status, "", headers, 1, text, 0);
+}
+
+/* Nothing is pending that could end this call (the text is workerd's). */
+export function onHung(call) {
+  const error = new Error(HUNG_TEXT);
+  if (breakReply(call, error)) logUncaught(error);
+  else failEntry(call, error);
 }
 
 /* Runs HANDLER; the host hears when it has settled. */

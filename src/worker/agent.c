@@ -456,9 +456,38 @@ move_on(struct agent *a, bool is_time_over)
     return true;
 }
 
+/* Whether something that C is to be told, or the peer to send, may go on with what JavaScript waits for. */
+static bool
+call_may_bring_events(const struct call *c)
+{
+    return c->side == SIDE_OUTGOING || !c->is_dispatched || c->kind != CALL_ENTRY || c->is_gathering || c->head_event != NULL ||
+           (c->peer_body_open && !c->is_cancelled) || (c->is_replied && c->out.waiting.len > 0) || c->out.wants_drain;
+}
+
+/* A request of the entry whose promise nothing can settle any more: no call of the entry's own, no timer, no socket, no body is pending, for
+ * none of its requests. workerd cancels those ("your Worker's code had hung"), and only of the entry: an agent's next request may settle
+ * what an earlier one waits for. NULL: none. */
+static struct call *
+hung_call(const struct agent *a)
+{
+    struct call *c, *hung = NULL;
+
+    if (!a->is_entry || a->state != AGENT_AWAKE || a->open_outgoing > 0 || a->live_sockets > 0 || !list_is_empty(&a->queue) ||
+        !list_is_empty(&a->syncs) || (a->timers != NULL && umap_count(a->timers) > 0))
+        return NULL;
+    list_each(c, (struct list_node *)(uintptr_t)&a->calls, struct call, in_agent) {
+        if (call_may_bring_events(c))
+            return NULL;
+        if (!c->is_hung)
+            hung = c;
+    }
+    return hung;
+}
+
 void
 agent_pump(struct agent *a)
 {
+    struct call *hung;
     struct event *e;
 
     /* The end of a turn posts events of its own (SYNCED): they must not be run, and the agent not put away, below that turn. */
@@ -487,6 +516,11 @@ agent_pump(struct agent *a)
         }
     } while (move_on(a, false) && !list_is_empty(&a->queue));
     a->is_pumping = false;
+    hung = hung_call(a);
+    if (hung != NULL) {
+        deliver_post_hung(hung);       /* and the next one: this function runs again below */
+        return;
+    }
     agent_is_quiet(a);
     if (a->state == AGENT_ABSENT && list_is_empty(&a->queue))
         (void)agent_evict(a);

@@ -282,6 +282,21 @@ deliver_run_cancelled_number(struct agent *a, struct event *e)
     heap_dispatch(JS_CANCELLED, 1, args);
 }
 
+static void
+run_hung(struct agent *a, struct event *e)
+{
+    jsval args[1] = { number(e->call->number) };
+
+    heap_dispatch(JS_HUNG, 1, args);
+}
+
+void
+deliver_post_hung(struct call *c)
+{
+    c->is_hung = true;
+    agent_post(c->agent, create(c, run_hung, BYTES_NONE));
+}
+
 /* ---- timers and storage ---- */
 
 static void

@@ -19,6 +19,8 @@ void deliver_post_data(struct call *call, struct bytes data);
 void deliver_post_end(struct call *call, struct bytes message);    /* of an outgoing call: ends it */
 void deliver_post_drain(struct call *call);
 void deliver_post_cancelled(struct call *call);
+/* An ENTRY call that nothing pending can end any more: it fails, or its body breaks off. */
+void deliver_post_hung(struct call *call);
 void deliver_run_cancelled_number(struct agent *agent, struct event *event);
 void deliver_post_timer(struct agent *agent, uint32_t id, uint32_t section);
 void deliver_post_synced(struct agent *agent, uint32_t request, uint32_t section);

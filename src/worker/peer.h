@@ -45,7 +45,7 @@ struct call {
     struct event    *head_event;       /* owned: posted when the body is complete */
     uint64_t         socket;           /* CALL_WS_EVENT */
     bool             is_cancelled;     /* the caller went away: nothing is sent any more */
-    bool             is_gathering, is_replied, has_reply, is_dispatched;
+    bool             is_gathering, is_replied, has_reply, is_dispatched, is_hung;
     bool             peer_body_open;   /* the peer still sends */
     int64_t          alarm_ms;         /* CALL_ALARM */
     uint32_t         alarm_retry;
