@@ -20,6 +20,7 @@ struct vfs_file {
     struct vfs_file *main;                 /* of a WAL: its database (SQLite closes the WAL first) */
     struct vfs_file *wal;                  /* of a database: its WAL while that is open */
     bool             is_unborn;            /* main: no first page on disk, reads give the constant page */
+    bool             is_headless;          /* main, journaled: what is at its start is no first page: torn, or damaged */
     bool             is_marked;            /* main: carries IMAGE_MARK; its folders are not known to be durable */
     bool             is_new_name;          /* wal: created by us, its name not yet synced */
     bool             is_locked;

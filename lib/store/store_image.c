@@ -43,6 +43,14 @@ image_state(const uint8_t *header, size_t header_bytes, int64_t file_bytes)
     return IMAGE_MISSING;
 }
 
+bool
+image_is_head(const uint8_t header[IMAGE_HEADER_BYTES])
+{
+    const uint8_t *fixed = header + 16;    /* page size (two bytes), write version, read version */
+
+    return memcmp(header, image_page(), 16) == 0 && (fixed[0] | fixed[1]) != 0 && fixed[2] != 0 && fixed[3] != 0;
+}
+
 uint64_t
 image_stamp_of(const uint8_t *header, size_t header_bytes)
 {

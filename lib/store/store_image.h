@@ -25,6 +25,9 @@ enum image_state {
 };
 enum image_state image_state(const uint8_t *header, size_t header_bytes, int64_t file_bytes);
 
+/* Whether a journaled store's file begins as SQLite needs it to; a power cut can leave only the front of that, over zeros. */
+bool image_is_head(const uint8_t header[IMAGE_HEADER_BYTES]);
+
 /* The stamp of a first page that begins with HEADER; 0 without one. */
 uint64_t image_stamp_of(const uint8_t *header, size_t header_bytes);
 void image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp);

@@ -224,14 +224,17 @@ redo_apply(struct store *store, struct err *err)
 {
     int64_t quota = store->options.bytes_max > STORE_BYTES_MAX ? store->options.bytes_max : STORE_BYTES_MAX;
     struct redo redo = { .store = store, .pages_max = (uint32_t)(quota / STORE_PAGE_BYTES) };
+    bool is_headless = vfs_is_headless(store->db);
     bool ok;
 
+    if (is_headless)
+        vfs_set_unborn(store->db);         /* for the records alone, which may be all there ever was */
     if (vfs_stamp(store->db) > store->options.redo_seq)
         return err_set(err, ERR_CORRUPT, 0, "'%s' is newer than the journal's records of it; were they restored from a backup?", store->path);
     ok = redo_walk(&redo, part_check, err);
     if (ok && !redo_is_whole(&redo))
-        ok = err_set(err, ERR_CORRUPT, 0, "'%s' is missing or empty although the journal's records continue it; restore it from a backup",
-                     store->path);
+        ok = err_set(err, ERR_CORRUPT, 0, "'%s' is %s although the journal's records continue it; restore it from a backup", store->path,
+                     is_headless ? "damaged" : "missing or empty");
     if (ok && redo.images_count <= STORE_REDO_BYTES_MAX / STORE_PAGE_BYTES)
         ok = redo_fill(&redo, err);
     else if (ok)

@@ -47,8 +47,10 @@ uint64_t vfs_sync_count(sqlite3 *db);
 struct frames;
 struct frames *vfs_frames(sqlite3 *db);                    /* the WAL; belongs to DB */
 uint64_t vfs_stamp(sqlite3 *db);                           /* the number of the last commit that db.sqlite has */
-/* Whether db.sqlite has content, but no first page. */
+/* Whether db.sqlite has content, but no first page: a power cut tore it, or it is damaged. */
 bool vfs_is_headless(sqlite3 *db);
+/* What db.sqlite has counts no more; the next vfs_file_make() begins it anew. */
+void vfs_set_unborn(sqlite3 *db);
 /* Writing db.sqlite, in three steps; each fails with errno. First: make it, when it is not there. No folder or file is ever synced. */
 MUST_USE bool vfs_file_make(sqlite3 *db, int *out_errno);
 /* Second, any number of times: pages, numbers rising. The old stamp stays. */

@@ -135,6 +135,9 @@ main_look(struct vfs_file *file)
     }
     file->disk_bytes = st.st_size;
     file->is_unborn = memcmp(header, zeros, sizeof header) == 0;
+    file->is_headless = file->is_unborn ? st.st_size > STORE_PAGE_BYTES : !image_is_head(header);
+    if (file->is_headless)
+        return SQLITE_OK;                  /* the rest of it is no more to be trusted */
     file->is_rollback_mode = header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
     file->stamp = image_stamp_of(header, (size_t)got);
     file->base_memo = image_memo_of(header, (size_t)got);
@@ -244,9 +247,13 @@ vfs_stamp(sqlite3 *db)
 bool
 vfs_is_headless(sqlite3 *db)
 {
-    struct vfs_file *file = journaled_of_db(db);
+    return journaled_of_db(db)->is_headless;
+}
 
-    return file->is_unborn && file->disk_bytes > STORE_PAGE_BYTES;
+void
+vfs_set_unborn(sqlite3 *db)
+{
+    journaled_of_db(db)->is_unborn = true;
 }
 
 void

@@ -552,6 +552,55 @@ a_file_without_its_first_page_is_its_records(void **state)
     buf_fini(&taken.bytes);
 }
 
+/* A power cut in the first checkpoint leaves the front of the first sector at best. Records that are whole need nothing of the file. */
+static void
+a_torn_first_page_is_its_records(void **state)
+{
+    static const int kept_bytes[] = { 1, 5, 15, 16, 17, 18, 19, 20, 21, 23, 24, 28, 40, 75, 80, 92, 99, 100, 300 };
+    struct store *store = open_with("torn", BYTES_NONE, 0);
+    struct taken taken = { 0 }, later = { 0 };
+    uint8_t page[STORE_PAGE_BYTES];
+    struct err err;
+    int fd;
+
+    exec(store, "create table t(a integer primary key, b)");
+    fill(store, 20);
+    (void)plain_commit(store);
+    store_take_pages(store, taken_add, &taken);
+    exec(store, "update t set b = 'x' where a = 3");
+    (void)plain_commit(store);
+    store_take_pages(store, taken_add, &later);
+    buf_append_bytes(&taken.bytes, buf_view(&later.bytes));
+    store_set_durable(store, 2);
+    must_checkpoint(store);
+    store_close(&store);
+    for (size_t i = 0; i < ARRAY_LEN(kept_bytes); i++) {
+        fd = open(file_path("torn", "db.sqlite"), O_RDWR);
+        assert_int_equal(pread(fd, page, sizeof page, 0), sizeof page);
+        memset(page + kept_bytes[i], 0, sizeof page - (size_t)kept_bytes[i]);
+        assert_int_equal(pwrite(fd, page, sizeof page, 0), sizeof page);
+        (void)close(fd);
+        if (kept_bytes[i] < 20) {          /* else it begins as a database does; whether it is one, SQLite judges */
+            assert_false(opens("torn", BYTES_NONE, 0, &err));
+            assert_int_equal(err.code, ERR_CORRUPT);
+            assert_false(opens("torn", buf_view(&later.bytes), 2, &err));      /* they need what is not there */
+            assert_int_equal(err.code, ERR_CORRUPT);
+            assert_non_null(strstr(err.message, "is damaged"));
+        }
+        store = open_with("torn", buf_view(&taken.bytes), 2);
+        assert_non_null(strstr(answer(store, "pragma quick_check"), "| ok"));
+        assert_int_equal(number(store, "select count(*) from t"), 20);
+        must_checkpoint(store);
+        store_close(&store);
+        store = open_with("torn", BYTES_NONE, 0);
+        assert_non_null(strstr(answer(store, "pragma quick_check"), "| ok"));
+        assert_int_equal(number(store, "select count(*) from t"), 20);
+        store_close(&store);
+    }
+    buf_fini(&taken.bytes);
+    buf_fini(&later.bytes);
+}
+
 /* ---- files of before -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -706,6 +755,7 @@ main(void)
         cmocka_unit_test(an_open_transaction_does_not_stop_a_checkpoint),
         cmocka_unit_test(records_must_fit_the_file),
         cmocka_unit_test(a_file_without_its_first_page_is_its_records),
+        cmocka_unit_test(a_torn_first_page_is_its_records),
         cmocka_unit_test(the_last_releases_files_are_taken_in),
         cmocka_unit_test(page_sets_are_checked),
     };
