@@ -29,6 +29,7 @@ struct side {                              /* one worker */
     struct lookups   *lookups;
     bool              is_suspects_due;
     uint8_t           suspects_flags;
+    uint32_t          voids;               /* whole lists with SUSPECTS_VOID that were sent */
 };
 
 static struct {
@@ -173,6 +174,8 @@ on_checkpointed(struct side *side, struct bytes payload, struct err *err)
 
     if (!msg_CHECKPOINTED_unpack(&msg, payload, err))
         return false;
+    if (msg.voids != side->voids || (side->suspects_flags & SUSPECTS_VOID) != 0)
+        return true;                       /* written before a sync that failed: its agent is on the list that says so */
     key = (struct core_key){ link_peer(side->link)->app, msg.class_name, msg.agent };
     if (core_agent_is_under_way(shell.core, &key))
         batch_flush();                     /* the claim covers what came before it */
@@ -265,6 +268,8 @@ tell_suspects(void)
             continue;
         core_suspects(shell.core, link_peer(side->link)->app, on_suspect, &suspects);
         suspects_send(&suspects, side->suspects_flags);
+        if ((side->suspects_flags & SUSPECTS_VOID) != 0)
+            side->voids++;
         side->is_suspects_due = false;
         side->suspects_flags = 0;
         buf_fini(&suspects.entries);

@@ -30,6 +30,7 @@ static struct {
     bool             knows_sockets;
     struct umap     *asked;            /* request → struct agent */
     uint32_t         last_request;
+    uint32_t         voids;            /* lists of the journal's link with SUSPECTS_VOID */
     unsigned         sweeping;
 } recall;
 
@@ -100,7 +101,7 @@ recall_suspect(struct agent *a)
 void
 recall_vouch(const struct agent_id *id, struct bytes class_name)
 {
-    struct msg_CHECKPOINTED m = { .agent = *id, .class_name = class_name };
+    struct msg_CHECKPOINTED m = { .agent = *id, .voids = recall.voids, .class_name = class_name };
     struct link *link = worker_journal();
     uint8_t key[KEY_MAX];
     struct suspect *s = bmap_take(recall.suspects, key_of(key, id, class_name));
@@ -213,6 +214,7 @@ recall_sockets_known(void)
 void
 recall_journal_up(void)
 {
+    recall.voids = 0;
     if (recall.is_listed)
         ask_all();
 }
@@ -380,6 +382,7 @@ recall_suspects(struct bytes payload, struct err *err)
             suspect_add(&id, class_name);
     }
     if (!(m.flags & SUSPECTS_MORE)) {
+        recall.voids += (m.flags & SUSPECTS_VOID) != 0;
         if (!recall.is_listed) {
             recall.is_listed = true;
             ask_all();

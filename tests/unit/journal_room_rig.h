@@ -33,6 +33,7 @@ struct side {
     unsigned     suspects;
     uint8_t      suspect[SUSPECTS_MAX];    /* the first byte of each id */
     bool         is_void;
+    uint32_t     voids;                    /* whole lists with SUSPECTS_VOID on this link */
     uint64_t     sent;                     /* the last ticket that we used */
     uint32_t     ours;                     /* our generation */
 };
@@ -61,8 +62,10 @@ take_suspects(struct side *side, struct bytes payload, struct err *err)
         at += 34u + len;
     }
     side->is_void = (msg.flags & SUSPECTS_VOID) != 0;
-    if ((msg.flags & SUSPECTS_MORE) == 0)
+    if ((msg.flags & SUSPECTS_MORE) == 0) {
         side->lists++;
+        side->voids += side->is_void;
+    }
 }
 
 static void
@@ -272,7 +275,7 @@ recall(struct side *worker, unsigned n)
 static UNUSED void
 claim(struct side *worker, unsigned n)
 {
-    msg_CHECKPOINTED_pack(link_out(worker->link), &(struct msg_CHECKPOINTED){ agent(n), BYTES_LIT("Counter") });
+    msg_CHECKPOINTED_pack(link_out(worker->link), &(struct msg_CHECKPOINTED){ agent(n), worker->voids, BYTES_LIT("Counter") });
 }
 
 /* ---- a failing disk: the room inherits this program's sys_table ---- */

@@ -292,9 +292,9 @@ nonsense_closes_its_link_only(void **state)
         if (kind == 3)
             msg_RECALL_pack(link_out(one.link), &(struct msg_RECALL){ 1, agent(3), BYTES_NONE });
         if (kind == 4) {                   /* a payload that is cut */
-            msg_CHECKPOINTED_pack(link_out(one.link), &(struct msg_CHECKPOINTED){ agent(3), BYTES_LIT("Counter") });
+            msg_CHECKPOINTED_pack(link_out(one.link), &(struct msg_CHECKPOINTED){ agent(3), 0, BYTES_LIT("Counter") });
             link_out(one.link)->len -= 3;
-            link_out(one.link)->data[link_out(one.link)->len - 48] -= 3;
+            link_out(one.link)->data[link_out(one.link)->len - 52] -= 3;
         }
         if (kind == 3) {
             RUN_UNTIL(one.recalls == 1);   /* no such agent: an answer, no offence */

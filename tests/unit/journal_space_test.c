@@ -94,6 +94,33 @@ a_failed_sync_of_the_databases_makes_suspects_again(void **state)
     assert_int_equal(one.records, 1);      /* its claim was void */
 }
 
+/* It lay in the socket when the sync failed: the kernel has dropped what it speaks of, and no later sync tells. */
+static void
+a_claim_from_before_a_failed_sync_is_void(void **state)
+{
+    uint64_t seq = 0;
+
+    conf_more = ",\"segment_bytes\":65536";
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);
+    disk_errno[FAIL_SYNCFS] = EIO;
+    fill_until_synced(&one, &seq, 1);
+    RUN_UNTIL(one.lists == 2);
+    assert_int_equal(one.voids, 1);
+    disk_errno[FAIL_SYNCFS] = 0;
+    one.voids = 0;
+    claim(&one, 3);
+    one.voids = 1;
+    fill_until_synced(&one, &seq, 3);
+    recall(&one, 3);
+    assert_int_equal(one.records, 1);
+    claim(&one, 3);
+    fill_until_synced(&one, &seq, 3);
+    recall(&one, 3);
+    assert_int_equal(one.records, 0);
+}
+
 static void
 what_pins_too_much_is_asked_for(void **state)
 {
@@ -172,6 +199,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_links_that_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_go_when_their_agents_are_checkpointed_and_synced, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_sync_of_the_databases_makes_suspects_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_claim_from_before_a_failed_sync_is_void, setup, teardown),
         cmocka_unit_test_setup_teardown(what_pins_too_much_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_worker_records_are_carried_forward, setup, teardown),
         cmocka_unit_test_setup_teardown(in_its_sandbox_it_syncs_reserves_reads_and_stops, setup, teardown),
