@@ -54,7 +54,7 @@ enum call_flag { CALL_BODY_MORE = 1, CALL_HAS_BODY = 2, CALL_UPGRADE = 4 };   /*
 enum fail_flag { FAIL_RETRYABLE = 1, FAIL_OVERLOADED = 2, FAIL_RESET = 4, FAIL_REMOTE = 8 };
 enum commit_flag { COMMIT_MORE = 1, COMMIT_ALARM = 2, COMMIT_GONE = 4, COMMIT_AGAIN = 8, COMMIT_BASE = 16, COMMIT_RESTORED = 32 };
 enum recall_at_mode { RECALL_AT_TIME, RECALL_AT_COMMIT, RECALL_AT_UNDO, RECALL_AT_LIST, RECALL_AT_MODES };
-enum suspects_flag { SUSPECTS_MORE = 1, SUSPECTS_VOID = 2 };
+enum suspects_flag { SUSPECTS_MORE = 1 };
 enum ws_mode { WS_HIBERNATABLE = 1, WS_LIVE = 2 };
 enum ws_flag { WS_TEXT = 1, WS_FIN = 2 };
 

@@ -14,6 +14,7 @@
 #include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
+#include "src/journal/journal_era.h"
 #include "src/journal/journal_history.h"
 #include "src/journal/journal_limits.h"
 #include "src/journal/journal_log.h"
@@ -28,8 +29,6 @@ struct side {                              /* one worker */
     struct recalls   *recalls;
     struct lookups   *lookups;
     bool              is_suspects_due;
-    uint8_t           suspects_flags;
-    uint32_t          voids;               /* whole lists with SUSPECTS_VOID that were sent */
 };
 
 static struct {
@@ -37,6 +36,7 @@ static struct {
     struct core       *core;
     struct log        *log;
     struct syncer     *syncer;
+    struct era        *era;                /* of its syncs */
     struct loop_hook  *hook;
     struct loop_timer *lookup;             /* questions about history wait for their next slice; else prunes it now and then */
     struct loop_timer *retry;              /* after a failed sync of the databases */
@@ -174,7 +174,7 @@ on_checkpointed(struct side *side, struct bytes payload, struct err *err)
 
     if (!msg_CHECKPOINTED_unpack(&msg, payload, err))
         return false;
-    if (msg.voids != side->voids || (side->suspects_flags & SUSPECTS_VOID) != 0)
+    if (msg.era != era_now(shell.era))
         return true;                       /* written before a sync that failed: its agent is on the list that says so */
     key = (struct core_key){ link_peer(side->link)->app, msg.class_name, msg.agent };
     if (core_agent_is_under_way(shell.core, &key))
@@ -240,7 +240,7 @@ struct suspects {
 static void
 suspects_send(struct suspects *suspects, uint8_t flags)
 {
-    msg_SUSPECTS_pack(link_out(suspects->side->link), &(struct msg_SUSPECTS){ flags, buf_view(&suspects->entries) });
+    msg_SUSPECTS_pack(link_out(suspects->side->link), &(struct msg_SUSPECTS){ flags, era_now(shell.era), buf_view(&suspects->entries) });
     buf_clear(&suspects->entries);
 }
 
@@ -250,7 +250,7 @@ on_suspect(void *owner, const struct core_key *key)
     struct suspects *suspects = owner;
 
     if (suspects->entries.len >= SUSPECTS_CHUNK_BYTES)
-        suspects_send(suspects, suspects->side->suspects_flags | SUSPECTS_MORE);
+        suspects_send(suspects, SUSPECTS_MORE);
     buf_append(&suspects->entries, key->agent.bytes, sizeof key->agent.bytes);
     put_u16(&suspects->entries, (uint16_t)key->class_name.len);
     buf_append_bytes(&suspects->entries, key->class_name);
@@ -267,11 +267,8 @@ tell_suspects(void)
         if (!side->is_suspects_due)
             continue;
         core_suspects(shell.core, link_peer(side->link)->app, on_suspect, &suspects);
-        suspects_send(&suspects, side->suspects_flags);
-        if ((side->suspects_flags & SUSPECTS_VOID) != 0)
-            side->voids++;
+        suspects_send(&suspects, 0);
         side->is_suspects_due = false;
-        side->suspects_flags = 0;
         buf_fini(&suspects.entries);
     }
 }
@@ -439,6 +436,7 @@ finish(void)
     log_retire(shell.log, shell.core, core_kept(shell.core) == 0 ? LOG_RETIRE_ALL : LOG_RETIRE_CLOSED);
     if (core_kept(shell.core) > 0)
         room_log(shell.room, 1, "%zu agents have commits that their databases may lack; they are read back when they start", core_agents(shell.core));
+    era_remove(shell.era);
     shell.is_over = true;
     room_exit(shell.room, 0);
 }
@@ -446,7 +444,17 @@ finish(void)
 static void
 sync_begin(void)
 {
+    struct err why = { 0 };
+
     shell.is_sync_due = false;
+    if (!era_sync_begin(shell.era, &why)) {
+        say(3, why.message);
+        if (shell.is_finishing)
+            finish();
+        else
+            loop_timer_arm(shell.retry, SYNC_RETRY_MS);
+        return;
+    }
     core_sync_begin(shell.core);
     syncer_start(shell.syncer);
 }
@@ -458,13 +466,12 @@ on_synced(int sys_errno)
 
     if (shell.is_over)
         return;
+    era_sync_end(shell.era, sys_errno == 0);
     core_sync_end(shell.core, sys_errno == 0);
     if (sys_errno != 0) {
         room_log(shell.room, 3, "sync the databases: %s; look into the system log for the disk; agents are checked again", strerror(sys_errno));
-        list_each (side, &shell.sides, struct side, in_shell) {
+        list_each (side, &shell.sides, struct side, in_shell)
             side->is_suspects_due = true;
-            side->suspects_flags = SUSPECTS_VOID;
-        }
         loop_timer_arm(shell.retry, SYNC_RETRY_MS);
     } else {
         log_retire(shell.log, shell.core, LOG_RETIRE_CLOSED);
@@ -608,6 +615,8 @@ on_start(struct room *room, struct bytes text, struct err *err)
     shell.kept_bytes_max = (uint64_t)conf.kept_bytes;
     list_init(&shell.sides);
     ok = ok && shell_open(&conf, text, err);
+    if (ok)
+        shell.era = era_open(conf.data);
     free(conf.data);
     free(conf.apps);
     if (!ok)

@@ -30,7 +30,7 @@ static struct {
     bool             knows_sockets;
     struct umap     *asked;            /* request → struct agent */
     uint32_t         last_request;
-    uint32_t         voids;            /* lists of the journal's link with SUSPECTS_VOID */
+    uint32_t         era;              /* of the last whole list */
     unsigned         sweeping;
 } recall;
 
@@ -101,7 +101,7 @@ recall_suspect(struct agent *a)
 void
 recall_vouch(const struct agent_id *id, struct bytes class_name)
 {
-    struct msg_CHECKPOINTED m = { .agent = *id, .voids = recall.voids, .class_name = class_name };
+    struct msg_CHECKPOINTED m = { .agent = *id, .era = recall.era, .class_name = class_name };
     struct link *link = worker_journal();
     uint8_t key[KEY_MAX];
     struct suspect *s = bmap_take(recall.suspects, key_of(key, id, class_name));
@@ -214,7 +214,6 @@ recall_sockets_known(void)
 void
 recall_journal_up(void)
 {
-    recall.voids = 0;
     if (recall.is_listed)
         ask_all();
 }
@@ -337,7 +336,7 @@ start_over(struct agent *a)
     agent_pump(a);
 }
 
-/* A later list of a journal that was restarted: it forgot which of them are whole. We know. */
+/* A later list of a journal that was restarted: it forgot which of them are whole. We know, unless it speaks of a sync that failed. */
 static void
 answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
 {
@@ -377,12 +376,12 @@ recall_suspects(struct bytes payload, struct err *err)
         if (agent_id_slot(&id, worker.slots) != worker.slot)
             continue;
         if (recall.is_listed)
-            answer_suspect(&id, class_name, (m.flags & SUSPECTS_VOID) != 0);
+            answer_suspect(&id, class_name, m.era != recall.era);
         else
             suspect_add(&id, class_name);
     }
     if (!(m.flags & SUSPECTS_MORE)) {
-        recall.voids += (m.flags & SUSPECTS_VOID) != 0;
+        recall.era = m.era;
         if (!recall.is_listed) {
             recall.is_listed = true;
             ask_all();

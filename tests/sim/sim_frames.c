@@ -51,10 +51,23 @@ frame_tell(const char *who, const struct msg_HELLO *peer, uint16_t type, struct 
     else if (type == MSG_DURABLE && msg_DURABLE_unpack(&durable, payload, NULL))
         (void)snprintf(text, sizeof text, "ticket %llu", (unsigned long long)durable.ticket);
     else if (type == MSG_SUSPECTS && msg_SUSPECTS_unpack(&suspects, payload, NULL))
-        (void)snprintf(text, sizeof text, "flags %u", suspects.flags);
+        (void)snprintf(text, sizeof text, "era %u flags %u", suspects.era, suspects.flags);
     else if (type == MSG_LOG && msg_LOG_unpack(&said, payload, NULL))
         (void)snprintf(text, sizeof text, "agent %d: %.*s", world_agent(&said.agent), (int)said.text.len, (const char *)said.text.data);
     sim_trace("%s < %s %u: %s, %zu bytes %s", who, role_name(peer->role), peer->index, message_name(type), payload.len, text);
+}
+
+/* Of a list that is not the first. */
+static bool
+is_new_era(uint32_t era)
+{
+    static uint32_t known;
+    static bool is_known;
+    const bool is_new = is_known && era != known;
+
+    known = era;
+    is_known = true;
+    return is_new;
 }
 
 void
@@ -72,7 +85,7 @@ frame_look(uint16_t type, struct bytes payload)
             sim_saw(sights[i].sight);
     if (type == MSG_COMMIT)
         commit_look(payload);
-    if (type == MSG_SUSPECTS && msg_SUSPECTS_unpack(&suspects, payload, NULL) && (suspects.flags & SUSPECTS_VOID) != 0)
+    if (type == MSG_SUSPECTS && msg_SUSPECTS_unpack(&suspects, payload, NULL) && is_new_era(suspects.era))
         sim_saw(SAW_VOID);
     if (type == MSG_ALARM_FEED && msg_ALARM_FEED_unpack(&feed, payload, NULL) && feed.gap != 0)
         sim_saw(SAW_ALARM_GAP);

@@ -33,7 +33,7 @@ struct side {
     unsigned     suspects;
     uint8_t      suspect[SUSPECTS_MAX];    /* the first byte of each id */
     bool         is_void;
-    uint32_t     voids;                    /* whole lists with SUSPECTS_VOID on this link */
+    uint32_t     era;                      /* of the last whole list */
     uint64_t     sent;                     /* the last ticket that we used */
     uint32_t     ours;                     /* our generation */
 };
@@ -61,10 +61,10 @@ take_suspects(struct side *side, struct bytes payload, struct err *err)
         side->suspect[side->suspects++] = msg.entries.data[at];
         at += 34u + len;
     }
-    side->is_void = (msg.flags & SUSPECTS_VOID) != 0;
+    side->is_void = side->lists > 0 && msg.era != side->era;
     if ((msg.flags & SUSPECTS_MORE) == 0) {
         side->lists++;
-        side->voids += side->is_void;
+        side->era = msg.era;
     }
 }
 
@@ -275,13 +275,13 @@ recall(struct side *worker, unsigned n)
 static UNUSED void
 claim(struct side *worker, unsigned n)
 {
-    msg_CHECKPOINTED_pack(link_out(worker->link), &(struct msg_CHECKPOINTED){ agent(n), worker->voids, BYTES_LIT("Counter") });
+    msg_CHECKPOINTED_pack(link_out(worker->link), &(struct msg_CHECKPOINTED){ agent(n), worker->era, BYTES_LIT("Counter") });
 }
 
 /* ---- a failing disk: the room inherits this program's sys_table ---- */
 
 static struct sys_table real;
-enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS };
+enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS, DIES_IN_SYNCFS = FAIL_KINDS + 3 };
 
 static int
 fails(int kind)
@@ -310,6 +310,8 @@ static int
 room_syncfs(int fd)
 {
     disk_errno[FAIL_KINDS + 1]++;          /* how often it was called */
+    if (disk_errno[DIES_IN_SYNCFS] != 0)
+        (void)raise(SIGKILL);
     if (disk_errno[FAIL_KINDS + 2] != 0)
         return real.syncfs(fd);
     return fails(FAIL_SYNCFS) ? -1 : 0;    /* the machine stays on: a real one would wait for everybody's data */

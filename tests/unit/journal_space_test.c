@@ -99,19 +99,22 @@ static void
 a_claim_from_before_a_failed_sync_is_void(void **state)
 {
     uint64_t seq = 0;
+    uint32_t before, now;
 
     conf_more = ",\"segment_bytes\":65536";
     room_start();
     join(&one, 0);
     commit_durably(&one, 3, 1);
+    before = one.era;
     disk_errno[FAIL_SYNCFS] = EIO;
     fill_until_synced(&one, &seq, 1);
     RUN_UNTIL(one.lists == 2);
-    assert_int_equal(one.voids, 1);
+    now = one.era;
+    assert_int_not_equal(now, before);
     disk_errno[FAIL_SYNCFS] = 0;
-    one.voids = 0;
+    one.era = before;
     claim(&one, 3);
-    one.voids = 1;
+    one.era = now;
     fill_until_synced(&one, &seq, 3);
     recall(&one, 3);
     assert_int_equal(one.records, 1);
@@ -119,6 +122,40 @@ a_claim_from_before_a_failed_sync_is_void(void **state)
     fill_until_synced(&one, &seq, 3);
     recall(&one, 3);
     assert_int_equal(one.records, 0);
+}
+
+/* Nobody heard how its sync ended: it may have failed, and no later one tells. */
+static void
+a_journal_that_dies_in_a_sync_begins_an_era(void **state)
+{
+    uint64_t seq = 0;
+    uint32_t before;
+
+    conf_more = ",\"segment_bytes\":65536";
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);
+    fill_until_synced(&one, &seq, 1);
+    recall(&one, 9);                       /* the sync has ended */
+    before = one.era;
+    room_kill();
+    leave(&one);
+    room_start();
+    join(&one, 0);
+    assert_int_equal(one.era, before);
+    disk_errno[DIES_IN_SYNCFS] = 1;
+    while (!one.is_closed) {
+        send_part(&one, &(struct sent){ 9, ++seq, 0, 7, 4000 }, false);
+        RUN_UNTIL(one.is_closed || one.ticket == one.sent);
+        if (!one.is_closed)
+            claim(&one, 9);
+    }
+    disk_errno[DIES_IN_SYNCFS] = 0;
+    room_kill();
+    leave(&one);
+    room_start();
+    join(&one, 0);
+    assert_int_not_equal(one.era, before);
 }
 
 static void
@@ -200,6 +237,7 @@ main(void)
         cmocka_unit_test_setup_teardown(segments_go_when_their_agents_are_checkpointed_and_synced, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_sync_of_the_databases_makes_suspects_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_claim_from_before_a_failed_sync_is_void, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_journal_that_dies_in_a_sync_begins_an_era, setup, teardown),
         cmocka_unit_test_setup_teardown(what_pins_too_much_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_worker_records_are_carried_forward, setup, teardown),
         cmocka_unit_test_setup_teardown(in_its_sandbox_it_syncs_reserves_reads_and_stops, setup, teardown),
