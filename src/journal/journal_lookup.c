@@ -116,7 +116,7 @@ on_told(void *owner, const struct found_record *found)
 static void
 say_end(struct lookups *lookups, const struct lookup *lookup, const char *failure)
 {
-    msg_RECALLED_pack(link_out(lookups->link), &(struct msg_RECALLED){ lookup->request, failure == NULL, lookup->seq,
+    msg_RECALLED_pack(link_out(lookups->link), &(struct msg_RECALLED){ lookup->request, failure == NULL ? RECALLED_OK : RECALLED_DAMAGED, lookup->seq,
                                                                        bytes_of(failure == NULL ? "" : failure) });
 }
 

@@ -86,9 +86,9 @@ recalls_ask(struct recalls *recalls, uint32_t request, const struct core_key *ke
 }
 
 static void
-say_end(struct recalls *recalls, const struct recall *recall, bool is_ok, uint64_t last_seq, const char *message)
+say_end(struct recalls *recalls, const struct recall *recall, enum recalled ok, uint64_t last_seq, const char *message)
 {
-    msg_RECALLED_pack(link_out(recalls->link), &(struct msg_RECALLED){ recall->request, is_ok ? 1 : 0, last_seq, bytes_of(message) });
+    msg_RECALLED_pack(link_out(recalls->link), &(struct msg_RECALLED){ recall->request, (uint8_t)ok, last_seq, bytes_of(message) });
 }
 
 /* One record. False with err: it cannot be read. */
@@ -119,24 +119,24 @@ recall_go_on(struct recalls *recalls, struct recall *recall)
         core_unclaim(recall->agent);
     }
     if (recall->agent == NULL) {
-        say_end(recalls, recall, true, 0, "");
+        say_end(recalls, recall, RECALLED_OK, 0, "");
         return true;
     }
     if (core_agent_is_broken(recall->agent)) {
-        say_end(recalls, recall, false, 0, "commits of this agent are missing in the journal, which was damaged; restore it from a backup");
+        say_end(recalls, recall, RECALLED_DAMAGED, 0, "commits of this agent are missing in the journal, which was damaged; restore it from a backup");
         return true;
     }
     for (; recall->next < core_agent_count(recall->agent); recall->next++) {
         if (link_is_backed_up(recalls->link))
             return false;
         if (!say_record(recalls, recall, core_agent_record(recall->agent, recall->next), &err)) {
-            (void)err_add(&err, "commits of this agent cannot be read; restore it from a backup");
-            say_end(recalls, recall, false, 0, err.message);
+            (void)err_add(&err, err.code == ERR_CORRUPT ? "commits of this agent cannot be read; restore it from a backup" : "commits of this agent cannot be read now");
+            say_end(recalls, recall, err.code == ERR_CORRUPT ? RECALLED_DAMAGED : RECALLED_NOT_NOW, 0, err.message);
             return true;
         }
     }
     count = core_agent_count(recall->agent);
-    say_end(recalls, recall, true, count == 0 ? 0 : core_agent_record(recall->agent, count - 1)->seq, "");
+    say_end(recalls, recall, RECALLED_OK, count == 0 ? 0 : core_agent_record(recall->agent, count - 1)->seq, "");
     return true;
 }
 

@@ -231,6 +231,12 @@ start(struct agent *a)
 {
     assert(a->state == AGENT_ABSENT && a->heap == NULL);
     if (recall_is_needed(a) || (!a->is_entry && !recall_knows_sockets())) {
+        enum err_code failed = recall_failed(bytes_of(a->class_name), &a->id);
+
+        if (failed != ERR_NONE) {
+            recall_refuse(a, failed);
+            return false;
+        }
         recall_begin(a);
         return true;
     }
@@ -710,6 +716,19 @@ agent_folder(const struct agent *a, char out[], size_t size)
     return agent_folder_of(bytes_of(a->class_name), &a->id, out, size);
 }
 
+const char *
+agent_storage_text(enum err_code code)
+{
+    switch (code) {
+    case ERR_CORRUPT:
+        return "Durable Object's storage is damaged; restore it from a backup.";
+    case ERR_DISK_FULL:
+        return "database or disk is full: SQLITE_FULL";        /* as a write says */
+    default:
+        return TEXT_STORAGE_FAILED;
+    }
+}
+
 static bool
 tick(void *owner)
 {
@@ -747,7 +766,7 @@ agent_current_store(void)
     may_restore = a->may_restore;
     if (!agent_open_store(a, BYTES_NONE, 0, &err)) {
         worker_log_agent(a, 3, "open its database: %s", err.message);
-        js_throw_error("%s", err.message);
+        js_throw_error("%s", agent_storage_text(err.code));
         return NULL;
     }
     if (a->may_restore && !may_restore && history_is_late(a)) {

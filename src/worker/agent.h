@@ -154,6 +154,8 @@ struct agent *agent_current(void);                 /* whose heap is entered; nev
 /* ---- natives' doors ---- */
 /* The database of the current heap's agent, opened on demand. NULL: a JavaScript exception is pending (the entry has none, or it failed). */
 struct store *agent_current_store(void);
+/* What callers and code are told of a database that cannot be opened: paths are for the log. */
+const char *agent_storage_text(enum err_code code);
 /* Opens AGENT's database in its folder with what the journal has beyond it (may be empty). */
 MUST_USE bool agent_open_store(struct agent *agent, struct bytes redo, uint64_t redo_seq, struct err *err);
 const char *agent_folder(const struct agent *agent, char out[], size_t size);

@@ -91,6 +91,8 @@ look(const struct agent_id *id, struct bytes class_name)
         if (store_is_broken(a->store) || store_is_dirty(a->store) || !commits_are_durable(a))
             return false;
         ok = tell(a->store, id, class_name, &err);
+    } else if (recall_failed(class_name, id) == ERR_CORRUPT) {
+        ok = err_set(&err, ERR_CORRUPT, 0, "its database is damaged");
     } else if (recall_is_suspect(class_name, id)) {
         return false;
     } else {

@@ -250,8 +250,10 @@ commits_close_store(struct agent *a)
 {
     if (a->store == NULL)
         return;
-    if (!store_is_checkpointed(a->store))
+    if (!store_is_checkpointed(a->store)) {
         recall_suspect(a);
+        recall_later(a);
+    }
     store_close(&a->store);
 }
 

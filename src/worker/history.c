@@ -284,15 +284,15 @@ history_recalled(struct bytes payload, struct err *err)
     q = umap_take(history.asked, m.request);
     if (q == NULL)
         return true;
-    if (!m.ok)
+    if (m.ok != RECALLED_OK)
         (void)err_set(&failure, ERR_NOT_FOUND, 0, "%.*s", (int)m.message.len, (const char *)m.message.data);
     if (q->listed != NULL) {
-        q->listed(buf_view(&q->records), m.ok ? NULL : &failure, q->owner);
+        q->listed(buf_view(&q->records), m.ok == RECALLED_OK ? NULL : &failure, q->owner);
         asked_free(q);
         return true;
     }
     a = q->agent;
-    if (m.ok && state_build(q, m.last_seq, &failure))
+    if (m.ok == RECALLED_OK && state_build(q, m.last_seq, &failure))
         return true;                       /* on_sent goes on */
     restore_end(q, &failure);
     agent_pump(a);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/loop/loop.h"
 #include "lib/store/store.h"
+#include "lib/sys/sys.h"
 #include "src/worker/admin.h"
 #include "src/worker/agent.h"
 #include "src/worker/commits.h"
@@ -17,7 +19,11 @@
 #define KEY_MAX (32 + NAME_MAX_BYTES)
 
 struct suspect {
-    struct list_node in_sweep;         /* not yet made whole in the background */
+    struct list_node in_sweep;         /* of one of recall's lists */
+    int64_t          due_ms;           /* in `later`; this and the next one on the monotonic clock */
+    int64_t          refused_until_ms; /* who wants it is told why it failed */
+    enum err_code    failed;
+    uint32_t         pause_ms;
     struct agent_id  id;
     size_t           class_len;
     uint8_t          class_name[];
@@ -25,7 +31,9 @@ struct suspect {
 
 static struct {
     struct bmap     *suspects;         /* id, class → struct suspect */
-    struct list_node sweep;
+    struct list_node sweep;            /* suspects to be made whole in the background */
+    struct list_node later;            /* not now */
+    struct loop_timer *retry;          /* runs while there are any */
     bool             is_listed;        /* the first list is complete: who is not on it is whole */
     bool             knows_sockets;
     struct umap     *asked;            /* request → struct agent */
@@ -33,6 +41,8 @@ static struct {
     uint32_t         era;              /* of the last whole list */
     unsigned         sweeping;
 } recall;
+
+static void on_retry(void *owner);
 
 static struct bytes
 key_of(uint8_t out[KEY_MAX], const struct agent_id *id, struct bytes class_name)
@@ -45,11 +55,11 @@ key_of(uint8_t out[KEY_MAX], const struct agent_id *id, struct bytes class_name)
 }
 
 static struct suspect *
-suspect_find(const struct agent *a)
+suspect_of(struct bytes class_name, const struct agent_id *id)
 {
     uint8_t key[KEY_MAX];
 
-    return bmap_get(recall.suspects, key_of(key, &a->id, bytes_of(a->class_name)));
+    return bmap_get(recall.suspects, key_of(key, id, class_name));
 }
 
 static void
@@ -58,7 +68,7 @@ suspect_add(const struct agent_id *id, struct bytes class_name)
     uint8_t key[KEY_MAX];
     struct suspect *s;
 
-    if (bmap_get(recall.suspects, key_of(key, id, class_name)) != NULL)
+    if (suspect_of(class_name, id) != NULL)
         return;
     s = calloc(1, sizeof *s + class_name.len);
     assert(s != NULL);
@@ -76,20 +86,28 @@ recall_init(void)
     recall.suspects = bmap_create();
     recall.asked = umap_create();
     list_init(&recall.sweep);
+    list_init(&recall.later);
+    recall.retry = loop_timer_create(worker.loop, on_retry, NULL);
 }
 
 bool
 recall_is_needed(const struct agent *a)
 {
-    return !a->is_entry && a->store == NULL && (!recall.is_listed || suspect_find(a) != NULL);
+    return !a->is_entry && a->store == NULL && (!recall.is_listed || suspect_of(bytes_of(a->class_name), &a->id) != NULL);
 }
 
 bool
 recall_is_suspect(struct bytes class_name, const struct agent_id *id)
 {
-    uint8_t key[KEY_MAX];
+    return !recall.is_listed || suspect_of(class_name, id) != NULL;
+}
 
-    return !recall.is_listed || bmap_get(recall.suspects, key_of(key, id, class_name)) != NULL;
+enum err_code
+recall_failed(struct bytes class_name, const struct agent_id *id)
+{
+    const struct suspect *s = suspect_of(class_name, id);
+
+    return s != NULL && clock_mono_ms() < s->refused_until_ms ? s->failed : ERR_NONE;
 }
 
 void
@@ -249,12 +267,78 @@ recall_sweep(void)
 void
 recall_sweep_again(struct bytes class_name, const struct agent_id *id)
 {
-    uint8_t key[KEY_MAX];
-    struct suspect *s = bmap_get(recall.suspects, key_of(key, id, class_name));
+    struct suspect *s = suspect_of(class_name, id);
 
-    if (s != NULL && !list_is_linked(&s->in_sweep))
+    if (s != NULL && !list_is_linked(&s->in_sweep) && clock_mono_ms() >= s->refused_until_ms)
         list_push_back(&recall.sweep, &s->in_sweep);
     sweep();
+}
+
+/* ---- failures ---- */
+
+static void
+on_retry(void *owner)
+{
+    const int64_t now = clock_mono_ms();
+    int64_t next = INT64_MAX;
+    struct suspect *s;
+
+    list_each(s, &recall.later, struct suspect, in_sweep) {
+        if (s->due_ms <= now) {
+            list_remove(&s->in_sweep);
+            list_push_back(&recall.sweep, &s->in_sweep);
+        } else if (s->due_ms < next) {
+            next = s->due_ms;
+        }
+    }
+    if (next != INT64_MAX)
+        loop_timer_arm(recall.retry, (uint64_t)(next - now));
+    sweep();
+}
+
+/* What failed now may not fail then, and the journal keeps its records until it does not. */
+static void
+try_later(struct suspect *s, int64_t pause_ms)
+{
+    s->due_ms = clock_mono_ms() + pause_ms;
+    if (list_is_empty(&recall.later))
+        loop_timer_arm(recall.retry, (uint64_t)pause_ms);      /* else it is looked at when that of another is over */
+    list_push_back(&recall.later, &s->in_sweep);
+}
+
+/* Who asks for it is refused for a while, for its records are read each time. What is damaged is tried again only then. */
+static void
+suspect_failed(struct suspect *s, enum err_code code)
+{
+    s->failed = code;
+    s->pause_ms = s->pause_ms == 0 ? RECALL_RETRY_MS : s->pause_ms * 2 < RECALL_RETRY_MS_MAX ? s->pause_ms * 2 : RECALL_RETRY_MS_MAX;
+    s->refused_until_ms = clock_mono_ms() + s->pause_ms;
+    list_remove(&s->in_sweep);
+    if (code != ERR_CORRUPT)
+        try_later(s, s->pause_ms);
+}
+
+static void
+suspect_opened(struct suspect *s)
+{
+    s->refused_until_ms = 0;
+    s->pause_ms = 0;
+    list_remove(&s->in_sweep);         /* it vouches for itself when it rests */
+}
+
+void
+recall_later(struct agent *a)
+{
+    struct suspect *s = suspect_of(bytes_of(a->class_name), &a->id);
+
+    if (s != NULL && !list_is_linked(&s->in_sweep))
+        try_later(s, RECALL_LATER_MS);
+}
+
+void
+recall_refuse(struct agent *a, enum err_code failed)
+{
+    agent_reset(a, failed, failed == ERR_CORRUPT ? 0 : FAIL_RETRYABLE, agent_storage_text(failed));
 }
 
 /* ---- answers ---- */
@@ -291,9 +375,10 @@ take_records(struct agent *a, uint64_t last_seq, struct err *err)
     char folder[4096];
 
     engine_cpu_limit(0);               /* nobody's turn */
+    if ((a->redo_is_anew && !store_remove(agent_folder(a, folder, sizeof folder), err)) || !agent_open_store(a, buf_view(&a->redo), last_seq, err))
+        return false;
     a->may_restore = true;             /* its file does not tell: its records may */
-    return (!a->redo_is_anew || store_remove(agent_folder(a, folder, sizeof folder), err)) &&
-           agent_open_store(a, buf_view(&a->redo), last_seq, err);
+    return true;
 }
 
 bool
@@ -301,6 +386,7 @@ recall_recalled(struct bytes payload, struct err *err)
 {
     struct msg_RECALLED m;
     struct agent *a;
+    struct suspect *s;
     struct err failure = { 0 };
 
     if (!msg_RECALLED_unpack(&m, payload, err))
@@ -308,13 +394,19 @@ recall_recalled(struct bytes payload, struct err *err)
     a = umap_take(recall.asked, m.request);
     if (a == NULL)
         return true;
-    if (!m.ok)
-        (void)err_set(&failure, ERR_CORRUPT, 0, "its latest commits cannot be read from the journal: %.*s", (int)m.message.len, (const char *)m.message.data);
-    if (m.ok && take_records(a, m.last_seq, &failure)) {
+    if (m.ok != RECALLED_OK)
+        (void)err_set(&failure, m.ok == RECALLED_NOT_NOW ? ERR_IO : ERR_CORRUPT, 0, "its latest commits cannot be read from the journal: %.*s", (int)m.message.len, (const char *)m.message.data);
+    s = suspect_of(bytes_of(a->class_name), &a->id);
+    if (m.ok == RECALLED_OK && take_records(a, m.last_seq, &failure)) {
+        if (s != NULL)
+            suspect_opened(s);
         go_on(a, NULL);
     } else {
         worker_log_agent(a, 3, "it stays away: %s", failure.message);
-        agent_reset(a, failure.code, failure.code == ERR_CORRUPT ? 0 : FAIL_RETRYABLE, failure.message);
+        if (s != NULL)
+            suspect_failed(s, failure.code);
+        recall_refuse(a, failure.code);
+        a->may_restore = false;        /* its records tell, once they can be read */
         a->state = AGENT_RECALLING;
         go_on(a, failure.message);
     }
@@ -341,7 +433,6 @@ static void
 answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
 {
     struct agent *a = agent_find(class_name, id);
-    uint8_t key[KEY_MAX];
 
     if (is_void) {
         suspect_add(id, class_name);
@@ -349,7 +440,7 @@ answer_suspect(const struct agent_id *id, struct bytes class_name, bool is_void)
             start_over(a);
         return;
     }
-    if (bmap_get(recall.suspects, key_of(key, id, class_name)) == NULL &&
+    if (suspect_of(class_name, id) == NULL &&
         (a == NULL || (!a->is_leaving && (a->store == NULL || store_is_checkpointed(a->store)))))
         recall_vouch(id, class_name);
 }
@@ -397,14 +488,13 @@ recall_checkpoint_wanted(struct bytes payload, struct err *err)
     struct msg_CHECKPOINT_WANTED m;
     struct suspect *s;
     struct agent *a;
-    uint8_t key[KEY_MAX];
 
     if (!msg_CHECKPOINT_WANTED_unpack(&m, payload, err))
         return false;
     if (agent_id_slot(&m.agent, worker.slots) != worker.slot)
         return true;                   /* the journal takes us for its owner while the last worker is away: we know nothing of it */
     a = agent_find(m.class_name, &m.agent);
-    s = bmap_get(recall.suspects, key_of(key, &m.agent, m.class_name));
+    s = suspect_of(m.class_name, &m.agent);
     if (a != NULL && a->store != NULL && !store_is_checkpointed(a->store)) {
         a->wants_checkpoint = true;
         if (commits_are_durable(a))

@@ -24,6 +24,7 @@ void recall_sockets_known(void);
 void recall_begin(struct agent *agent);
 void recall_forget(struct agent *agent);           /* takes its question back, if one is open */
 void recall_suspect(struct agent *agent);          /* its file lacks commits from now on */
+void recall_later(struct agent *agent);            /* a suspect that went: it is made whole in the background, not at once */
 /* Tells the journal that the agent's file has every commit, as far as this worker knows; it is no suspect any more. */
 void recall_vouch(const struct agent_id *id, struct bytes class_name);
 void recall_journal_up(void);                      /* asks again */
@@ -31,6 +32,9 @@ MUST_USE bool recall_suspects(struct bytes payload, struct err *err);
 MUST_USE bool recall_record(struct bytes payload, struct err *err);
 MUST_USE bool recall_recalled(struct bytes payload, struct err *err);
 MUST_USE bool recall_checkpoint_wanted(struct bytes payload, struct err *err);
+/* A suspect whose records could not be had or used a short while ago is not asked for again yet: why; else ERR_NONE. */
+enum err_code recall_failed(struct bytes class_name, const struct agent_id *id);
+void recall_refuse(struct agent *agent, enum err_code failed);     /* tells who waits for it */
 bool recall_is_suspect(struct bytes class_name, const struct agent_id *id);
 /* If it is a suspect: the sweep makes it whole soon, or tries once more. */
 void recall_sweep_again(struct bytes class_name, const struct agent_id *id);

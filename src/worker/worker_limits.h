@@ -58,6 +58,9 @@
 #define JOURNAL_PATIENCE_MS      10000         /* a journal that is away so long: what waits for it is given up with a clear error */
 #define JOURNAL_PATIENCE_TIMES   3             /* then the worker itself starts over */
 #define RECALL_SWEEP_MAX         4             /* suspects made whole at a time in the background: requests pass between them */
+#define RECALL_RETRY_MS          200           /* after records could not be had or used, doubled each time: asking reads all of them from the disk … */
+#define RECALL_RETRY_MS_MAX      2000          /* … up to here: a disk that has space again heals its agents in 5 s */
+#define RECALL_LATER_MS          10000         /* until who left without a checkpoint is asked for one again: a disk that is full mostly still is */
 #define SCAN_SLICE_US            3000          /* of a scan for alarms, at once: a request waits no longer for it … */
 #define SCAN_PAUSE_MS            20            /* … and these between: an eighth of the core, 600 agents per second and more */
 #define SCAN_WAIT_MS             100           /* until what was not readable is looked at again */

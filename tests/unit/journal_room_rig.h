@@ -29,6 +29,7 @@ struct side {
     char         message[512];
     struct said_record record[RECORDS_KEPT];
     bool         recalled_ok;
+    uint8_t      recalled;                 /* enum recalled */
     uint64_t     recalled_seq;
     unsigned     suspects;
     uint8_t      suspect[SUSPECTS_MAX];    /* the first byte of each id */
@@ -111,7 +112,8 @@ side_message(void *owner, struct link *link, uint16_t type, struct bytes payload
         take_record(side, payload, err);
     if (type == MSG_RECALLED) {
         assert_true(msg_RECALLED_unpack(&recalled, payload, err));
-        side->recalled_ok = recalled.ok != 0;
+        side->recalled = recalled.ok;
+        side->recalled_ok = recalled.ok == RECALLED_OK;
         side->recalled_seq = recalled.last_seq;
         (void)snprintf(side->message, sizeof side->message, "%.*s", (int)recalled.message.len, (const char *)recalled.message.data);
         side->recalls++;
@@ -281,7 +283,7 @@ claim(struct side *worker, unsigned n)
 /* ---- a failing disk: the room inherits this program's sys_table ---- */
 
 static struct sys_table real;
-enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS, DIES_IN_SYNCFS = FAIL_KINDS + 3 };
+enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS, DIES_IN_SYNCFS = FAIL_KINDS + 3, READ_ERRNO };
 
 static int
 fails(int kind)
@@ -294,6 +296,12 @@ static ssize_t
 room_pwrite(int fd, const void *data, size_t len, off_t at)
 {
     return fails(FAIL_PWRITE) ? -1 : real.pwrite(fd, data, len, at);
+}
+
+static ssize_t
+room_pread(int fd, void *data, size_t len, off_t at)
+{
+    return fails(READ_ERRNO) ? -1 : real.pread(fd, data, len, at);
 }
 
 static int
@@ -325,6 +333,7 @@ group_setup(void **state)
         return -1;
     real = sys_table;
     sys_table.pwrite = room_pwrite;
+    sys_table.pread = room_pread;
     sys_table.fdatasync = room_fdatasync;
     sys_table.syncfs = room_syncfs;
     return 0;

@@ -264,8 +264,12 @@ damage_is_one_agents_only(void **state)
     join(&one, 0);
     assert_int_equal(one.suspects, 2);
     recall(&one, 3);
-    assert_false(one.recalled_ok);
+    assert_int_equal(one.recalled, RECALLED_DAMAGED);
     assert_non_null(strstr(one.message, "restore it from a backup"));
+    disk_errno[READ_ERRNO] = EIO;
+    recall(&one, 4);
+    assert_int_equal(one.recalled, RECALLED_NOT_NOW);
+    disk_errno[READ_ERRNO] = 0;
     recall(&one, 4);
     assert_true(one.recalled_ok);
     assert_int_equal(one.records, 1);
