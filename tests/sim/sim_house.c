@@ -176,7 +176,7 @@ conf_of(const struct proc *proc, struct buf *out)
         buf_printf(out, "{\"data\":\"/journal\",\"apps\":\"/apps\",\"segment_bytes\":%u,\"kept_bytes\":%u}", plan.segment_bytes, plan.kept_bytes);
         return;
     case ROLE_SCHEDULER:
-        buf_printf(out, "{\"data\":\"/scheduler\"}");
+        buf_printf(out, "{\"data\":\"/data/scheduler\"}");
         return;
     default:
         buf_printf(out, "{\"mode\":\"serve\",\"app\":\"" APP "\",\"dir\":\"/d\",\"runtime\":\"r\",\"data\":\"/apps/" APP "\",\"deploy\":\"d\","

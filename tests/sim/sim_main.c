@@ -195,7 +195,8 @@ seed_live(uint64_t seed)
     plan_make();
     disk_init();
     disk_make_folder("/journal");
-    disk_make_folder("/scheduler");
+    disk_make_folder("/data");
+    disk_make_folder("/data/scheduler");
     disk_make_folder("/apps");
     disk_make_folder("/apps/shop");
     world_init();
