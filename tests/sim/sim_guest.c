@@ -417,6 +417,11 @@ heap_use_pagemap(int fd)
 {
 }
 
+void
+heap_pool_rest(void)
+{
+}
+
 size_t
 template_bytes(const struct template *t)
 {
