@@ -187,6 +187,12 @@ message_name(uint16_t type)
     }
 }
 
+void
+count_put(struct buf *json, const char *name, uint64_t value)
+{
+    buf_printf(json, "%s\"%s\":%llu", json->len > 1 ? "," : "", name, (unsigned long long)value);
+}
+
 const char *
 role_name(enum role role)
 {

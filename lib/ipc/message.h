@@ -39,6 +39,9 @@ enum message_type {
     MUST_USE bool msg_##name##_unpack(struct msg_##name *out_msg, struct bytes payload, struct err *err);
 #include "lib/ipc/messages.def"
 
+/* One more member of COUNTED.json, which begins with its brace. NAME is our own text: nothing in it is escaped. */
+void count_put(struct buf *json, const char *name, uint64_t value);
+
 const char *message_name(uint16_t type);          /* "CALL", or NULL when the table has no such type */
 
 enum role {                        /* HELLO.role, LINK.role */

@@ -66,11 +66,34 @@ peer_drop(struct peer *peer, const struct err *err)
     free(peer);
 }
 
+/* Control alone may ask: counters say what other apps do. */
+static bool
+handle_count(struct peer *peer, struct bytes payload, struct err *err)
+{
+    struct room *room = peer->room;
+    struct buf json = { 0 };
+    struct msg_COUNT msg;
+
+    if (!msg_COUNT_unpack(&msg, payload, err))
+        return false;
+    if (peer->role != ROLE_CONTROL)
+        return err_set(err, ERR_DENIED, 0, "COUNT is control's to say");
+    buf_append_byte(&json, '{');
+    if (room->is_started && room->spec->count != NULL)
+        room->spec->count(room, &json);
+    buf_append_byte(&json, '}');
+    msg_COUNTED_pack(link_out(peer->link), &(struct msg_COUNTED){ .request = msg.request, .json = buf_view(&json) });
+    buf_fini(&json);
+    return true;
+}
+
 static bool
 peer_message(void *owner, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
     struct peer *peer = owner;
 
+    if (type == MSG_COUNT)
+        return handle_count(peer, payload, err);
     return peer->room->spec->message(peer->room, link, type, payload, err);
 }
 

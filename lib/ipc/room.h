@@ -22,6 +22,7 @@ struct room_spec {
     bool (*message)(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err);
     void (*listen)(struct room *room, struct bytes name, struct bytes address, int fd);   /* takes fd; NULL: not expected */
     void (*stop)(struct room *room, uint32_t grace_ms);   /* drain, then room_exit(room, 0); NULL: exits at once */
+    void (*count)(struct room *room, struct buf *json);   /* control asks for counters: count_put() each; NULL: none */
 };
 
 int  room_main(int argc, char **argv, const struct room_spec *spec);

@@ -12,6 +12,8 @@ int command_remove(int argc, char **argv);
 int command_apps(int argc, char **argv);
 int command_agents(int argc, char **argv);
 int command_logs(int argc, char **argv);
+int command_top(int argc, char **argv);
+int command_metrics(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_version(int argc, char **argv);
 

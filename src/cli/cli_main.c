@@ -22,6 +22,8 @@ static const struct {
     { "apps", command_apps, "list the apps" },
     { "agents", command_agents, "list, show, query, delete or restore agents" },
     { "logs", command_logs, "what agents and rooms said" },
+    { "top", command_top, "agents awake and asleep, wakes, commits, memory, as they change" },
+    { "metrics", command_metrics, "the same for Prometheus" },
     { "doctor", command_doctor, "is everything well, and what does the sandbox offer here?" },
     { "version", command_version, "the version" },
 };

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "lib/base/list.h"
 #include "lib/base/map.h"
 #include "lib/ipc/room.h"
 #include "src/control/control_admin.h"
@@ -29,6 +30,8 @@ struct control {
     uint32_t           next_build;
     struct umap       *questions;      /* ADMIN in flight: request → struct question (control_ops.c) */
     uint32_t           next_question;
+    struct list_node   censuses;       /* under way (control_census.c) */
+    uint32_t           next_census, censuses_count;
 };
 
 struct deployment {                    /* one deploy on its way; app->deployment */
@@ -87,6 +90,10 @@ void tell_listen(struct control *c, const struct app *app);
 /* The worker in a slot, NULL while it is away. */
 struct link *worker_link(struct control *c, const struct app *app, uint16_t slot);
 bool app_is_up(struct control *c, const struct app *app);
+
+/* control_top.c: counters of all rooms */
+void op_top(struct control *c, struct admin_ref from, const json_t *request);
+void op_metrics(struct control *c, struct admin_ref from, const json_t *request);
 
 /* control_ops.c: what operators ask for */
 void ops_request(void *control, struct admin_ref from, const char *op, const json_t *request);

@@ -13,6 +13,8 @@
 #define ADMIN_CONNECTIONS_MAX  64                   /* operators, not users */
 #define ADMIN_UNSENT_MAX_BYTES (4u * 1024 * 1024)   /* a log reader that falls further behind loses lines, counted */
 #define ADMIN_REQUESTS_MAX     1024                 /* questions to workers in flight */
+#define CENSUS_MS              2000                 /* a room that is busy for longer is missing in `top` */
+#define CENSUSES_MAX           16                   /* under way: several terminals and a scraper */
 #define ADMIN_ANSWER_MS        30000                /* a worker that does not answer an operator is busy or gone */
 
 #define DEPLOY_FILES_MAX       20003                /* 20,000 assets, as Cloudflare, and our three files */

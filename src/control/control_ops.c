@@ -365,6 +365,7 @@ ops_request(void *control, struct admin_ref from, const char *op, const json_t *
     } table[] = {
         { "agent", op_agent }, { "agents", op_agents }, { "apps", op_apps },     { "deploy", deploy_request }, { "logs", op_logs },
         { "ping", op_ping },   { "remove", op_remove }, { "stats", op_stats },   { "status", op_status },
+        { "top", op_top },     { "metrics", op_metrics },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(table); i++)

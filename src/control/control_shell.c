@@ -10,6 +10,7 @@
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
 #include "src/control/control.h"
+#include "src/control/control_census.h"
 
 enum { BIRTHS_WRITE_MS = 200 };    /* a burst of births is written as one append per index file */
 
@@ -125,6 +126,7 @@ control_start(struct room *room, struct bytes conf_json, struct err *err)
     c->births = births_create(&c->disk);
     c->births_timer = loop_timer_create(room_loop(room), on_births_due, c);
     c->questions = umap_create();
+    list_init(&c->censuses);
     list_each(app, &c->apps.list, struct app, in_apps)
         deploy_resume(c, app);
     room_ready(room);
@@ -164,7 +166,10 @@ control_link_up(struct room *room, struct link *link)
 static void
 control_link_down(struct room *room, struct link *link, const struct err *err)
 {
-    if (link_peer(link)->role != ROLE_WORKER || link_user(link) == NULL)
+    if (link_user(link) == NULL)
+        return;
+    census_link_lost(&control, link);
+    if (link_peer(link)->role != ROLE_WORKER)
         return;
     deploy_worker_down(&control, link);
     ops_worker_lost(&control, link);
@@ -259,6 +264,8 @@ control_message(struct room *room, struct link *link, uint16_t type, struct byte
         return err_set(err, ERR_DENIED, 0, "the peer is not who it says");
     if (type == MSG_LOG)
         return log_message(&control, link, payload, err);
+    if (type == MSG_COUNTED)
+        return census_message(&control, link, payload, err);
     if (link == room_supervisor(room))
         return supervisor_message(&control, type, payload, err);
     if (link_peer(link)->role == ROLE_WORKER)
@@ -273,6 +280,7 @@ control_stop(struct room *room, uint32_t grace_ms)
 
     deploy_abandon_all(c);
     ops_worker_lost(c, NULL);
+    census_end_all(c);
     births_destroy(&c->births);
     admin_destroy(&c->admin);
     room_exit(room, 0);

@@ -23,6 +23,7 @@ struct egress {
     struct umap *sockets;              /* id → struct ws_client */
     uint64_t next_socket;
     size_t calls;
+    uint64_t calls_total;              /* opened since the start */
     bool is_stopping;
 };
 

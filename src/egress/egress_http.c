@@ -348,6 +348,7 @@ http_open(struct client *client, const struct msg_CALL *m)
     buf_append_bytes(&c->request.method, m->method);
     buf_append_bytes(&c->request.headers, m->headers);
     client->egress->calls++;
+    client->egress->calls_total++;
     (void)umap_put(client->http, c->id, c); /* the caller made sure that the number is free */
     if (!target_parse(&c->request.url, m->url, &err) || !redirect_mode_parse(&c->redirect, m->meta, &err) ||
         !start_hop(c, &err))

@@ -525,6 +525,14 @@ on_stop(struct room *room, uint32_t grace_ms)
         true; /* before_wait ends the room when the last call has; the supervisor when the time is over */
 }
 
+static void
+on_count(struct room *room, struct buf *json)
+{
+    count_put(json, "calls", the_egress.calls_total);
+    count_put(json, "calls_open", the_egress.calls);
+    count_put(json, "sockets", umap_count(the_egress.sockets));
+}
+
 const struct room_spec egress_room = {
     .role = ROLE_EGRESS,
     .name = "egress",
@@ -533,4 +541,5 @@ const struct room_spec egress_room = {
     .link_down = on_link_down,
     .message = on_message,
     .stop = on_stop,
+    .count = on_count,
 };

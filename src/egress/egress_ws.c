@@ -503,6 +503,7 @@ ws_open(struct client *client, const struct msg_CALL *m)
     ws->call = m->call;
     asker_set(&ws->asker, m);
     egress->calls++;
+    egress->calls_total++;
     (void)umap_put(client->upgrades, m->call, ws); /* the caller made sure that the number is free */
     rng_bytes(key, sizeof key);
     if (umap_count(egress->sockets) >= EGRESS_SOCKETS_MAX) {

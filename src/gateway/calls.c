@@ -43,6 +43,7 @@ table_put(struct call_table *t, struct request *r)
     index = t->free_list[--t->free_len];
     t->requests[index] = r;
     t->open++;
+    t->total++;
     return (uint32_t)t->generations[index] << 16 | index;
 }
 

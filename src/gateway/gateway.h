@@ -56,6 +56,7 @@ struct call_table {
     uint16_t *generations;
     uint16_t *free_list;
     uint32_t free_len, size, open;
+    uint64_t total; /* opened since the start */
 };
 
 struct gateway {

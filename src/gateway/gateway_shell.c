@@ -278,6 +278,18 @@ on_stop(struct room *room, uint32_t grace_ms)
     loop_timer_arm(gw->grace, 0);
 }
 
+static void
+on_count(struct room *room, struct buf *json)
+{
+    const struct gateway *gw = gateway;
+
+    count_put(json, "requests", gw->calls.total);
+    count_put(json, "requests_open", gw->calls.open);
+    count_put(json, "connections", gw->conn_count);
+    count_put(json, "sockets", umap_count(gw->sockets));
+    count_put(json, "socket_bytes_unsent", gw->ws_out_bytes);
+}
+
 const struct room_spec gateway_room = {
     .role = ROLE_GATEWAY,
     .name = "gateway",
@@ -287,4 +299,5 @@ const struct room_spec gateway_room = {
     .message = on_message,
     .listen = on_listen,
     .stop = on_stop,
+    .count = on_count,
 };

@@ -45,6 +45,7 @@ static struct {
     struct feed       *feed;               /* of the log */
     struct buf         alarms;             /* struct feed_record of each alarm in the batch; offset: in the batch */
     uint64_t           kept_bytes_max;
+    uint64_t           commits, bytes, writes;     /* since the start: taken; and what of them, in how many syncs, became durable */
     bool               is_sync_due;
     struct loop_timer *farewell;           /* at a stop: how long the last words of workers are waited for */
     bool               is_stopping;
@@ -113,6 +114,7 @@ batch_flush(void)
     enum log_outcome outcome;
     uint32_t segment = SEGMENT_NONE;
     uint32_t offset = 0;
+    const uint64_t bytes = shell.batch.len;
 
     if (shell.is_over || core_batch_is_empty(shell.core))
         return;
@@ -121,6 +123,8 @@ batch_flush(void)
     shell.is_sync_due = log_take_closed(shell.log) || shell.is_sync_due;
     if (outcome == LOG_DURABLE) {
         core_batch_durable(shell.core, segment, offset);
+        shell.writes++;
+        shell.bytes += bytes;
         if (shell.alarms.len > 0)
             alarms_durable(segment, offset);
         buf_clear(&shell.alarms);
@@ -158,12 +162,15 @@ on_commit(struct side *side, struct bytes payload, struct err *err)
                                    .generation = msg.generation, .flags = msg.flags, .offset = (uint32_t)shell.batch.len };
     record_pack(&shell.batch, &record, 0, &commit.length, &commit.sum);
     verdict = core_commit(shell.core, side->core, &commit, err);
-    if (verdict != CORE_APPEND)
+    if (verdict != CORE_APPEND) {
         shell.batch.len = commit.offset;
-    else if (feed_is_told(record.flags, 0))
+        return verdict != CORE_BROKEN;
+    }
+    shell.commits += (msg.flags & COMMIT_MORE) == 0;
+    if (feed_is_told(record.flags, 0))
         buf_append(&shell.alarms, &(struct feed_record){ .offset = commit.offset, .length = commit.length, .sum = commit.sum },
                    sizeof(struct feed_record));
-    return verdict != CORE_BROKEN;
+    return true;
 }
 
 static bool
@@ -641,6 +648,17 @@ on_stop(struct room *room, uint32_t grace_ms)
     loop_timer_arm(shell.farewell, grace_ms / FAREWELL_PARTS);       /* the pass does the rest */
 }
 
+static void
+on_count(struct room *room, struct buf *json)
+{
+    count_put(json, "commits", shell.commits);
+    count_put(json, "bytes", shell.bytes);
+    count_put(json, "syncs", shell.writes);
+    count_put(json, "segments", log_segments(shell.log));
+    count_put(json, "log_bytes", log_bytes(shell.log));
+    count_put(json, "agents_not_in_their_database", core_agents(shell.core));
+}
+
 const struct room_spec journal_room = {
     .role = ROLE_JOURNAL,
     .name = "journal",
@@ -649,4 +667,5 @@ const struct room_spec journal_room = {
     .link_down = on_link_down,
     .message = on_message,
     .stop = on_stop,
+    .count = on_count,
 };

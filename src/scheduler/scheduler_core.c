@@ -646,6 +646,12 @@ core_count(const struct core *core)
     return bmap_count(core->alarms);
 }
 
+size_t
+core_waiting(const struct core *core)
+{
+    return core->heap_count;
+}
+
 struct core *
 core_create(void)
 {

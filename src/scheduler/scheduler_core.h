@@ -98,6 +98,7 @@ void core_undone(struct core *core);
 
 const char *core_app_name(const struct core_app *app);
 size_t core_count(const struct core *core);
+size_t core_waiting(const struct core *core);          /* of these, not due yet */
 /* All invariants; for tests. */
 void core_check(const struct core *core);
 

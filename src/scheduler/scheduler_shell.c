@@ -46,6 +46,7 @@ static struct {
     uint64_t           heard_lsn, kept_lsn;    /* the last change heard; what the book on disk has */
     bool               is_full;            /* alarms were left out, and that was said */
     bool               is_scans_changed;   /* since the book's last commit */
+    uint64_t           fired;              /* alarms delivered since the start */
     int64_t            kept_ms;            /* when it committed last, by clock_mono_ms() */
     int64_t            wall_less_mono_ms;  /* to see the wall clock being set */
 } shell;
@@ -526,9 +527,20 @@ shell_settle(void *owner)
         if (shell.is_stopping)
             return;
     }
-    while ((alarm = core_start(shell.core, wall_now_ms())) != NULL)
+    for (; (alarm = core_start(shell.core, wall_now_ms())) != NULL; shell.fired++)
         deliver(alarm);
     loop_timer_arm(shell.timer, (uint64_t)settle_wait_ms());
+}
+
+static void
+on_count(struct room *room, struct buf *json)
+{
+    const size_t alarms = core_count(shell.core), running = umap_count(shell.deliveries), at_rest = core_waiting(shell.core) + running;
+
+    count_put(json, "alarms", alarms);
+    count_put(json, "alarms_due", alarms > at_rest ? alarms - at_rest : 0);
+    count_put(json, "alarms_running", running);
+    count_put(json, "alarms_fired", shell.fired);
 }
 
 const struct room_spec scheduler_room = {
@@ -539,4 +551,5 @@ const struct room_spec scheduler_room = {
     .link_down = on_link_down,
     .message = on_message,
     .stop = on_stop,
+    .count = on_count,
 };

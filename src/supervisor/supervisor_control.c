@@ -10,6 +10,7 @@
 
 #include "lib/conf/conf.h"
 #include "src/supervisor/supervisor_house.h"
+#include "src/supervisor/supervisor_use.h"
 
 static struct link *
 control_link(struct house *house)
@@ -204,6 +205,38 @@ listen_open(struct house *house, struct bytes payload, struct err *err)
     return true;
 }
 
+/* ---- counters --------------------------------------------------------------------------------------------------- */
+
+static bool
+count_rooms(struct house *house, struct bytes payload, struct err *err)
+{
+    struct link *control = control_link(house);
+    struct msg_COUNT msg;
+    struct house_room *room;
+    struct buf json = { 0 };
+    const char *comma = "";
+
+    if (!msg_COUNT_unpack(&msg, payload, err))
+        return false;
+    if (control == NULL)
+        return true;
+    buf_append_str(&json, "{\"rooms\":[");
+    list_each (room, &house->rooms, struct house_room, in_house) {
+        struct process_use use = { 0 };
+
+        if (room->pid == 0 || room->build_conf != NULL || !process_use_read(room->pid, &use))
+            continue;
+        buf_printf(&json, "%s{\"role\":\"%s\",\"app\":\"%s\",\"index\":%u,\"pid\":%d,\"cpu_us\":%llu,\"memory_bytes\":%llu}", comma,
+                   role_name(room->role), room->app, (unsigned)room->index, (int)room->pid, (unsigned long long)use.cpu_us,
+                   (unsigned long long)use.memory_bytes);
+        comma = ",";
+    }
+    buf_append_str(&json, "]}");
+    msg_COUNTED_pack(link_out(control), &(struct msg_COUNTED){ .request = msg.request, .json = buf_view(&json) });
+    buf_fini(&json);
+    return true;
+}
+
 bool
 control_message(struct house *house, uint16_t type, struct bytes payload, struct err *err)
 {
@@ -214,6 +247,7 @@ control_message(struct house *house, uint16_t type, struct bytes payload, struct
     case MSG_APP_STOP:    return app_stop(house, payload, err);
     case MSG_BUILD:       return build_start(house, payload, err);
     case MSG_LISTEN_OPEN: return listen_open(house, payload, err);
+    case MSG_COUNT:       return count_rooms(house, payload, err);
     default:              return err_set(err, ERR_MALFORMED, 0, "message %u is not one that control sends", type);
     }
 }

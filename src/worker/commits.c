@@ -90,6 +90,12 @@ commits_are_none(void)
     return list_is_empty(&commits.flight);
 }
 
+uint64_t
+commits_count(void)
+{
+    return commits.last_ticket > TICKET_SETTLED ? commits.last_ticket - TICKET_SETTLED : 0;
+}
+
 /* ---- out ---- */
 
 static struct commit *

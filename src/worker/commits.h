@@ -34,6 +34,7 @@ bool commits_is_durable(uint64_t ticket);
 bool commits_are_durable(const struct agent *agent);   /* all of AGENT's */
 bool commits_are_full(void);           /* too much under way: no new turns from outside */
 bool commits_are_none(void);           /* nothing under way */
+uint64_t commits_count(void);          /* since the start */
 /* Copies the store's WAL into its file when it is not there yet, and tells the journal. False: not now; the store is as it was. */
 bool commits_checkpoint(struct agent *agent);
 /* Closes the store; what is not in its file will be recalled. */

@@ -258,6 +258,7 @@ on_call(struct peer *p, struct bytes payload, struct err *err)
     a = target_of(p, &m);
     if (a == NULL)
         return true;
+    worker.calls++;
     c = call_accept(a, p, &m);
     if (m.kind == CALL_RPC && (m.flags & CALL_BODY_MORE) != 0) {
         c->is_gathering = true;

@@ -67,6 +67,7 @@ worker_tell_born(struct agent *a, bool is_deleted)
     struct link *control = worker_control();
     struct msg_AGENT_BORN m = { .agent = a->id, .deleted = is_deleted, .class_name = bytes_of(a->class_name), .name = bytes_of(a->name) };
 
+    worker.births += !is_deleted;
     if (control != NULL && !link_is_backed_up(control))
         msg_AGENT_BORN_pack(link_out(control), &m);
 }

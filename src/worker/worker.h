@@ -41,6 +41,7 @@ struct worker {
     bool            is_stopping;
     uint64_t        turns, wakes, evictions, resets;   /* counters for `stats` */
     int64_t         sleep_us, wake_us; /* processor time: images made, heaps made of them */
+    uint64_t        births, calls;     /* agents that exist since then; events that came as CALL */
     uint64_t        sleeps, colds, warm_wakes, cold_wakes, images_refused[IMAGE_REFUSALS];
 };
 

@@ -17,6 +17,7 @@
 #include "src/worker/agent_sleep.h"
 #include "src/worker/alarm_scan.h"
 #include "src/worker/commits.h"
+#include "src/worker/counters.h"
 #include "src/worker/deploy.h"
 #include "src/worker/engine.h"
 #include "src/worker/heap.h"
@@ -344,6 +345,7 @@ main(int argc, char **argv)
 {
     static const struct room_spec spec = {
         .role = ROLE_WORKER, .name = "worker", .start = start, .link_up = link_up, .link_down = link_down, .message = message, .listen = take_descriptor, .stop = stop,
+        .count = counters_put,
     };
 
     return room_main(argc, argv, &spec);

@@ -65,8 +65,16 @@ room_listen(struct room *room, struct bytes name, struct bytes address, int fd)
     sys_close(fd);
 }
 
+static void
+room_count(struct room *room, struct buf *json)
+{
+    count_put(json, "things", 7);
+    count_put(json, "refused.of another kind", 8);
+}
+
 static const struct room_spec spec = {
     .role = ROLE_GATEWAY,
+    .count = room_count,
     .name = "gateway",
     .start = room_start,
     .link_up = room_link_up,
@@ -96,6 +104,16 @@ side_message(void *owner, struct link *link, uint16_t type, struct bytes payload
 
     if (type == MSG_READY)
         side->ready++;
+    if (type == MSG_COUNTED) {
+        struct msg_COUNTED counted;
+
+        assert_true(msg_COUNTED_unpack(&counted, payload, err));
+        assert_int_equal(counted.request, 5);
+        assert_true(counted.json.len < sizeof side->reply);
+        memset(side->reply, 0, sizeof side->reply);
+        memcpy(side->reply, counted.json.data, counted.json.len);
+        side->replies++;
+    }
     if (type == MSG_LOG) {
         assert_true(msg_LOG_unpack(&log, payload, err));
         side->log_level = log.level;
@@ -258,6 +276,25 @@ log_lines_reach_control(void **state)
 }
 
 static void
+counters_are_told_to_control_only(void **state)
+{
+    struct side supervisor, control, other;
+
+    start_room(&supervisor);
+    send_conf(&supervisor, "{}");
+    introduce(&supervisor, &control, ROLE_CONTROL, 0, "");
+    msg_COUNT_pack(link_out(control.link), &(struct msg_COUNT){ 5 });
+    RUN_UNTIL(control.replies == 1);
+    assert_string_equal(control.reply, "{\"things\":7,\"refused.of another kind\":8}");
+    introduce(&supervisor, &other, ROLE_WORKER, 0, "shop");
+    msg_COUNT_pack(link_out(other.link), &(struct msg_COUNT){ 5 });
+    RUN_UNTIL(other.is_closed);
+    assert_int_equal(other.replies, 0);
+    link_destroy(&control.link);
+    link_destroy(&supervisor.link);
+}
+
+static void
 the_log_level_is_configured(void **state)
 {
     struct side supervisor, control;
@@ -340,6 +377,7 @@ main(void)
         TEST(a_room_starts_listens_and_stops),
         TEST(peers_come_go_and_come_again),
         TEST(log_lines_reach_control),
+        TEST(counters_are_told_to_control_only),
         TEST(the_log_level_is_configured),
         TEST(an_orphan_exits),
         TEST(a_room_that_cannot_start_exits_with_1),
