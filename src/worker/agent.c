@@ -261,9 +261,9 @@ start(struct agent *a)
     a->is_young = true;
     worker.wakes++;
     if (!a->is_entry && sockets_need_listing(a)) {
-        a->state = AGENT_LISTING;      /* sockets_listed() goes on */
-        sockets_list(a);
-        return true;
+        a->state = AGENT_LISTING;      /* agent_listed() goes on */
+        if (sockets_list(a))
+            return true;
     }
     return boot(a);
 }
@@ -271,9 +271,10 @@ start(struct agent *a)
 void
 agent_listed(struct agent *a)
 {
-    if (a->state != AGENT_LISTING)
-        return;
-    (void)boot(a);
+    if (a->state == AGENT_LISTING && a->known_sockets == SOCKETS_NONE)
+        (void)boot(a);
+    else if (a->state == AGENT_LISTING)
+        a->state = AGENT_AWAKE;        /* its heap was made of an image */
     agent_pump(a);
 }
 
@@ -535,7 +536,7 @@ agent_pump(struct agent *a)
 void
 agent_post(struct agent *a, struct event *e)
 {
-    if (e->is_outside && a->queued >= AGENT_QUEUE_MAX) {
+    if (e->is_outside && !e->is_last && a->queued >= AGENT_QUEUE_MAX) {
         if (e->call != NULL)
             call_fail(e->call, ERR_OVERLOADED, FAIL_OVERLOADED | FAIL_RETRYABLE,
                       BYTES_LIT("Durable Object is overloaded. Too many requests queued."), BYTES_NONE);

@@ -33,6 +33,12 @@ enum agent_state {
     AGENT_STATES
 };
 
+enum known_sockets {
+    SOCKETS_NONE,                      /* its constructor has not run */
+    SOCKETS_UNASKED,                   /* JavaScript has not asked for the list */
+    SOCKETS_ASKED,
+};
+
 #define SECTIONS_MAX 64                /* nesting depth of blockConcurrencyWhile (surface spec 3.1) */
 
 /* An event that waits: what to deliver, and the critical section that started it. */
@@ -42,6 +48,7 @@ struct event {
     void           (*drop)(struct agent *agent, struct event *event);      /* the agent failed first; NULL: nothing to do */
     uint32_t         section;
     bool             is_outside;       /* comes from outside (a new turn): waits for boot and for every section */
+    bool             is_last;          /* of its socket: queued whatever waits, once per socket */
     struct call     *call;             /* what it is about, or NULL */
     uint64_t         socket;
     int64_t          n1, n2;
@@ -92,7 +99,9 @@ struct agent {
     struct umap     *sockets;          /* its sockets that this worker knows: id → struct ws_info (sockets.c) */
     unsigned         live_sockets;     /* of those, not hibernatable: these keep the heap awake */
     char            *auto_request, *auto_response;   /* NULL: none known */
-    uint32_t         listing;          /* request number of WS_LIST, in AGENT_LISTING */
+    uint32_t         listing;          /* request number of WS_LIST; 0: none is open */
+    enum known_sockets known_sockets;  /* to its heap, when they were listed last or came with its image */
+    bool             are_sockets_stale;    /* those that came with its image may not be the gateway's any more */
     int              wait_until;       /* pending waitUntil promises */
     struct list_node outbox;           /* struct held_frame: effects behind the gate */
     struct list_node syncs;            /* struct sync_request */

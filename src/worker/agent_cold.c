@@ -21,9 +21,10 @@
 #include "src/worker/worker_limits.h"
 
 #define PATH_BYTES 4096
+#define FILE_BYTES_MAX (IMAGE_BYTES_MAX + IMAGE_ABOUT_BYTES_MAX + 4096)
 #define BOOT_ID_BYTES 36               /* a UUID's text */
 
-/* What an agent has to know besides its heap; the image's `about`. */
+/* What an agent has to know besides its heap; the image's `about` begins with it, its sockets follow. */
 struct cold_about {
     char     boot_id[BOOT_ID_BYTES];
     uint32_t next_incoming, last_cursor, last_deflate_stream;
@@ -75,8 +76,8 @@ has_folder(const struct agent *a)
 bool
 agent_may_go_cold(const struct agent *a)
 {
-    return a->state == AGENT_WARM && agent_is_idle(a) && !a->may_restore && boot_id[0] != 0 && is_empty(a->sockets) && !sockets_need_listing(a) &&
-           is_empty(a->deflate_streams) && is_empty(a->cursors) && a->auto_request == NULL && a->deploy == worker.deploy && has_folder(a);
+    return a->state == AGENT_WARM && agent_is_idle(a) && !a->may_restore && boot_id[0] != 0 && sockets_may_be_packed(a) &&
+           is_empty(a->deflate_streams) && is_empty(a->cursors) && a->deploy == worker.deploy && has_folder(a);
 }
 
 /* The file appears whole or, after a power cut, in whatever shape: its checksum and the boot's name tell. */
@@ -95,14 +96,18 @@ write_file(const char *path, struct bytes data)
 bool
 agent_cold_store(struct agent *a)
 {
-    static struct buf image;           /* kept: the next one needs it too */
+    static struct buf image, whole;    /* kept: the next one needs them too */
     struct cold_about about = { .next_incoming = a->next_incoming, .last_cursor = a->last_cursor, .last_deflate_stream = a->last_deflate_stream };
-    struct image_label label = { .about = bytes_from(&about, sizeof about) };
+    struct image_label label = { 0 };
     char path[PATH_BYTES];
 
     if (!agent_may_go_cold(a) || !seq_of(a, &label.commit))
         return false;
     memcpy(about.boot_id, boot_id, sizeof about.boot_id);
+    buf_clear(&whole);
+    buf_append(&whole, &about, sizeof about);
+    sockets_pack(a, &whole);
+    label.about = buf_view(&whole);
     buf_clear(&image);
     return image_alone(buf_view(&a->image), a->deploy->template, &label, &image) && write_file(image_path(a, path), buf_view(&image));
 }
@@ -119,7 +124,7 @@ consume(const char *path, struct buf *out)
 
     if (fd < 0)
         return false;
-    if (sys_unlinkat(AT_FDCWD, path, 0) == 0 && sys_fstat(fd, &st) == 0 && st.st_size <= IMAGE_BYTES_MAX + 4096) {
+    if (sys_unlinkat(AT_FDCWD, path, 0) == 0 && sys_fstat(fd, &st) == 0 && st.st_size <= FILE_BYTES_MAX) {
         buf_reserve(out, (size_t)st.st_size);
         n = sys_pread(fd, out->data, (size_t)st.st_size, 0);
     }
@@ -128,18 +133,38 @@ consume(const char *path, struct buf *out)
     return true;
 }
 
+/* Gives A, whose heap is made, what SAID tells. */
+static enum image_refusal
+take_about(struct agent *a, struct bytes said)
+{
+    struct cold_about about;
+
+    if (said.len < sizeof about)
+        return IMAGE_FORMAT;
+    memcpy(&about, said.data, sizeof about);
+    if (memcmp(about.boot_id, boot_id, sizeof boot_id) != 0)
+        return IMAGE_COMMIT;           /* the machine stopped since: its consumption may have been undone */
+    switch (sockets_unpack(a, bytes_from(said.data + sizeof about, said.len - sizeof about))) {
+    case SOCKETS_MALFORMED: return IMAGE_FORMAT;
+    case SOCKETS_OTHERS: return IMAGE_COMMIT;
+    case SOCKETS_FINE: break;
+    }
+    a->next_incoming = about.next_incoming;
+    a->last_cursor = about.last_cursor;
+    a->oldest_cursor = about.last_cursor + 1;
+    a->last_deflate_stream = about.last_deflate_stream;
+    return IMAGE_FINE;
+}
+
 static enum image_refusal
 apply(struct agent *a, struct bytes image)
 {
-    struct cold_about about;
     struct bytes said;
     enum image_refusal refusal;
     uint64_t seq;
 
     if (!deploy_keeps_heap(worker.deploy, bytes_of(a->class_name)))
         return IMAGE_TEMPLATE;
-    if (sockets_need_listing(a))       /* it had none when it went */
-        return IMAGE_COMMIT;
     if (!image_is_alone(image))
         return IMAGE_FORMAT;           /* a file has no business with what this process remembers of other agents */
     if (a->store != NULL)
@@ -147,22 +172,11 @@ apply(struct agent *a, struct bytes image)
     else if (!seq_of(a, &seq))
         return IMAGE_COMMIT;
     refusal = image_apply(image, worker.deploy->template, worker.heap_bytes_max, seq, &a->heap, &said);
+    if (refusal == IMAGE_FINE)
+        refusal = take_about(a, said);
     if (refusal != IMAGE_FINE)
-        return refusal;
-    if (said.len != sizeof about) {
         heap_destroy(&a->heap);
-        return IMAGE_FORMAT;
-    }
-    memcpy(&about, said.data, sizeof about);
-    if (memcmp(about.boot_id, boot_id, sizeof boot_id) != 0) {
-        heap_destroy(&a->heap);
-        return IMAGE_COMMIT;           /* the machine stopped since: its consumption may have been undone */
-    }
-    a->next_incoming = about.next_incoming;
-    a->last_cursor = about.last_cursor;
-    a->oldest_cursor = about.last_cursor + 1;
-    a->last_deflate_stream = about.last_deflate_stream;
-    return IMAGE_FINE;
+    return refusal;
 }
 
 bool
@@ -181,7 +195,7 @@ agent_cold_wake(struct agent *a)
         worker.images_refused[refusal]++;
         return false;
     }
-    a->state = AGENT_AWAKE;
+    a->state = a->are_sockets_stale && sockets_list(a) ? AGENT_LISTING : AGENT_AWAKE;
     worker.cold_wakes++;
     agent_heap_made(a);
     return true;

@@ -17,7 +17,7 @@ void agent_cold_init(const char *boot);
 bool agent_may_go_cold(const struct agent *agent);
 /* Writes the image of AGENT. False: it may not go, or the disk does not take it. */
 bool agent_cold_store(struct agent *agent);
-/* Makes AGENT's heap of the image in its folder. False: there is none, or it was refused and counted; AGENT is as it was. */
+/* Makes AGENT's heap of the image in its folder; its sockets may have to be listed first. False: there is none, or it was refused and counted; AGENT is as it was. */
 MUST_USE bool agent_cold_wake(struct agent *agent);
 
 #endif

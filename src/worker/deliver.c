@@ -388,5 +388,12 @@ deliver_post_ws_close(struct agent *a, uint64_t socket, uint16_t code, bool was_
 
     e->n1 = code;
     e->n2 = was_clean;
+    e->is_last = true;
     agent_post(a, e);
+}
+
+bool
+deliver_is_ws_close(const struct event *e)
+{
+    return e->deliver == run_ws_close;
 }

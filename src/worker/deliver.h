@@ -26,5 +26,6 @@ void deliver_post_timer(struct agent *agent, uint32_t id, uint32_t section);
 void deliver_post_synced(struct agent *agent, uint32_t request, uint32_t section);
 void deliver_post_ws_message(struct agent *agent, uint64_t socket, bool is_text, struct bytes data);
 void deliver_post_ws_close(struct agent *agent, uint64_t socket, uint16_t code, bool was_clean, struct bytes reason);
+bool deliver_is_ws_close(const struct event *event);
 
 #endif

@@ -13,20 +13,12 @@
 #include "src/worker/natives.h"
 #include "src/worker/peer.h"
 #include "src/worker/recall.h"
+#include "src/worker/sockets_internal.h"
 #include "src/worker/worker_limits.h"
 
 #define SOCKET_EGRESS_BIT (1ull << 51)     /* egress numbers its sockets with this bit, workers without */
 #define WS_CODE_NONE 1005
-#define WS_CODE_ABNORMAL 1006
 #define WS_CODE_RESTART  1012
-
-struct ws_info {
-    uint64_t      socket;
-    struct agent *agent;
-    enum role     role;                /* who holds it: ROLE_GATEWAY or ROLE_EGRESS */
-    bool          is_live, is_closed;
-    struct buf    listed;              /* payload of its WS_SOCKET, until JavaScript asked for the list */
-};
 
 /* Messages that arrive in fragments: socket → struct buf. */
 static struct umap *partials;
@@ -42,8 +34,8 @@ fresh_socket(void)
     return ++next_socket & (SOCKET_EGRESS_BIT - 1);
 }
 
-static struct ws_info *
-info_add(struct agent *a, uint64_t socket, bool is_live, enum role role)
+struct ws_info *
+sockets_add(struct agent *a, uint64_t socket, bool is_live, enum role role)
 {
     struct ws_info *w = calloc(1, sizeof *w);
 
@@ -71,8 +63,8 @@ info_free(struct ws_info *w)
     free(w);
 }
 
-static struct ws_info *
-info_find(struct agent *a, uint64_t socket)
+struct ws_info *
+sockets_find(struct agent *a, uint64_t socket)
 {
     return a->sockets != NULL ? umap_get(a->sockets, socket) : NULL;
 }
@@ -85,16 +77,20 @@ sockets_need_listing(const struct agent *a)
     return bmap_get(worker.with_sockets, bytes_from(a->id.bytes, 32)) != NULL && peer_of_role(ROLE_GATEWAY) != NULL;
 }
 
-void
+bool
 sockets_list(struct agent *a)
 {
     struct msg_WS_LIST m = { .request = ++last_listing, .agent = a->id, .class_name = bytes_of(a->class_name) };
 
+    a->are_sockets_stale = false;
+    if (peer_of_role(ROLE_GATEWAY) == NULL)
+        return false;
     if (listings == NULL)
         listings = umap_create();
     a->listing = m.request;
     umap_put(listings, m.request, a);
     msg_WS_LIST_pack(peer_out(peer_of_role(ROLE_GATEWAY)), &m);
+    return true;
 }
 
 static bool
@@ -109,9 +105,9 @@ on_socket(struct bytes payload, struct err *err)
     a = listings != NULL ? umap_get(listings, m.request) : NULL;
     if (a == NULL || (a->sockets != NULL && umap_count(a->sockets) >= SOCKETS_PER_AGENT_MAX))
         return true;
-    w = info_find(a, m.socket);
+    w = sockets_find(a, m.socket);
     if (w == NULL)
-        w = info_add(a, m.socket, false, ROLE_GATEWAY);
+        w = sockets_add(a, m.socket, false, ROLE_GATEWAY);
     buf_clear(&w->listed);
     buf_append_bytes(&w->listed, payload);
     return true;
@@ -122,6 +118,24 @@ keep_text(char **place, struct bytes text)
 {
     free(*place);
     *place = text.data != NULL && text.len > 0 ? bytes_dup(text) : NULL;
+}
+
+void
+sockets_keep_auto(struct agent *a, struct bytes request, struct bytes response)
+{
+    keep_text(&a->auto_request, request);
+    keep_text(&a->auto_response, response);
+}
+
+static void
+tell_auto(struct agent *a)
+{
+    struct msg_WS_AUTO m = { .agent = a->id, .class_name = bytes_of(a->class_name), .request = bytes_of(a->auto_request),
+                             .response = bytes_of(a->auto_response) };
+    struct peer *p = peer_of_role(ROLE_GATEWAY);
+
+    if (p != NULL)
+        msg_WS_AUTO_pack(agent_out(a, p), &m);
 }
 
 static bool
@@ -135,9 +149,12 @@ on_listed(struct bytes payload, struct err *err)
     a = listings != NULL ? umap_take(listings, m.request) : NULL;
     if (a == NULL)
         return true;
-    keep_text(&a->auto_request, m.auto_request);
-    keep_text(&a->auto_response, m.auto_response);
+    if (m.auto_request.len > 0 || a->auto_request == NULL)
+        sockets_keep_auto(a, m.auto_request, m.auto_response);
+    else
+        tell_auto(a);                  /* another gateway, which does not know it */
     a->listing = 0;
+    sockets_compare(a);
     agent_listed(a);
     return true;
 }
@@ -152,6 +169,16 @@ pack_close(struct ws_info *w, struct buf *out, uint16_t code, struct bytes reaso
     msg_WS_CLOSE_pack(out, &m);
 }
 
+static void
+forget_listing(struct agent *a)
+{
+    if (a->listing != 0)
+        (void)umap_take(listings, a->listing);
+    a->listing = 0;
+    a->known_sockets = SOCKETS_NONE;
+    a->are_sockets_stale = false;
+}
+
 void
 sockets_drop(struct agent *a)
 {
@@ -159,10 +186,7 @@ sockets_drop(struct agent *a)
     uint64_t socket;
     void *value;
 
-    if (a->listing != 0) {
-        (void)umap_take(listings, a->listing);
-        a->listing = 0;
-    }
+    forget_listing(a);
     if (a->sockets == NULL)
         return;
     while (umap_next(a->sockets, &cursor, &socket, &value)) {
@@ -183,6 +207,7 @@ sockets_forget(struct agent *a)
     uint64_t socket;
     void *value;
 
+    forget_listing(a);
     if (a->sockets != NULL) {
         while (umap_next(a->sockets, &cursor, &socket, &value)) {
             info_free(value);
@@ -212,12 +237,14 @@ sockets_holder_lost(enum role role)
     }
     if (role != ROLE_GATEWAY)
         return;
-    /* Agents that wait for a list start without: their connections are gone. */
+    /* Agents that wait for a list start without: their connections are gone, or they are listed when the gateway is back. */
+    sockets_era_ends();
     cursor = 0;
     while (listings != NULL && umap_next(listings, &cursor, &key, &value)) {
         struct agent *a = umap_take(listings, key);
 
         a->listing = 0;
+        sockets_list_broken(a);
         agent_listed(a);
         cursor = 0;
     }
@@ -240,8 +267,8 @@ owner_of(uint64_t socket, const struct agent_id *id, struct bytes class_name, st
         !deploy_may_have_class(class_name))
         return NULL;
     a = agent_get(class_name, id, name);
-    if (a->state != AGENT_ABSENT && info_find(a, socket) == NULL)
-        (void)info_add(a, socket, false, ROLE_GATEWAY);
+    if (a->state != AGENT_ABSENT && sockets_find(a, socket) == NULL)
+        (void)sockets_add(a, socket, false, ROLE_GATEWAY);
     if (a->state == AGENT_ABSENT)
         bmap_put(worker.with_sockets, bytes_from(id->bytes, 32), a);
     return a;
@@ -299,7 +326,7 @@ on_ws_close(struct peer *p, struct bytes payload, struct err *err)
     a = owner_of(m.socket, &m.agent, m.class_name, m.name);
     if (a == NULL)
         return true;
-    w = info_find(a, m.socket);
+    w = sockets_find(a, m.socket);
     if (w != NULL)
         w->is_closed = true;
     deliver_post_ws_close(a, m.socket, m.code, m.was_clean != 0, m.reason);
@@ -315,8 +342,10 @@ on_agents(struct bytes payload, struct err *err)
         return false;
     if (m.ids.len % 32 != 0)
         return err_set(err, ERR_MALFORMED, 0, "WS_AGENTS of %zu bytes", m.ids.len);
-    if (m.ids.len == 0)
+    if (m.ids.len == 0) {
+        sockets_era_begins();
         recall_sockets_known();
+    }
     for (size_t at = 0; at < m.ids.len; at += 32) {
         if (m.present)
             bmap_put(worker.with_sockets, bytes_from(m.ids.data + at, 32), worker.with_sockets);
@@ -345,7 +374,7 @@ sockets_message(struct peer *p, uint16_t type, struct bytes payload, struct err 
 void
 sockets_event_done(struct agent *a, uint64_t socket, uint64_t bytes)
 {
-    struct ws_info *w = info_find(a, socket);
+    struct ws_info *w = sockets_find(a, socket);
     struct peer *p = peer_of_role(w != NULL ? w->role : ROLE_GATEWAY);
     struct msg_WS_CREDIT m = { .socket = socket, .bytes = (uint32_t)bytes };
 
@@ -359,7 +388,7 @@ sockets_event_done(struct agent *a, uint64_t socket, uint64_t bytes)
 void
 sockets_event_lost(struct agent *a, uint64_t socket)
 {
-    struct ws_info *w = info_find(a, socket);
+    struct ws_info *w = sockets_find(a, socket);
     struct peer *gateway = peer_of_role(ROLE_GATEWAY);
     struct msg_WS_CLOSE m = { .socket = socket, .code = WS_CODE_RESTART, .reason = BYTES_LIT("The agent was reset.") };
 
@@ -441,7 +470,7 @@ native_ws_open(NATIVE_PARAMS)
         m.name = bytes_of(a->name);
     }
     msg_WS_OPEN_pack(agent_out(a, gateway), &m);
-    (void)info_add(a, m.socket, is_live, ROLE_GATEWAY);
+    (void)sockets_add(a, m.socket, is_live, ROLE_GATEWAY);
     if (!is_live)
         bmap_put(worker.with_sockets, bytes_from(a->id.bytes, 32), worker.with_sockets);
     return js_new_number((double)m.socket);
@@ -463,7 +492,7 @@ native_ws_join(NATIVE_PARAMS)
         return js_throw_error("Network connection lost.");
     m.local = is_egress ? m.socket : fresh_socket();   /* egress has one end only, and has named it */
     if (umap_get(worker.socket_owners, m.local) == NULL)
-        (void)info_add(a, m.local, true, is_egress ? ROLE_EGRESS : ROLE_GATEWAY);
+        (void)sockets_add(a, m.local, true, is_egress ? ROLE_EGRESS : ROLE_GATEWAY);
     msg_WS_JOIN_pack(agent_out(a, holder), &m);
     return js_new_number((double)m.local);
 }
@@ -478,7 +507,7 @@ writable_socket(jsval arg, const char *verb)
 
     if (!socket_arg(arg, &socket))
         return NULL;
-    w = info_find(a, socket);
+    w = sockets_find(a, socket);
     if (w == NULL || w->is_closed) {
         js_throw_type("Can't call WebSocket %s() after close().", verb);
         return NULL;
@@ -527,7 +556,7 @@ native_ws_close(NATIVE_PARAMS)
 
     if (!socket_arg(ARG(0), &socket) || (!js_is_nullish(ARG(2)) && !js_to_utf8(ARG(2), &reason)))
         return JSV_EXCEPTION;
-    w = info_find(a, socket);
+    w = sockets_find(a, socket);
     if (w == NULL)
         return JSV_UNDEFINED;          /* closed on both sides already */
     if (reason.len > WS_REASON_MAX_BYTES)
@@ -552,7 +581,7 @@ native_ws_attach(NATIVE_PARAMS)
     if (m.attachment.len > WS_ATTACHMENT_MAX_BYTES)
         return js_throw_error("A WebSocket 'attachment' cannot be larger than %d bytes.", WS_ATTACHMENT_MAX_BYTES);
     p = peer_of_role(ROLE_GATEWAY);
-    if (p != NULL && info_find(a, m.socket) != NULL)
+    if (p != NULL && sockets_find(a, m.socket) != NULL)
         msg_WS_ATTACH_pack(agent_out(a, p), &m);
     return JSV_UNDEFINED;
 }
@@ -572,17 +601,14 @@ jsval
 native_ws_auto(NATIVE_PARAMS)
 {
     struct agent *a = agent_current();
-    struct peer *p = peer_of_role(ROLE_GATEWAY);
-    struct msg_WS_AUTO m = { .agent = a->id, .class_name = bytes_of(a->class_name) };
+    struct bytes request = BYTES_NONE, response = BYTES_NONE;
 
-    if (!js_is_nullish(ARG(0)) && (!js_to_utf8(ARG(0), &m.request) || !js_to_utf8(ARG(1), &m.response)))
+    if (!js_is_nullish(ARG(0)) && (!js_to_utf8(ARG(0), &request) || !js_to_utf8(ARG(1), &response)))
         return JSV_EXCEPTION;
-    if (m.request.len > WS_AUTO_MAX_BYTES || m.response.len > WS_AUTO_MAX_BYTES)
+    if (request.len > WS_AUTO_MAX_BYTES || response.len > WS_AUTO_MAX_BYTES)
         return js_throw_range("auto-response texts are limited to %d bytes", WS_AUTO_MAX_BYTES);
-    keep_text(&a->auto_request, m.request);
-    keep_text(&a->auto_response, m.response);
-    if (p != NULL)
-        msg_WS_AUTO_pack(agent_out(a, p), &m);
+    sockets_keep_auto(a, request, response);
+    tell_auto(a);
     return JSV_UNDEFINED;
 }
 

@@ -15,7 +15,7 @@
 #define HEAP_POOL_PAGES_MAX      128           /* of such a range: more is a heap that was large, and 16 MiB per worker in all */
 #define HEAP_USUAL_SCANS         16            /* heaps whose pages are compared to learn which ones every heap comes to own */
 #define IMAGE_BYTES_MAX          (32u << 20)   /* of a heap's image; a larger heap is cheaper to keep than to pack */
-#define IMAGE_ABOUT_BYTES_MAX    (64u << 10)   /* of what an agent's image says besides its heap */
+#define IMAGE_ABOUT_BYTES_MAX    (272u << 10)  /* of what an agent's image says besides its heap: the numbers of all its sockets, 8 bytes each */
 #define IMAGE_BLOCK_BYTES        (256u << 10)  /* compressed at once: four of LZ4's windows, and bounded memory for a large heap */
 #define IMAGE_KIN_MAX            16            /* classes of a deployment whose images share */
 #define IMAGE_KIN_PAGES_MAX      256           /* 1 MiB per class: a constructor makes 10 to 60 pages */

@@ -204,16 +204,91 @@ describe("sleep on disk", { skip }, () => {
     assert.deepEqual([calls, starts], [1, 1]);
   });
 
-  it("leaves those with sockets in memory", async (t) => {
+});
+
+describe("sleep on disk with hibernated sockets", { skip }, () => {
+  const NAME = "room";
+
+  async function asleep(t, count = 1) {
     const server = await serve(t, sleeper, { limits: COLD });
-    const client = await connect(server.ws("/s/w/ws"));
-    await server.json("/s/other/step?v=a");
-    await goneCold(server, 1);
-    client.send("one");
-    const { calls, isLast } = JSON.parse(await client.next());
-    assert.deepEqual([calls, isLast], [1, true]);
+    const client = await connect(server.ws(`/s/${NAME}/ws?v=a`));
+    await goneCold(server, count);
+    assert.equal(images(server.data).length, 1);
+    return { server, client };
+  }
+  const echo = async (client, text) => {
+    client.send(text);
+    const { echo, isLast, calls, starts } = JSON.parse(await client.next());
+    return [echo, isLast, calls, starts];
+  };
+  const kill = async (server, room) => {
+    const before = server.rooms(room).map(({ pid }) => pid);
+    for (const pid of before) process.kill(pid, "SIGKILL");
+    await eventually(() => server.rooms(room).some(({ pid }) => !before.includes(pid)));
+  };
+  const book = async (server) => {
+    let told;
+    await eventually(async () => {
+      const answer = await server.fetch(`/s/${NAME}/book?v=a`).catch(() => null), text = await answer?.text();
+      if (answer?.status === 200) told = JSON.parse(text);
+      return told !== undefined;
+    });
+    return told;
+  };
+
+  it("they wake it, and are the same objects with tags, attachments and automatic response", async (t) => {
+    const { server, client } = await asleep(t);
+    await server.json(`/s/${NAME}/auto?v=pong`);
+    await goneCold(server, 2);
+    client.send("ping");
+    assert.equal(await client.next(), "pong");
+    assert.equal((await stats(server)).cold_wakes, 1);
+    assert.deepEqual(await echo(client, "one"), ["one", true, 1, 1]);
+    await goneCold(server, 3);
+    assert.deepEqual(await echo(client, "two"), ["two", true, 2, 1]);
+    await goneCold(server, 4);
+    assert.deepEqual(await book(server), { tagged: [[true, { tagged: "a" }, ["a"]]], closes: [], auto: "pong", starts: 1 });
+    assert.deepEqual((await stats(server)).images_refused, {});
     client.drop();
   });
+
+  it("a client that leaves meanwhile is told once", async (t) => {
+    const { server, client } = await asleep(t);
+    await client.close(4001, "bye");
+    await goneCold(server, 2);
+    assert.deepEqual(await book(server), { tagged: [], closes: [[4001, true, { tagged: "a" }]], auto: null, starts: 1 });
+    const again = await connect(server.ws(`/s/${NAME}/ws?v=a`));
+    assert.equal((await book(server)).tagged.length, 1);
+    again.drop();
+  });
+
+  it("outlives its worker's death: messages, and the loss of a socket in between, reach the same heap", async (t) => {
+    const { server, client } = await asleep(t);
+    const other = await connect(server.ws(`/s/${NAME}/ws?v=b`));
+    await goneCold(server, 2);
+    await kill(server, "worker");
+    assert.deepEqual(await echo(client, "one"), ["one", false, 1, 1]);
+    await goneCold(server, 1);
+    await kill(server, "worker");
+    other.drop();
+    await eventually(async () => (await book(server)).closes.length > 0);
+    const { tagged, closes, starts } = await book(server);
+    assert.deepEqual([tagged.length, closes, starts], [1, [[1006, false, { tagged: "b" }]], 1]);
+    assert.deepEqual((await stats(server)).images_refused, {});
+    client.drop();
+  });
+
+  for (const depth of ["cold", "warm", "awake"]) {
+    it(`the gateway's death is the end of its sockets, which an agent that is ${depth} hears once`, async (t) => {
+      const server = await serve(t, sleeper, { limits: depth === "cold" ? COLD : LONG });
+      await connect(server.ws(`/s/${NAME}/ws?v=a`));
+      if (depth === "cold") await goneCold(server, 1);
+      if (depth === "warm") putToSleep(server, `Sleeper/${NAME}`);
+      await kill(server, "gateway");
+      await eventually(async () => (await book(server)).closes.length > 0);
+      assert.deepEqual(await book(server), { tagged: [], closes: [[1006, false, { tagged: "a" }]], auto: null, starts: 1 });
+    });
+  }
 });
 
 /* A server that answers /NAME only as it is told: asked(NAME) resolves with what to answer on. */

@@ -19,6 +19,7 @@ export class Sleeper extends DurableObject {
   numbers = naturals();
   text = "";
   pattern = /o/g;
+  closes = [];
 
   constructor(ctx, env) {
     super(ctx, env);
@@ -54,11 +55,17 @@ export class Sleeper extends DurableObject {
       case "fill": this.filled = Array.from({ length: Number(v) }, (_, i) => `line ${i} of ${url.pathname}`); return Response.json(this.filled.length);
       case "line": return Response.json(this.filled?.[Number(v)] ?? null);
       case "sql": return Response.json(this.ctx.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master").one());
+      case "auto": this.ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", v)); return Response.json("set");
+      case "book": return Response.json({
+        tagged: this.ctx.getWebSockets(v).map((ws) => [ws === this.last, ws.deserializeAttachment(), this.ctx.getTags(ws)]),
+        closes: this.closes, auto: this.ctx.getWebSocketAutoResponse()?.response ?? null, starts: this.started + 1,
+      });
       case "alarm": await this.ctx.storage.setAlarm(Date.now() + Number(v)); return Response.json("armed");
       case "alarms": return Response.json(this.alarms ?? 0);
       case "ws": {
         const pair = new WebSocketPair();
-        this.ctx.acceptWebSocket(pair[1]);
+        this.ctx.acceptWebSocket(pair[1], v ? [v] : []);
+        if (v) pair[1].serializeAttachment({ tagged: v });
         this.last = pair[1];
         return new Response(null, { status: 101, webSocket: pair[0] });
       }
@@ -115,7 +122,10 @@ export class Sleeper extends DurableObject {
     ws.send(JSON.stringify({ echo: text, isLast: ws === this.last, ...this.step(text) }));
   }
 
-  webSocketClose(ws) { ws.close(); }
+  webSocketClose(ws, code, reason, wasClean) {
+    this.closes.push([code, wasClean, ws.deserializeAttachment()]);
+    ws.close();
+  }
 }
 
 export class Forgetful extends Sleeper {}
