@@ -20,6 +20,12 @@ map_seed(uint64_t seed)
     seed_now = seed;
 }
 
+uint64_t
+map_seed_now(void)
+{
+    return seed_now;
+}
+
 /* The finaliser of MurmurHash3: every input bit reaches every output bit. */
 static uint64_t
 mix(uint64_t h)

@@ -29,6 +29,7 @@ size_t       bmap_count(const struct bmap *map);
 bool         bmap_next(const struct bmap *map, size_t *cursor, struct bytes *out_key, void **out_value);
 
 void     map_seed(uint64_t seed);                        /* once, before the first map */
+uint64_t map_seed_now(void);
 uint64_t hash_bytes(struct bytes b, uint64_t seed);      /* stable across processes for a given seed */
 
 #endif

@@ -195,7 +195,7 @@ found_of_entry(const struct index_entry *entry, const struct record *agent)
 bool
 segment_tell(const struct segment *segment, void (*fn)(void *owner, const struct found_record *found), void *owner)
 {
-    const uint32_t count = segment->index.by_agent == NULL ? 0 : (uint32_t)bmap_count(segment->index.by_agent);
+    const uint32_t count = segment->index.by_agent == NULL ? 0 : (uint32_t)umap_count(segment->index.by_agent);
     struct bytes in = buf_view(&segment->index.agents);
     struct record *agents;
     bool ok;
@@ -304,10 +304,10 @@ segment_scan(struct segment *segment, uint32_t limit, void (*fn)(void *owner, co
         segment->end = segment->durable = trailer.offset;
         segment->is_sealed = out_result->is_indexed = true;
     } else {
-        bmap_destroy(&segment->index.by_agent);
+        umap_destroy(&segment->index.by_agent);
         buf_clear(&segment->index.agents);
         buf_clear(&segment->index.records);
-        segment->index.by_agent = bmap_create();
+        segment->index.by_agent = umap_create();
         segment->batch_at = SEGMENT_HEADER_BYTES;
         segment->end = (uint32_t)scan_records(&scan);
         segment->durable = SEGMENT_HEADER_BYTES;   /* until segment_sync_found() */

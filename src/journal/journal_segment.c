@@ -81,7 +81,7 @@ segment_new(int fd, uint32_t number)
 static void
 index_forget(struct segment *segment)
 {
-    bmap_destroy(&segment->index.by_agent);
+    umap_destroy(&segment->index.by_agent);
     buf_fini(&segment->index.agents);
     buf_fini(&segment->index.records);
 }
@@ -155,7 +155,7 @@ segment_create(struct segment **out_segment, int dir, const struct segment_spec 
         (void)sys_unlinkat(dir, name, 0);  /* one that stays is empty and is found to be so at the next start */
         return false;
     }
-    segment->index.by_agent = bmap_create();
+    segment->index.by_agent = umap_create();
     *out_segment = segment;
     return true;
 }
@@ -239,28 +239,56 @@ segment_is_sealed(const struct segment *segment)
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
 
+/* Of index.by_agent: one word. Number 0 is kept as 1, so that the word is never 0. */
+static void *
+place_word(size_t offset, size_t number)
+{
+    return (void *)((uintptr_t)offset << 32 | (uintptr_t)(number + 1));
+}
+
+static bool
+is_agent_at(const struct segment *segment, uintptr_t place, struct bytes key)
+{
+    size_t offset = place >> 32;
+
+    return key.len <= segment->index.agents.len - offset && memcmp(segment->index.agents.data + offset, key.data, key.len) == 0;
+}
+
+/* The number of the agent whose entry in `agents` KEY is. The entry says its own length: no other agent's begins with it. */
+static uint32_t
+index_agent(struct segment *segment, struct bytes key)
+{
+    uint64_t hash = hash_bytes(key, map_seed_now());
+    uintptr_t place;
+    size_t number;
+
+    /* Two agents of one hash: the second has the next free one. */
+    while ((place = (uintptr_t)umap_get(segment->index.by_agent, hash)) != 0 && !is_agent_at(segment, place, key))
+        hash++;
+    if (place != 0)
+        return (uint32_t)place - 1;
+    number = umap_count(segment->index.by_agent);
+    assert(segment->index.agents.len <= UINT32_MAX);
+    (void)umap_put(segment->index.by_agent, hash, place_word(segment->index.agents.len, number));
+    buf_append_bytes(&segment->index.agents, key);
+    return (uint32_t)number;
+}
+
 void
 index_add(struct segment *segment, const struct record *record, uint32_t offset, const struct record_head *head)
 {
-    struct buf key = { 0 };
+    static struct buf key;                 /* kept: the next record needs it too */
     struct index_entry entry = { .offset = offset, .length = head->length, .sum = head->sum, .part = record->part,
                                  .marks = (uint16_t)head->marks, .flags = record->flags, .seq = record->seq, .time_ms = head->time_ms };
-    uintptr_t at;
 
+    buf_clear(&key);
     buf_append(&key, record->agent.bytes, sizeof record->agent.bytes);
     put_u16(&key, (uint16_t)record->app.len);
     put_u16(&key, (uint16_t)record->class_name.len);
     buf_append_bytes(&key, record->app);
     buf_append_bytes(&key, record->class_name);
-    at = (uintptr_t)bmap_get(segment->index.by_agent, buf_view(&key));
-    if (at == 0) {
-        at = bmap_count(segment->index.by_agent) + 1;
-        (void)bmap_put(segment->index.by_agent, buf_view(&key), (void *)at);
-        buf_append_bytes(&segment->index.agents, buf_view(&key));
-    }
-    entry.agent = (uint32_t)at - 1;
+    entry.agent = index_agent(segment, buf_view(&key));
     buf_append(&segment->index.records, &entry, sizeof entry);
-    buf_fini(&key);
 }
 
 /* Gives each record of BATCH its time and check; returns nothing to fail: the batch is ours. */
@@ -351,7 +379,7 @@ index_pack(struct segment *segment, struct buf *out)
     struct record_head head;
     struct trailer trailer = { .offset = segment->end };
 
-    put_u32(&body, (uint32_t)bmap_count(segment->index.by_agent));
+    put_u32(&body, (uint32_t)umap_count(segment->index.by_agent));
     put_u32(&body, (uint32_t)(segment->index.records.len / sizeof(struct index_entry)));
     buf_append_bytes(&body, buf_view(&segment->index.agents));
     buf_append_bytes(&body, buf_view(&segment->index.records));

@@ -18,7 +18,7 @@ struct segment {
     uint32_t batch_at;                     /* after a scan: where the last batch begins; everything before it was synced */
     bool     is_sealed;
     struct {                               /* of what is in the file; until it is sealed */
-        struct bmap *by_agent;             /* agent as in `agents` → its number + 1; NULL: no index is kept */
+        struct umap *by_agent;             /* hash of an agent as in `agents` → where it begins there and its number; NULL: no index is kept */
         struct buf   agents;               /* id, u16 and u16 lengths, app, class, each */
         struct buf   records;              /* struct index_entry each */
     } index;

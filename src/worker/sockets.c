@@ -74,7 +74,7 @@ sockets_find(struct agent *a, uint64_t socket)
 bool
 sockets_need_listing(const struct agent *a)
 {
-    return bmap_get(worker.with_sockets, bytes_from(a->id.bytes, 32)) != NULL && peer_of_role(ROLE_GATEWAY) != NULL;
+    return idset_has(worker.with_sockets, a->id.bytes) && peer_of_role(ROLE_GATEWAY) != NULL;
 }
 
 bool
@@ -248,8 +248,8 @@ sockets_holder_lost(enum role role)
         agent_listed(a);
         cursor = 0;
     }
-    bmap_destroy(&worker.with_sockets);
-    worker.with_sockets = bmap_create();
+    idset_destroy(&worker.with_sockets);
+    worker.with_sockets = idset_create();
 }
 
 /* ---- what arrives ---- */
@@ -270,7 +270,7 @@ owner_of(uint64_t socket, const struct agent_id *id, struct bytes class_name, st
     if (a->state != AGENT_ABSENT && sockets_find(a, socket) == NULL)
         (void)sockets_add(a, socket, false, ROLE_GATEWAY);
     if (a->state == AGENT_ABSENT)
-        bmap_put(worker.with_sockets, bytes_from(id->bytes, 32), a);
+        idset_add(worker.with_sockets, id->bytes);
     return a;
 }
 
@@ -347,10 +347,15 @@ on_agents(struct bytes payload, struct err *err)
         recall_sockets_known();
     }
     for (size_t at = 0; at < m.ids.len; at += 32) {
+        struct agent_id id;
+
+        memcpy(id.bytes, m.ids.data + at, sizeof id.bytes);
+        if (agent_id_is_none(&id))
+            return err_set(err, ERR_MALFORMED, 0, "WS_AGENTS names no agent");
         if (m.present)
-            bmap_put(worker.with_sockets, bytes_from(m.ids.data + at, 32), worker.with_sockets);
+            idset_add(worker.with_sockets, id.bytes);
         else
-            (void)bmap_take(worker.with_sockets, bytes_from(m.ids.data + at, 32));
+            idset_remove(worker.with_sockets, id.bytes);
     }
     return true;
 }
@@ -471,8 +476,8 @@ native_ws_open(NATIVE_PARAMS)
     }
     msg_WS_OPEN_pack(agent_out(a, gateway), &m);
     (void)sockets_add(a, m.socket, is_live, ROLE_GATEWAY);
-    if (!is_live)
-        bmap_put(worker.with_sockets, bytes_from(a->id.bytes, 32), worker.with_sockets);
+    if (!is_live && !a->is_entry)
+        idset_add(worker.with_sockets, a->id.bytes);
     return js_new_number((double)m.socket);
 }
 

@@ -6,6 +6,7 @@
 #ifndef DORMOUSE_WORKER_H
 #define DORMOUSE_WORKER_H
 
+#include "lib/base/idset.h"
 #include "lib/base/list.h"
 #include "lib/base/map.h"
 #include "lib/ident/ident.h"
@@ -35,7 +36,7 @@ struct worker {
     int64_t          deployed_ms;      /* when the newest deployment came, while older heaps may be left; 0 */
     unsigned         open_calls;       /* of others, not answered yet */
     struct umap    *socket_owners;     /* live and joined sockets → struct ws_end */
-    struct bmap    *with_sockets;      /* ids of agents with hibernatable sockets at the gateway → non-NULL */
+    struct idset   *with_sockets;      /* agents with hibernatable sockets at the gateway */
     struct loop_timer *idle_timer;
     uint32_t        idle_ms, warm_ms, cold_ms, cpu_ms, heap_bytes_max;
     bool            is_stopping;

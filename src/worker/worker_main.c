@@ -133,7 +133,7 @@ set_up(void)
     worker.loop = room_loop(worker.room);
     worker.agents = bmap_create();
     worker.socket_owners = umap_create();
-    worker.with_sockets = bmap_create();
+    worker.with_sockets = idset_create();
     commits_init();
     list_init(&worker.idle);
     list_init(&worker.young);

@@ -586,9 +586,27 @@ sockets_need_listing(const struct agent *agent)
     return false;
 }
 
-void
+bool
 sockets_list(struct agent *agent)
 {
+    return false;
+}
+
+bool
+sockets_may_be_packed(const struct agent *agent)
+{
+    return true;
+}
+
+void
+sockets_pack(const struct agent *agent, struct buf *out)
+{
+}
+
+enum sockets_refusal
+sockets_unpack(struct agent *agent, struct bytes packed)
+{
+    return SOCKETS_FINE;
 }
 
 void
