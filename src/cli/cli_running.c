@@ -225,22 +225,48 @@ sql_say(const json_t *result)
     free(header);
 }
 
+/* "a fetch of it: GET https://… (no answer yet, 3.2 s)" */
+static void
+wait_say(const json_t *item)
+{
+    const json_t *what = json_object_get(item, "what"), *about = json_object_get(item, "about"), *count = json_object_get(item, "count");
+    const json_t *due = json_object_get(item, "due_in_ms");
+    const char *stage = json_string_value(json_object_get(item, "stage"));
+
+    printf("%-16s ", "waits for");
+    out_untrusted(bytes_from(json_string_value(what), json_string_length(what)));
+    if (about != NULL) {
+        printf(": ");
+        out_untrusted(bytes_from(json_string_value(about), json_string_length(about)));
+    }
+    if (json_integer_value(count) > 1)
+        printf(" (%lld)", (long long)json_integer_value(count));
+    if (due != NULL)
+        printf(", due in %.1f s", (double)json_integer_value(due) / 1000);
+    if (stage != NULL)
+        printf(" (%s, %.1f s)", stage, (double)json_integer_value(json_object_get(item, "age_ms")) / 1000);
+    putchar('\n');
+}
+
 static void
 show_say(json_t *result)
 {
+    const json_t *waits = json_object_get(result, "waits_for");
     const char *field;
     json_t *value;
 
     json_object_foreach (result, field, value) {
         json_t *text = value_text(value);
 
-        if (strcmp(field, "ok") != 0) {
+        if (strcmp(field, "ok") != 0 && value != waits) {
             printf("%-16s ", field);
             out_untrusted(bytes_from(json_string_value(text), json_string_length(text)));
             putchar('\n');
         }
         json_decref(text);
     }
+    for (size_t i = 0; i < json_array_size(waits); i++)
+        wait_say(json_array_get(waits, i));
 }
 
 static void

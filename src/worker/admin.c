@@ -22,6 +22,7 @@
 #include "src/worker/peer.h"
 #include "src/worker/recall.h"
 #include "src/worker/sql.h"
+#include "src/worker/why.h"
 #include "src/worker/worker.h"
 
 #define ADMIN_ROWS_MAX 1000            /* of one answer: a page of a terminal many times over */
@@ -296,7 +297,7 @@ static bool
 op_show(const json_t *q, struct subject *s, json_t *out, struct err *err)
 {
     struct agent *a = s->agent;
-    struct buf why = { 0 }, name = { 0 };
+    struct buf name = { 0 };
     int64_t alarm = STORE_ALARM_NONE, bytes = 0;
     json_int_t pairs = 0;
     struct store_range all = { 0 };
@@ -314,21 +315,17 @@ op_show(const json_t *q, struct subject *s, json_t *out, struct err *err)
     json_object_set_new(out, "id", json_string(hex));
     json_object_set_new(out, "class", json_string(a->class_name));
     json_object_set_new(out, "name", has_name ? text_json(buf_view(&name)) : a->name != NULL ? json_string(a->name) : json_null());
-    json_object_set_new(out, "state", json_string(state_name(a)));
+    why_show(a, out);
     json_object_set_new(out, "alarm", alarm == STORE_ALARM_NONE ? json_null() : json_integer(alarm));
     json_object_set_new(out, "database_bytes", json_integer(bytes));
     json_object_set_new(out, "kv_keys", json_integer(pairs));
     json_object_set_new(out, "sockets", json_integer(a->sockets != NULL ? (json_int_t)umap_count(a->sockets) : 0));
     json_object_set_new(out, "exists", json_boolean(bytes > 0));
-    if (a->heap != NULL) {
-        agent_why_awake(a, &why);
-        json_object_set_new(out, "activity", json_string(buf_cstr(&why)));
+    if (a->heap != NULL)
         json_object_set_new(out, "database_memory", json_integer((json_int_t)store_memory(s->agent->store)));
-    }
     show_tables(s->agent->store, out);
-    if (!store_is_dirty(a->store))
+    if (!store_is_dirty(a->store) && store_depth(a->store) == 0)
         store_rollback(a->store);
-    buf_fini(&why);
     buf_fini(&name);
     return true;
 }
@@ -438,7 +435,7 @@ op_evict(const json_t *q, struct subject *s, json_t *out, struct err *err)
     struct buf why = { 0 };
 
     if (s->agent->state != AGENT_ABSENT && !agent_is_idle(s->agent)) {
-        agent_why_awake(s->agent, &why);
+        why_busy(s->agent, &why);
         err_set(err, ERR_UNAVAILABLE, 0, "the agent is busy: %s", buf_cstr(&why));
         buf_fini(&why);
         return false;
@@ -459,7 +456,7 @@ op_sleep(const json_t *q, struct subject *s, json_t *out, struct err *err)
         json_object_set_new(out, "is", json_string(state_name(s->agent)));
         return true;
     }
-    agent_why_awake(s->agent, &why);
+    why_busy(s->agent, &why);
     err_set(err, ERR_UNAVAILABLE, 0, "the agent cannot sleep with its memory now: %s", buf_cstr(&why));
     buf_fini(&why);
     return false;

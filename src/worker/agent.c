@@ -559,14 +559,6 @@ agent_is_idle(const struct agent *a)
            a->live_sockets == 0 && (a->store == NULL || store_depth(a->store) == 0);
 }
 
-void
-agent_why_awake(const struct agent *a, struct buf *out)
-{
-    buf_printf(out, "%u incoming and %u outgoing calls, %zu timers, %u live sockets, %d waitUntil, %zu queued events%s",
-               a->open_incoming, a->open_outgoing, a->timers != NULL ? umap_count(a->timers) : 0,
-               a->live_sockets, a->wait_until, a->queued, commits_are_durable(a) ? "" : ", commits on their way to disk");
-}
-
 static void
 destroy(struct agent *a)
 {

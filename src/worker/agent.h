@@ -151,8 +151,6 @@ bool agent_is_idle(const struct agent *agent);
 /* Agents that are idle give back caches, then sleep, then leave. Returns in how many ms to call again. */
 int64_t agents_rest(void);
 void agents_put_away(void);                        /* the worker stops: databases are brought up to date */
-/* Why it is not idle, for people: "2 calls, 1 timer". */
-void agent_why_awake(const struct agent *agent, struct buf *out);
 /* The library's word that the constructor is done; failure NULL: it returned. */
 void agent_booted(struct agent *agent, const char *failure, struct bytes detail);
 void agent_listed(struct agent *agent);            /* the gateway has listed its sockets: go on with the start */

@@ -80,6 +80,15 @@ agent_may_go_cold(const struct agent *a)
            is_empty(a->deflate_streams) && is_empty(a->cursors) && a->deploy == worker.deploy && has_folder(a);
 }
 
+int64_t
+agent_cold_bytes(const struct agent *a)
+{
+    char path[PATH_BYTES];
+    struct stat st;
+
+    return sys_fstatat(AT_FDCWD, image_path(a, path), &st, 0) == 0 ? st.st_size : -1;
+}
+
 /* The file appears whole or, after a power cut, in whatever shape: its checksum and the boot's name tell. */
 static bool
 write_file(const char *path, struct bytes data)

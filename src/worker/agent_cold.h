@@ -13,6 +13,7 @@ struct agent;
 
 /* BOOT names the time since the machine was started; NULL or empty: nobody goes cold. */
 void agent_cold_init(const char *boot);
+int64_t agent_cold_bytes(const struct agent *agent);   /* of the image in its folder; -1: there is none */
 /* Whether nothing of it has to stay in memory. */
 bool agent_may_go_cold(const struct agent *agent);
 /* Writes the image of AGENT. False: it may not go, or the disk does not take it. */

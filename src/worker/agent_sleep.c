@@ -49,6 +49,26 @@ may_sleep(const struct agent *a)
            (a->store == NULL || (store_depth(a->store) == 0 && !store_is_dirty(a->store)));
 }
 
+const char *
+agent_why_awake(const struct agent *a)
+{
+    if (a->state == AGENT_RECALLING)
+        return "the journal is asked for what its database lacks";
+    if (a->state == AGENT_LISTING)
+        return "the gateway is listing its sockets";
+    if (a->state == AGENT_BOOTING)
+        return "its constructor is waiting (blockConcurrencyWhile)";
+    if (a->is_leaving)
+        return "it is being deleted or restored";
+    if (a->wants_checkpoint)
+        return "its database must be brought up to date first";
+    if (a->is_running || agent_has_event(a))
+        return "it is about to handle an event";
+    if (a->store != NULL && store_depth(a->store) > 0)
+        return "a transaction is open";
+    return may_sleep(a) ? NULL : "its last writes are not committed yet";
+}
+
 /* ---- what happens to it ---- */
 
 void

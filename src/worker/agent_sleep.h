@@ -22,6 +22,8 @@ void agent_heap_made(struct agent *agent);
 void agent_heap_drop(struct agent *agent);
 /* From AGENT_WARM to AGENT_AWAKE. False: the image was refused, the agent is as after a reset. */
 MUST_USE bool agent_wake(struct agent *agent);
+/* Why the heap of AGENT, in whatever state with one, cannot be away now; NULL: nothing keeps it. */
+const char *agent_why_awake(const struct agent *agent);
 /* Before its time. False: it is not asleep, because it is busy, its class discards its heap, or the heap is too large. */
 MUST_USE bool agent_sleep_now(struct agent *agent);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/sys.h"
 #include "src/worker/deliver.h"
 #include "src/worker/peer.h"
 #include "src/worker/worker_limits.h"
@@ -21,6 +22,7 @@ create(struct agent *a, struct peer *p, int side, uint8_t kind, uint32_t wire)
     c->kind = kind;
     c->wire = wire;
     c->slot = SLOT_NONE;
+    c->since_ms = clock_mono_ms();
     c->out.credit = STREAM_WINDOW_BYTES;
     list_push_back(&a->calls, &c->in_agent);
     if (side == SIDE_INCOMING) {
@@ -32,6 +34,25 @@ create(struct agent *a, struct peer *p, int side, uint8_t kind, uint32_t wire)
     return c;
 }
 
+void
+call_describe(struct call *c, const struct msg_CALL *m)
+{
+    const uint8_t *query = m->url.len > 0 ? memchr(m->url.data, '?', m->url.len) : NULL;
+    size_t url_len = query != NULL ? (size_t)(query - m->url.data) : m->url.len;
+    size_t method_len = m->method.len < CALL_ABOUT_BYTES_MAX ? m->method.len : CALL_ABOUT_BYTES_MAX;
+
+    if (method_len == 0)
+        return;
+    url_len = url_len < CALL_ABOUT_BYTES_MAX ? url_len : CALL_ABOUT_BYTES_MAX;
+    c->about = malloc(method_len + 1 + url_len + 1);
+    assert(c->about != NULL);
+    memcpy(c->about, m->method.data, method_len);
+    c->about[method_len] = url_len > 0 ? ' ' : '\0';
+    if (url_len > 0)
+        memcpy(c->about + method_len + 1, m->url.data, url_len);
+    c->about[method_len + 1 + url_len] = '\0';
+}
+
 struct call *
 call_accept(struct agent *a, struct peer *p, const struct msg_CALL *m)
 {
@@ -40,6 +61,7 @@ call_accept(struct agent *a, struct peer *p, const struct msg_CALL *m)
     c->peer_body_open = (m->flags & CALL_BODY_MORE) != 0;
     c->alarm_ms = m->n1;
     c->alarm_retry = m->n2;
+    call_describe(c, m);
     umap_put(p->incoming, m->call, c);
     return c;
 }
@@ -114,6 +136,7 @@ call_free(struct call *c)
     buf_fini(&c->gather);
     buf_fini(&c->out.waiting);
     free(c->out.break_message);
+    free(c->about);
     peer_unref(c->peer);
     free(c);
 }

@@ -249,6 +249,7 @@ send_call(struct call *c, struct msg_CALL *m, const struct given_body *body)
 {
     if (c == NULL)
         return JSV_UNDEFINED;
+    call_describe(c, m);
     m->call = c->wire;
     m->flags |= body_flags(body);
     m->body = body_inline(body);

@@ -47,6 +47,8 @@ struct call {
     bool             is_cancelled;     /* the caller went away: nothing is sent any more */
     bool             is_gathering, is_replied, has_reply, is_dispatched, is_hung;
     bool             peer_body_open;   /* the peer still sends */
+    int64_t          since_ms;         /* monotonic */
+    char            *about;            /* for people: "GET https://…"; NULL */
     int64_t          alarm_ms;         /* CALL_ALARM */
     uint32_t         alarm_retry;
     uint64_t         event_bytes;      /* WS events made into calls */
@@ -71,6 +73,8 @@ bool peer_loopback_run(void);
 /* ---- calls ---- */
 struct call *call_find(struct agent *agent, uint32_t number, int side);
 struct call *call_accept(struct agent *agent, struct peer *peer, const struct msg_CALL *m);
+/* Remembers what C is about, for people: of M's method, URL (without its query, which may hold secrets) and name. */
+void call_describe(struct call *call, const struct msg_CALL *m);
 struct call *call_local(struct agent *agent, uint8_t kind);   /* an event counted like a call, with no one to answer */
 void call_number(struct call *call);               /* gives it its number for JavaScript, when it is delivered */
 /* Opens a call for AGENT; NUMBER is JavaScript's. The caller packs CALL with call->wire into agent_out(). */

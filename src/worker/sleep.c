@@ -138,6 +138,15 @@ sleep_note(struct sleep_book *book, struct sleeper *s, enum sleep_event event, u
     }
 }
 
+int64_t
+sleep_left_ms(const struct sleep_book *book, const struct sleeper *s, int64_t now_ms)
+{
+    int64_t left = s->state == SLEEP_WARM ? s->warm_since_ms + warm_ms(book) - now_ms
+                                          : s->idle_since_ms + idle_ms_of_class(book, class_of(book, s)) - now_ms;
+
+    return left > 0 ? left : 0;
+}
+
 void
 sleep_defer(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
 {

@@ -80,6 +80,9 @@ void sleep_idle(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
 /* EVENT happened to S. IMAGE_BYTES counts with SLEEP_IMAGED. */
 void sleep_note(struct sleep_book *book, struct sleeper *s, enum sleep_event event, uint64_t image_bytes, int64_t now_ms);
 
+/* How long S, idle or warm, still has if nothing happens; 0: it goes next. */
+int64_t sleep_left_ms(const struct sleep_book *book, const struct sleeper *s, int64_t now_ms);
+
 /* S cannot do now what sleep_next() wanted: it waits its time again, behind the others. */
 void sleep_defer(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/loop/loop.h"
+#include "lib/sys/sys.h"
 #include "src/worker/async_context.h"
 #include "src/worker/deliver.h"
 #include "src/worker/log.h"
@@ -17,6 +18,7 @@ struct timer {
     struct agent      *agent;
     struct loop_timer *loop_timer;
     uint32_t           id, section;
+    int64_t            due_ms;         /* monotonic */
 };
 
 static void
@@ -53,6 +55,20 @@ timers_drop(struct agent *a)
     umap_destroy(&a->timers);
 }
 
+void
+timers_each(const struct agent *a, void (*fn)(void *owner, uint32_t id, int64_t due_mono_ms), void *owner)
+{
+    size_t cursor = 0;
+    uint64_t id;
+    void *value;
+
+    while (a->timers != NULL && umap_next(a->timers, &cursor, &id, &value)) {
+        const struct timer *t = value;
+
+        fn(owner, t->id, t->due_ms);
+    }
+}
+
 jsval
 native_timer(NATIVE_PARAMS)
 {
@@ -76,7 +92,9 @@ native_timer(NATIVE_PARAMS)
         umap_put(a->timers, t->id, t);
     }
     t->section = async_context_section();
-    loop_timer_arm(t->loop_timer, ms >= 0 && ms <= DELAY_MS_MAX ? (uint64_t)ms : 0);
+    ms = ms >= 0 && ms <= DELAY_MS_MAX ? ms : 0;
+    t->due_ms = clock_mono_ms() + (int64_t)ms;
+    loop_timer_arm(t->loop_timer, (uint64_t)ms);
     return JSV_UNDEFINED;
 }
 

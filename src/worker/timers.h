@@ -5,5 +5,6 @@
 #include "src/worker/agent.h"
 
 void timers_drop(struct agent *agent);             /* all of them: the heap is gone */
+void timers_each(const struct agent *agent, void (*fn)(void *owner, uint32_t id, int64_t due_mono_ms), void *owner);
 
 #endif

@@ -41,6 +41,8 @@
 #define PEER_AWAIT_MS            5000          /* calls to a worker that is being started wait: a start takes 50 ms, its back-off 100 ms at first */
 #define PEER_AWAIT_BYTES_MAX     (16u << 20)   /* beyond it calls to that worker fail at once */
 #define CALLS_MAX                16384         /* open calls per worker and direction */
+#define CALL_ABOUT_BYTES_MAX     100           /* of a method or URL, kept to be shown while the call is open */
+#define WHY_ITEMS_MAX            100           /* things that an agent waits for, shown one by one */
 #define TIMERS_MAX               10000         /* per heap: beyond it setTimeout throws */
 #define RPC_BYTES_MAX            (32u << 20)   /* surface spec 3.3: 32 MiB messages */
 #define WS_MESSAGE_BYTES_MAX     (32u << 20)

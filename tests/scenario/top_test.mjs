@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import http from "node:http";
 import { describe, it } from "node:test";
 import { connect, DORMOUSE, eventually, fixture, missing, serve } from "./lib.mjs";
 
@@ -85,5 +86,85 @@ describe("top", { skip }, () => {
     const [status] = await once(child, "exit");
     assert.equal(status, 0);
     assert.ok(seen.includes("\u001b[?1049l"), "the screen is given back");
+  });
+});
+
+/* A server that never answers; asked(n) resolves once it was asked N times. */
+async function silentWorld(t) {
+  const held = [];
+  const server = http.createServer((request, response) => { held.push(response); server.emit("asked"); });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  return {
+    url: (path) => encodeURIComponent(`http://127.0.0.1:${server.address().port}/${path}`),
+    async asked(n) { while (held.length < n) await once(server, "asked"); },
+    answer: () => held.forEach((one) => one.end("late")),
+  };
+}
+
+describe("agents show says why an agent is not asleep", { skip }, () => {
+  const show = (server, name, cls = "Sleeper") => json(server, "agents", "show", `${cls}/${name}`);
+
+  it("which fetch and which request it waits for, awake and asleep", async (t) => {
+    const world = await silentWorld(t);
+    const server = await serve(t, sleeper, { limits: LONG, args: ["--allow-private"] });
+    const told = server.json(`/s/a/await?v=${world.url("model?key=secret")}`);
+    await world.asked(1);
+    const awake = show(server, "a");
+    assert.equal(awake.state, "awake");
+    assert.match(awake.asleep, /^not yet: nothing keeps it awake; in \d+\.\d s/);
+    const fetches = (shown) => shown.waits_for.filter(({ what }) => what === "a fetch of it");
+    assert.match(fetches(awake)[0].about, /^GET http:\/\/127\.0\.0\.1:\d+\/model$/, "without the query: it may hold a secret");
+    assert.equal(fetches(awake)[0].stage, "no answer yet");
+    assert.ok(awake.waits_for.some(({ what, about, stage }) => what === "a request to it" && about.endsWith("/s/a/await") && stage === "not answered yet"), JSON.stringify(awake.waits_for));
+    json(server, "agents", "sleep", "Sleeper/a");
+    const warm = show(server, "a");
+    assert.equal(warm.state, "warm");
+    assert.match(warm.asleep, /^yes, in memory: it stays there until what it waits for has come/);
+    assert.ok(warm.image_bytes > 0 && warm.asleep_ms >= 0);
+    assert.deepEqual(fetches(warm).map(({ about }) => about), fetches(awake).map(({ about }) => about));
+    assert.ok(fetches(warm)[0].age_ms >= fetches(awake)[0].age_ms);
+    const text = dormouse(server, "agents", "show", "Sleeper/a");
+    assert.match(text, /waits for +a fetch of it: GET http:.*\/model \(no answer yet, \d+\.\d s\)/);
+    world.answer();
+    await told;
+    assert.deepEqual(show(server, "a").waits_for, []);
+  });
+
+  it("timers, sockets, waitUntil, a transaction, a constructor's section", async (t) => {
+    const world = await silentWorld(t);
+    const server = await serve(t, sleeper, { limits: LONG, args: ["--allow-private"] });
+    const has = (name, kind) => show(server, name).waits_for.find(({ what }) => what.startsWith(kind));
+    await server.json("/s/t/timer?v=60000");
+    assert.ok(has("t", "a timer").due_in_ms > 30_000 && has("t", "a timer").due_in_ms <= 60_000);
+    const hibernating = await connect(server.ws("/s/h/ws"));
+    assert.equal(has("h", "a hibernatable socket").count, 1);
+    const live = await connect(server.ws("/s/l/live"));
+    assert.equal(has("l", "a socket that is not").count, 1);
+    await server.json(`/s/u/until?v=${world.url("x")}`);
+    await world.asked(1);
+    assert.equal(has("u", "waitUntil").count, 1);
+    const inTransaction = server.json(`/s/x/transaction?v=${world.url("x")}`);
+    await world.asked(2);
+    assert.equal(has("x", "a transaction").count, 1);
+    assert.equal(show(server, "x").asleep, "no: a transaction is open");
+    const inSection = server.json(`/s/b/section?v=${world.url("x")}`);
+    await world.asked(3);
+    assert.equal(has("b", "a critical section").count, 1);
+    world.answer();
+    await Promise.all([inTransaction, inSection]);
+    hibernating.drop();
+    live.drop();
+  });
+
+  it("what comes next: warm, on disk, thrown away", async (t) => {
+    const server = await serve(t, sleeper, { limits: { warm_ms: 20, cold_ms: 60, idle_ms: 3_600_000 } });
+    await server.json("/s/a/step?v=a");
+    await eventually(() => show(server, "a").state === "cold");
+    assert.equal(show(server, "a").asleep, "yes, on disk");
+    assert.ok(show(server, "a").image_bytes > 0);
+    await server.json("/forgetful/f/step?v=a");
+    assert.match(show(server, "f", "Forgetful").asleep, /^not with its memory: its class discards it .* in \d+\.\d s it is thrown away/);
   });
 });

@@ -576,6 +576,11 @@ timers_drop(struct agent *agent)
 }
 
 void
+timers_each(const struct agent *agent, void (*fn)(void *owner, uint32_t id, int64_t due_mono_ms), void *owner)
+{
+}
+
+void
 deflate_drop(struct agent *agent)
 {
 }

@@ -62,6 +62,8 @@ test_idle_goes_warm_then_cold(void **state)
     start_idle(&book, &a, 1000);
     assert_int_equal(wait_ms(&book, 1000), 2000);
     assert_int_equal(wait_ms(&book, 2999), 1);
+    assert_int_equal(sleep_left_ms(&book, &a, 1500), 1500);
+    assert_int_equal(sleep_left_ms(&book, &a, 5000), 0);
     assert_ptr_equal(next(&book, 3000), &a);
     assert_ptr_equal(next(&book, 3000), &a);       /* until it is noted */
     sleep_note(&book, &a, SLEEP_IMAGED, 400, 3001);
@@ -69,6 +71,7 @@ test_idle_goes_warm_then_cold(void **state)
     assert_int_equal(book.count[SLEEP_AWAKE], 0);
     assert_int_equal(book.count[SLEEP_WARM], 1);
     assert_int_equal(wait_ms(&book, 3001), 60000);
+    assert_int_equal(sleep_left_ms(&book, &a, 3011), 59990);
     assert_ptr_equal(next(&book, 63001), &a);
     sleep_note(&book, &a, SLEEP_STORED, 0, 63001);
     assert_int_equal(a.state, SLEEP_COLD);
