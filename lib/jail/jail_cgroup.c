@@ -1,8 +1,10 @@
 /*
  * jail_cgroup — memory, processor and process limits per room, with cgroup v1, v2 or both mounted (hybrid).
  *
- * The supervisor opens one group of ours; each room's child joins a group beneath it before it drops its privileges.
- * v2 allows processes in leaves only, so the supervisor (and the command line that started it) moves into a leaf first.
+ * The supervisor makes one group of ours, "dormouse-PID"; each room's child joins a group beneath it before it drops its
+ * privileges. With v1 ours lies in the group we were started in. So it does with v2 when that group holds nobody but us (a
+ * service or scope with Delegate=yes, a container): since v2 wants processes in leaves only, we move into a leaf of ours then.
+ * Else root makes it beneath the root of the mount, and stays where it is.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,35 +19,20 @@
 #include "lib/jail/jail_internal.h"
 #include "lib/sys/sys.h"
 
-#define FILE_MAX        (64 * 1024)    /* /proc/self/mountinfo of a busy host */
 #define CPU_PERIOD_US   100000         /* the kernel's default period */
-#define LEAF            "supervisor"
 #define PREFIX          "dormouse-"
+#define LEAF            "supervisor"   /* beneath our group, with v2 in a delegated group: where we are */
+#define LIMITS_MAX      96             /* "memory (1234567890 MiB), cpu (102400 %), pids (512)" */
 
 enum controller { CTL_MEMORY, CTL_CPU, CTL_PIDS, CONTROLLERS };
 static const char *const controller_names[CONTROLLERS] = { "memory", "cpu", "pids" };
 
 static struct {
     enum { GROUP_NONE, GROUP_V1, GROUP_V2 } kind;
-    char base[CONTROLLERS][PATH_MAX / 2];  /* v1: one folder per controller ("" when absent); v2: all the same */
+    char base[CONTROLLERS][PATH_MAX / 2 + NAME_MAX];   /* our group; v1: one per controller; v2: all the same; "" where there is none */
+    char delegated[PATH_MAX / 2];          /* v2: the group that we left for a leaf of ours; "" when we stayed where we were */
     char reason[JAIL_REASON_MAX];          /* why GROUP_NONE */
 } group = { .reason = "not opened" };
-
-static bool
-file_read(const char *path, char *out, size_t size)
-{
-    int fd = sys_open(path, O_RDONLY, 0);
-    size_t len = 0;
-    ssize_t n = 0;
-
-    if (fd < 0)
-        return false;
-    while (len < size - 1 && (n = sys_read(fd, out + len, size - 1 - len)) > 0)
-        len += (size_t)n;
-    sys_close(fd);
-    out[len] = '\0';
-    return n >= 0;
-}
 
 static bool
 file_write(const char *folder, const char *name, const char *text)
@@ -56,82 +43,13 @@ file_write(const char *folder, const char *name, const char *text)
     return jail_file_write(path, text);
 }
 
-/* Is WORD one of the items of LIST, separated by SEPARATOR? */
 static bool
-list_has(const char *list, const char *word, char separator)
+text_read(const char *folder, const char *name, char *out, size_t size)
 {
-    size_t len = strlen(word);
+    char path[PATH_MAX + NAME_MAX];
 
-    for (const char *at = list; at != NULL && *at != '\0'; at = strchr(at, separator), at = at != NULL ? at + 1 : NULL)
-        if (strncmp(at, word, len) == 0 && (at[len] == separator || at[len] == '\0' || at[len] == '\n'))
-            return true;
-    return false;
-}
-
-/* Where a hierarchy is mounted: TYPE "cgroup2", or "cgroup" with CONTROLLER among its options. */
-static bool
-mount_find(char *mounts, const char *type, const char *controller, char *out_path, size_t size)
-{
-    char *save = NULL;
-
-    for (char *line = strtok_r(mounts, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
-        char *tail = strstr(line, " - ");
-        char kind[32];
-        char options[512];
-        char root[PATH_MAX / 4];
-        char point[PATH_MAX / 4];
-
-        if (tail == NULL || sscanf(tail, " - %31s %*s %511s", kind, options) != 2 || strcmp(kind, type) != 0)
-            continue;
-        if (controller != NULL && !list_has(options, controller, ','))
-            continue;
-        if (sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) != 2)
-            continue;
-        (void)snprintf(out_path, size, "%s", point);
-        return true;
-    }
-    return false;
-}
-
-/* Our own place in a hierarchy, from /proc/self/cgroup: lines of "number:controllers:path". */
-static bool
-place_find(char *places, const char *controller, char *out_path, size_t size)
-{
-    char *save = NULL;
-
-    for (char *line = strtok_r(places, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
-        char *names = strchr(line, ':');
-        char *path = names != NULL ? strchr(names + 1, ':') : NULL;
-
-        if (path == NULL)
-            continue;
-        *path++ = '\0';
-        names++;
-        if (controller == NULL ? names[0] == '\0' : list_has(names, controller, ',')) {
-            (void)snprintf(out_path, size, "%s", strcmp(path, "/") == 0 ? "" : path);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool
-hierarchy_find(const char *controller, char *out_folder, size_t size)
-{
-    char *text = malloc(FILE_MAX);
-    char point[PATH_MAX / 4];
-    char place[PATH_MAX / 4];
-    bool ok = text != NULL && file_read("/proc/self/mountinfo", text, FILE_MAX) &&
-              mount_find(text, controller == NULL ? "cgroup2" : "cgroup", controller, point, sizeof point) &&
-              file_read("/proc/self/cgroup", text, FILE_MAX) && place_find(text, controller, place, sizeof place);
-
-    free(text);
-    if (!ok)
-        return false;
-    (void)snprintf(out_folder, size, "%s%s", point, place);
-    if (access(out_folder, F_OK) != 0)                       /* a container shows the mount, not our place in it */
-        (void)snprintf(out_folder, size, "%s", point);
-    return true;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    return jail_file_read(path, out, size);
 }
 
 static bool
@@ -140,58 +58,86 @@ folder_make(const char *path)
     return sys_mkdirat(AT_FDCWD, path, 0755) == 0 || errno == EEXIST;
 }
 
-/* Moves the processes of the group FROM into TO, when all of them are ours: this process and the one that started it. */
-static bool
-leaf_enter(const char *from, const char *to)
+/* ---- processes of a group (v2) ------------------------------------------------------------------------------------ */
+
+static long
+parent_of(long pid)
 {
-    char pids[4096];
-    char path[PATH_MAX];
-    char *save = NULL;
-    bool has_parent = false;
+    char path[32];
+    char stat[512];
+    const char *tail;
+    long parent = 0;
 
-    (void)snprintf(path, sizeof path, "%s/cgroup.procs", from);
-    if (!file_read(path, pids, sizeof pids))
-        return false;
-    for (char *pid = strtok_r(pids, "\n", &save); pid != NULL; pid = strtok_r(NULL, "\n", &save)) {
-        long number = strtol(pid, NULL, 10);
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    if (!jail_file_read(path, stat, sizeof stat) || (tail = strrchr(stat, ')')) == NULL)   /* a name may hold anything */
+        return 0;
+    return sscanf(tail, ") %*c %ld", &parent) == 1 ? parent : 0;
+}
 
-        has_parent = has_parent || number == getppid();
-        if (number != getpid() && number != getppid()) {
-            errno = EBUSY;
-            return false;
-        }
-    }
-    (void)snprintf(pids, sizeof pids, "%d", (int)getppid());
-    return file_write(to, "cgroup.procs", "0") && (!has_parent || file_write(to, "cgroup.procs", pids));
+/* Is PID this process, or the command line that started it, or one of its other children (the bundler, and what that starts)? */
+static bool
+process_is_ours(long pid)
+{
+    const long parent = getppid();
+
+    if (pid == getpid())
+        return true;
+    for (int i = 0; i < JAIL_GENERATIONS_MAX && pid > 1; i++, pid = parent_of(pid))
+        if (pid == parent)
+            return true;
+    return false;
+}
+
+typedef bool process_fn(long pid, const char *to);
+
+/* Calls FN for each process of the group FROM; their number, or -1 as soon as FN says no. */
+static int
+processes_each(const char *from, process_fn *fn, const char *to)
+{
+    char *text = malloc(JAIL_PROC_FILE_MAX);
+    int count = 0;
+
+    if (text == NULL || !text_read(from, "cgroup.procs", text, JAIL_PROC_FILE_MAX))
+        count = -1;
+    for (char *line = text, *end; count >= 0 && (end = strchr(line, '\n')) != NULL; line = end + 1)
+        count = fn(strtol(line, NULL, 10), to) ? count + 1 : -1;
+    free(text);
+    return count;
 }
 
 static bool
-open_v2(void)
+process_check(long pid, const char *to)
 {
-    char base[PATH_MAX / 2];
-    char leaf[PATH_MAX];
-    char have[512];
+    bool is_ours = process_is_ours(pid);
 
-    if (!hierarchy_find(NULL, base, sizeof base))
-        return false;
-    (void)snprintf(leaf, sizeof leaf, "%s/cgroup.controllers", base);
-    if (!file_read(leaf, have, sizeof have) || !list_has(have, "memory", ' ') || !list_has(have, "pids", ' '))
-        return false;
-    (void)snprintf(leaf, sizeof leaf, "%s/" LEAF, base);
-    if (!folder_make(leaf) || !leaf_enter(base, leaf) ||
-        !file_write(base, "cgroup.subtree_control", list_has(have, "cpu", ' ') ? "+memory +pids +cpu" : "+memory +pids")) {
-        (void)snprintf(group.reason, sizeof group.reason, "cgroup v2 '%.60s': %s; run as a service with Delegate=yes", base,
-                       strerror(errno));
-        (void)rmdir(leaf);                                   /* not empty once we are in it */
-        return false;
-    }
-    for (int i = 0; i < CONTROLLERS; i++)
-        (void)snprintf(group.base[i], sizeof group.base[i], "%s", base);
-    group.kind = GROUP_V2;
-    return true;
+    errno = EBUSY;
+    return is_ours;
 }
 
-/* Groups that a killed supervisor left behind: named after its process id, empty since its rooms died with it. */
+static bool
+process_move(long pid, const char *to)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%ld", pid);
+    return file_write(to, "cgroup.procs", text) || errno == ESRCH;   /* it has just ended */
+}
+
+/* Moves all processes of the group FROM into TO, until none is left: a moved one may just have forked. */
+static bool
+processes_move(const char *from, const char *to)
+{
+    int count = 1;
+
+    for (int i = 0; i < JAIL_MOVES_MAX && count > 0; i++)
+        count = processes_each(from, process_move, to);
+    return count == 0;
+}
+
+/* ---- our group ---------------------------------------------------------------------------------------------------- */
+
+/* Groups that a killed supervisor left behind: named after its process id, empty since its rooms died with it. One with our
+ * own id is from before us, too. */
 static void
 stale_remove(const char *folder)
 {
@@ -203,7 +149,7 @@ stale_remove(const char *folder)
         long pid = strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 ? strtol(entry->d_name + strlen(PREFIX), NULL, 10) : 0;
         DIR *rooms;
 
-        if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+        if (pid <= 0 || (pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno != ESRCH)))
             continue;
         (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         rooms = opendir(path);
@@ -218,22 +164,112 @@ stale_remove(const char *folder)
         (void)closedir(dir);
 }
 
+/* Has the group FOLDER the controllers that we cannot do without? */
+static bool
+has_controllers(const char *folder)
+{
+    char have[512];
+
+    return text_read(folder, "cgroup.controllers", have, sizeof have) && jail_list_has(have, "memory", ' ') &&
+           jail_list_has(have, "pids", ' ');
+}
+
+/* Hands the controllers of the group FOLDER down to the groups beneath it. The processor's may be missing. */
+static bool
+controllers_hand_down(const char *folder)
+{
+    return file_write(folder, "cgroup.subtree_control", "+memory +pids") &&
+           (file_write(folder, "cgroup.subtree_control", "+cpu") || errno == ENOENT || errno == EINVAL);
+}
+
+/* One at a time: a controller that is not there refuses all of a line. */
+static void
+controllers_take_back(const char *folder)
+{
+    (void)file_write(folder, "cgroup.subtree_control", "-memory");
+    (void)file_write(folder, "cgroup.subtree_control", "-pids");
+    (void)file_write(folder, "cgroup.subtree_control", "-cpu");
+}
+
+enum where { WHERE_STAY, WHERE_LEAF };     /* are we to move into our group? */
+
+static void
+undo_v2(const char *parent, const char *ours, const char *leaf, enum where where)
+{
+    if (where == WHERE_LEAF) {
+        controllers_take_back(ours);
+        controllers_take_back(parent);
+        (void)processes_move(leaf, parent);                  /* what stays behind keeps the groups; harmless */
+        (void)rmdir(leaf);
+    }
+    (void)rmdir(ours);
+}
+
+/* Makes our group beneath PARENT and readies it for rooms. False with errno. */
+static bool
+group_make_v2(const char *parent, enum where where)
+{
+    char ours[sizeof group.base[0]];
+    char leaf[PATH_MAX];
+    char have[512];
+    int reason;
+
+    (void)snprintf(ours, sizeof ours, "%s/" PREFIX "%d", parent, (int)getpid());
+    (void)snprintf(leaf, sizeof leaf, "%s/" LEAF, ours);
+    if (where == WHERE_LEAF && processes_each(parent, process_check, NULL) < 0)
+        return false;
+    stale_remove(parent);
+    if (!folder_make(ours) || (where == WHERE_LEAF && (!folder_make(leaf) || !processes_move(parent, leaf))) ||
+        !controllers_hand_down(parent) || !controllers_hand_down(ours) || !text_read(ours, "cgroup.subtree_control", have, sizeof have)) {
+        reason = errno;
+        undo_v2(parent, ours, leaf, where);
+        errno = reason;
+        return false;
+    }
+    for (int i = 0; i < CONTROLLERS; i++)
+        (void)snprintf(group.base[i], sizeof group.base[i], "%s", jail_list_has(have, controller_names[i], ' ') ? ours : "");
+    (void)snprintf(group.delegated, sizeof group.delegated, "%s", where == WHERE_LEAF ? parent : "");
+    group.kind = GROUP_V2;
+    return true;
+}
+
+static bool
+open_v2(void)
+{
+    struct jail_hierarchy v2;
+    char type[64];
+
+    if (!jail_hierarchy_find(NULL, &v2) || !has_controllers(v2.root))
+        return false;                                        /* hybrid: v1 has them */
+    /* The root of all groups is nobody's to take, even if nobody else were in it; it is the only one without a type. */
+    if (text_read(v2.own, "cgroup.type", type, sizeof type) && has_controllers(v2.own) && group_make_v2(v2.own, WHERE_LEAF))
+        return true;
+    if (jail_is_root() && group_make_v2(v2.root, WHERE_STAY))
+        return true;
+    if (!jail_is_root() && !has_controllers(v2.own))
+        errno = EACCES;
+    (void)snprintf(group.reason, sizeof group.reason, "cgroup v2 '%.40s': %.45s; run %sas a service with Delegate=yes",
+                   jail_is_root() ? v2.root : v2.own, errno == EBUSY ? "there are processes of others in it" : strerror(errno),
+                   jail_is_root() ? "" : "as root, or ");
+    return false;
+}
+
 static bool
 open_v1(void)
 {
-    char folder[PATH_MAX / 4];
+    struct jail_hierarchy v1;
 
     for (int i = 0; i < CONTROLLERS; i++) {
         group.base[i][0] = '\0';
-        if (!hierarchy_find(controller_names[i], folder, sizeof folder))
+        if (!jail_hierarchy_find(controller_names[i], &v1))
             continue;
-        (void)snprintf(group.base[i], sizeof group.base[i], "%s/" PREFIX "%d", folder, (int)getpid());
-        stale_remove(folder);
+        (void)snprintf(group.base[i], sizeof group.base[i], "%s/" PREFIX "%d", v1.own, (int)getpid());
+        stale_remove(v1.own);
         if (folder_make(group.base[i])) {
             group.kind = GROUP_V1;
             continue;
         }
-        (void)snprintf(group.reason, sizeof group.reason, "cgroup v1 '%.60s': %s", folder, strerror(errno));
+        (void)snprintf(group.reason, sizeof group.reason, "cgroup v1 '%.60s': %s", v1.own, strerror(errno));
         group.base[i][0] = '\0';
     }
     return group.kind == GROUP_V1;
@@ -249,6 +285,23 @@ jail_cgroup_open(struct err *err)
     return err_set(err, ERR_UNSUPPORTED, 0, "%s", group.reason);
 }
 
+void
+jail_cgroup_close(void)
+{
+    char leaf[PATH_MAX];
+
+    if (group.kind == GROUP_V2) {
+        (void)snprintf(leaf, sizeof leaf, "%s/" LEAF, group.base[CTL_MEMORY]);
+        undo_v2(group.delegated, group.base[CTL_MEMORY], leaf, group.delegated[0] != '\0' ? WHERE_LEAF : WHERE_STAY);
+    }
+    for (int i = 0; group.kind == GROUP_V1 && i < CONTROLLERS; i++)
+        if (group.base[i][0] != '\0')
+            (void)rmdir(group.base[i]);
+    group.kind = GROUP_NONE;
+}
+
+/* ---- a room's group ----------------------------------------------------------------------------------------------- */
+
 static bool
 folder_of(enum controller controller, const char *cgroup, char *out_path, size_t size)
 {
@@ -261,12 +314,17 @@ folder_of(enum controller controller, const char *cgroup, char *out_path, size_t
 static bool
 limit_memory(const char *folder, uint64_t bytes)
 {
+    const bool is_v2 = group.kind == GROUP_V2;
     char text[32];
 
     if (bytes == 0)
         return true;
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
-    return file_write(folder, group.kind == GROUP_V2 ? "memory.max" : "memory.limit_in_bytes", text);
+    if (!file_write(folder, is_v2 ? "memory.max" : "memory.limit_in_bytes", text))
+        return false;
+    /* Swap is no way around the limit. Where the kernel does not count it, there is no such file. */
+    (void)file_write(folder, is_v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes", is_v2 ? "0" : text);
+    return true;
 }
 
 static bool
@@ -302,27 +360,55 @@ limit_apply(enum controller controller, const char *folder, const struct jail_sp
     return file_write(folder, "pids.max", pids);
 }
 
+/* Appends what CONTROLLER does for this room: "memory (256 MiB)". */
+static void
+limit_name(enum controller controller, const struct jail_spec *spec, char *limits)
+{
+    char limit[32] = "";
+
+    if (controller == CTL_MEMORY && spec->memory_bytes_max > 0)
+        (void)snprintf(limit, sizeof limit, " (%llu MiB)", (unsigned long long)spec->memory_bytes_max >> 20);
+    else if (controller == CTL_CPU && spec->cpu_percent_max > 0)
+        (void)snprintf(limit, sizeof limit, " (%u %%)", spec->cpu_percent_max);
+    else if (controller == CTL_PIDS)
+        (void)snprintf(limit, sizeof limit, " (%d)", JAIL_PIDS_MAX);
+    (void)snprintf(limits + strlen(limits), LIMITS_MAX - strlen(limits), "%s%s%s", limits[0] != '\0' ? ", " : "",
+                   controller_names[controller], limit);
+}
+
+static bool
+is_asked_for(enum controller controller, const struct jail_spec *spec)
+{
+    return controller == CTL_MEMORY ? spec->memory_bytes_max > 0 : controller == CTL_CPU && spec->cpu_percent_max > 0;
+}
+
 bool
 jail_cgroup_join(const struct jail_spec *spec, struct jail_report *report)
 {
+    const char *missing = NULL;
     char folder[PATH_MAX];
-    char joined[64] = "";
+    char limits[LIMITS_MAX] = "";
 
     if (spec->cgroup == NULL || group.kind == GROUP_NONE) {
         report_set(report, LAYER_CGROUP, LAYER_ABSENT, "%s", spec->cgroup == NULL ? "no group was named" : group.reason);
         return false;
     }
     for (int i = 0; i < CONTROLLERS; i++) {
-        if (!folder_of((enum controller)i, spec->cgroup, folder, sizeof folder))
+        if (!folder_of((enum controller)i, spec->cgroup, folder, sizeof folder)) {
+            missing = is_asked_for((enum controller)i, spec) ? controller_names[i] : missing;
             continue;
+        }
         if (!folder_make(folder) || !limit_apply((enum controller)i, folder, spec) || !file_write(folder, "cgroup.procs", "0")) {
             report_set(report, LAYER_CGROUP, LAYER_ABSENT, "cgroup '%.80s' refused: %s", folder, strerror(errno));
             return false;
         }
-        (void)snprintf(joined + strlen(joined), sizeof joined - strlen(joined), " %s", controller_names[i]);
+        limit_name((enum controller)i, spec, limits);
     }
-    report_set(report, LAYER_CGROUP, LAYER_ON, "v%d:%s", group.kind == GROUP_V2 ? 2 : 1, joined);
-    return true;
+    if (missing != NULL)
+        report_set(report, LAYER_CGROUP, LAYER_ABSENT, "this machine cannot limit %s, as was asked; in force: %s", missing, limits);
+    else
+        report_set(report, LAYER_CGROUP, LAYER_ON, "v%d: %s", group.kind == GROUP_V2 ? 2 : 1, limits);
+    return missing == NULL;
 }
 
 void
@@ -339,23 +425,13 @@ uint64_t
 jail_cgroup_oom_kills(const char *cgroup)
 {
     char folder[PATH_MAX];
-    char path[PATH_MAX + 32];
     char text[4096];
     const char *at;
 
     if (!folder_of(CTL_MEMORY, cgroup, folder, sizeof folder))
         return 0;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, group.kind == GROUP_V2 ? "memory.events" : "memory.oom_control");
-    if (!file_read(path, text, sizeof text) || (at = strstr(text, "oom_kill ")) == NULL)
+    if (!text_read(folder, group.kind == GROUP_V2 ? "memory.events" : "memory.oom_control", text, sizeof text) ||
+        (at = strstr(text, "oom_kill ")) == NULL)
         return 0;
     return strtoull(at + strlen("oom_kill "), NULL, 10);
-}
-
-void
-jail_cgroup_close(void)
-{
-    for (int i = 0; group.kind == GROUP_V1 && i < CONTROLLERS; i++)
-        if (group.base[i][0] != '\0')
-            (void)rmdir(group.base[i]);
-    group.kind = GROUP_NONE;
 }

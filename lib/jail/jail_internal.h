@@ -2,11 +2,16 @@
 #ifndef DORMOUSE_JAIL_INTERNAL_H
 #define DORMOUSE_JAIL_INTERNAL_H
 
+#include <limits.h>
+
 #include "lib/jail/jail.h"
 
 /* Sets one row of the report; the reason is cut when too long. */
 void report_set(struct jail_report *report, enum jail_layer layer, enum layer_state state, const char *fmt, ...)
     PRINTF(4, 5);
+
+/* Reads the file PATH as text, cut at SIZE. */
+bool jail_file_read(const char *path, char *out, size_t size);
 
 /* Writes TEXT to an existing file of /proc or a cgroup; errno says why not. */
 bool jail_file_write(const char *path, const char *text);
@@ -23,6 +28,16 @@ bool jail_enter_namespaces(const struct jail_spec *spec, struct jail_report *rep
 /* jail_landlock.c. PREPARE leaves what exec and the dynamic linker need; ENTER leaves the role's folders only. */
 enum landlock_stage { LANDLOCK_PREPARE, LANDLOCK_ENTER };
 bool jail_landlock(const struct jail_spec *spec, enum landlock_stage stage, struct jail_report *report, struct err *err);
+
+/* jail_hierarchy.c */
+struct jail_hierarchy {
+    char root[PATH_MAX / 4];       /* where it is mounted */
+    char own[PATH_MAX / 2];        /* the folder of the group that we are in */
+};
+/* The v1 hierarchy of CONTROLLER, or the v2 one (NULL). False when there is none. */
+bool jail_hierarchy_find(const char *controller, struct jail_hierarchy *out);
+/* Is WORD one of the items of LIST, separated by SEPARATOR? */
+bool jail_list_has(const char *list, const char *word, char separator);
 
 /* jail_cgroup.c */
 bool jail_cgroup_join(const struct jail_spec *spec, struct jail_report *report);

@@ -16,9 +16,12 @@ static int
 probe(void)
 {
     static const char *const modes[] = { "best", "required" };
-    struct jail_spec spec = { .role = ROLE_WORKER, .exec_path = "/usr/bin/env", .write = { "/tmp" } };
+    struct jail_spec spec = { .role = ROLE_WORKER, .exec_path = "/usr/bin/env", .write = { "/tmp" }, .cgroup = "probe" };
     struct buf text = { 0 };
+    struct err no_group = { 0 };
 
+    if (!jail_cgroup_open(&no_group))
+        spec.cgroup = "none";                                /* the report will say why */
     jail_user(&spec.uid, &spec.gid);
     buf_append_byte(&text, '{');
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
@@ -34,6 +37,8 @@ probe(void)
         jail_report_json(&report, &text);
         buf_append_byte(&text, '}');
     }
+    jail_cgroup_remove(spec.cgroup);
+    jail_cgroup_close();
     buf_append_str(&text, "}\n");
     (void)fputs(buf_cstr(&text), stdout);
     buf_fini(&text);

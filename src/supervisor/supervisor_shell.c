@@ -250,7 +250,7 @@ probe_sandbox(struct house *house, struct err *err)
         house->gid = 0;
     }
     if (!jail_cgroup_open(&why))
-        house_log(house, 1, "no cgroup limits: %s", why.message);
+        house_log(house, config->worker_memory_bytes_max > 0 || config->worker_cpu_percent_max > 0 ? 2 : 1, "no cgroup limits: %s", why.message);
     return true;
 }
 
