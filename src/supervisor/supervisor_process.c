@@ -21,9 +21,9 @@
 
 /* ---- messages from a room --------------------------------------------------------------------------------------- */
 
-/* Does the kernel filter this process's syscalls? Asked of the kernel, not of the room. */
-static bool
-process_is_filtered(pid_t pid)
+/* How many filters of syscalls the process has, asked of the kernel; -1 when it does not say. */
+static long
+filters_of(const char *process)
 {
     char path[32];
     char text[STATUS_BYTES];
@@ -31,15 +31,25 @@ process_is_filtered(pid_t pid)
     ssize_t len;
     int fd;
 
-    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    (void)snprintf(path, sizeof path, "/proc/%s/status", process);
     fd = sys_open(path, O_RDONLY, 0);
     if (fd < 0)
-        return false;
+        return -1;
     len = sys_read(fd, text, sizeof text - 1);
     sys_close(fd);
     text[len > 0 ? len : 0] = '\0';
-    at = strstr(text, "\nSeccomp:");
-    return at != NULL && strtol(at + strlen("\nSeccomp:"), NULL, 10) == 2;
+    at = strstr(text, "\nSeccomp_filters:");
+    return at != NULL ? strtol(at + strlen("\nSeccomp_filters:"), NULL, 10) : -1;
+}
+
+/* Has the room a filter of its own? We may have some ourselves, from a service manager or a container: it inherited them. */
+static bool
+room_is_filtered(pid_t pid)
+{
+    char process[16];
+
+    (void)snprintf(process, sizeof process, "%d", (int)pid);
+    return filters_of(process) > filters_of("self");
 }
 
 static void
@@ -49,7 +59,7 @@ room_is_ready(struct house_room *room)
     char label[ROOM_LABEL_MAX];
 
     room_label(room, label);
-    if (mode != JAIL_OFF && !process_is_filtered(room->pid)) {
+    if (mode != JAIL_OFF && !room_is_filtered(room->pid)) {
         (void)snprintf(room->report.layer[LAYER_SECCOMP].reason, JAIL_REASON_MAX, "the room did not enter it");
 #ifndef __SANITIZE_ADDRESS__
         house_log(room->house, 3, "%s serves without its syscall filter: it is below the floor of the sandbox and is stopped", label);
