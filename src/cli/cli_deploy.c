@@ -59,7 +59,7 @@ on_build_failed(void *owner, const json_t *errors)
 {
     out_event("error", json_pack("{s:O}", "errors", errors));
     if (!out_is_json())
-        out_build_errors(errors);
+        out_build_errors(stderr, errors);
 }
 
 static void
@@ -101,7 +101,7 @@ on_deployed(void *owner, const json_t *answer, const struct err *err)
         return;
     }
     if (answer != NULL)
-        (void)out_deploy_failed(answer, d->project);
+        (void)out_deploy_failed(stderr, answer, d->project);
     else
         (void)out_fail(err);
 }
@@ -181,6 +181,22 @@ static const struct command deploy_command = {
     "Running turns end on the old version, new ones begin on the new one; connections stay.", deploy_table, 0, 1,
 };
 
+/* What only the bundler can do does not reach a folder that is bundled. */
+static bool
+options_fit_built(const struct deploy_options *o, const char *folder, struct err *err)
+{
+    const struct { const char *name; bool is_given; } options[] = {
+        { "var", o->vars.count > 0 }, { "secrets", o->secrets != NULL }, { "app", o->app != NULL },
+        { "env", o->env != NULL }, { "config", o->config != NULL }, { "dev-vars", o->is_dev },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (options[i].is_given)
+            return err_set(err, ERR_USAGE, 0, "'--%s' has no effect here: '%.1000s' is bundled already. Give it to 'dormouse build'.",
+                           options[i].name, folder);
+    return true;
+}
+
 int
 command_deploy(int argc, char **argv)
 {
@@ -198,6 +214,8 @@ command_deploy(int argc, char **argv)
         !where_running(d.options.common.socket, d.options.common.data, socket, &err))
         return out_fail(&err);
     is_built = project_is_deploy(d.project);
+    if (is_built && !options_fit_built(&d.options, d.project, &err))
+        return out_fail(&err);
     if (!is_built && (!project_find(operands.count > 0 ? operands.item[0] : NULL, d.options.config, d.project, &err) ||
                       !folder_temporary(folder, &err)))
         return out_fail(&err);

@@ -147,7 +147,7 @@ on_deployed(void *owner, const json_t *answer, const struct err *err)
             status_ask(dev);
     } else {
         if (answer != NULL)
-            (void)out_deploy_failed(answer, dev->project);
+            (void)out_deploy_failed(stdout, answer, dev->project);
         else
             (void)out_fail(err);
         out_say("%s%s%s", out_colour(COLOUR_DIM), dev->is_ready ? "The old version keeps running." : "Waiting for a change …", out_off());
@@ -195,7 +195,7 @@ on_build_failed(void *owner, const json_t *errors)
     out_event("error", json_pack("{s:O}", "errors", errors));
     if (out_is_json())
         return;
-    out_build_errors(errors);
+    out_build_errors(stdout, errors);
     out_say("\n%s%s%s", out_colour(COLOUR_DIM), dev->is_ready ? "The old version keeps running." : "Waiting for a change …", out_off());
 }
 

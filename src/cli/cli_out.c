@@ -137,61 +137,80 @@ out_event(const char *name, json_t *fields)
     json_decref(line);
 }
 
-void
-out_untrusted(struct bytes text)
+static void
+put_untrusted(FILE *to, struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
 
         /* C1 controls are two bytes in UTF-8: C2 80 … C2 9F. */
         if (c == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0)
-            printf("\\x%02x", text.data[++i]);
+            fprintf(to, "\\x%02x", text.data[++i]);
         else if ((c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t')
-            putchar(c);
+            putc(c, to);
         else if (c != '\r')
-            printf("\\x%02x", c);
+            fprintf(to, "\\x%02x", c);
     }
 }
 
+void
+out_untrusted(struct bytes text)
+{
+    put_untrusted(stdout, text);
+}
+
+static const char *
+colour_on(FILE *to, enum colour colour)
+{
+    return to == stderr ? err_colour(colour) : out_colour(colour);
+}
+
+static const char *
+off_on(FILE *to)
+{
+    return to == stderr ? err_off() : out_off();
+}
+
 static void
-untrusted_field(const json_t *object, const char *field)
+untrusted_field(FILE *to, const json_t *object, const char *field)
 {
     const json_t *value = json_object_get(object, field);
 
-    out_untrusted(bytes_from(json_string_value(value), json_string_length(value)));
+    put_untrusted(to, bytes_from(json_string_value(value), json_string_length(value)));
 }
 
 void
-out_build_errors(const json_t *errors)
+out_build_errors(FILE *to, const json_t *errors)
 {
     json_t *error;
     size_t i;
 
+    (void)fflush(stdout);
     json_array_foreach ((json_t *)errors, i, error) {
         const char *file = json_string_value(json_object_get(error, "file"));
         json_int_t line = json_integer_value(json_object_get(error, "line"));
         const char *frame = json_string_value(json_object_get(error, "frame"));
 
-        printf("\n%serror:%s ", out_colour(COLOUR_RED), out_off());
-        untrusted_field(error, "text");
-        putchar('\n');
+        fprintf(to, "\n%serror:%s ", colour_on(to, COLOUR_RED), off_on(to));
+        untrusted_field(to, error, "text");
+        fputc('\n', to);
         if (file != NULL && file[0] != '\0') {
-            printf("  %s", out_colour(COLOUR_CYAN));
-            untrusted_field(error, "file");
+            fprintf(to, "  %s", colour_on(to, COLOUR_CYAN));
+            untrusted_field(to, error, "file");
             if (line > 0)
-                printf(":%lld:%lld", (long long)line, (long long)json_integer_value(json_object_get(error, "column")));
-            printf("%s\n", out_off());
+                fprintf(to, ":%lld:%lld", (long long)line, (long long)json_integer_value(json_object_get(error, "column")));
+            fprintf(to, "%s\n", off_on(to));
         }
         if (frame != NULL && frame[0] != '\0') {
-            untrusted_field(error, "frame");
-            putchar('\n');
+            untrusted_field(to, error, "frame");
+            fputc('\n', to);
         }
     }
-    (void)fflush(stdout);
+    (void)fflush(to);
 }
 
 int
-out_deploy_failed(const json_t *answer, const char *project)
+out_deploy_failed(FILE *to, const json_t *answer, const char *project)
 {
     const json_t *error = json_object_get(answer, "error"), *stack = json_object_get(error, "stack");
     struct bytes text = bytes_from(json_string_value(stack), json_string_length(stack));
@@ -201,18 +220,19 @@ out_deploy_failed(const json_t *answer, const char *project)
         out_event("failed", json_pack("{s:O?}", "error", error));
         return 1;
     }
-    printf("\n%serror:%s ", out_colour(COLOUR_RED), out_off());
-    untrusted_field(error, "message");
-    putchar('\n');
+    (void)fflush(stdout);
+    fprintf(to, "\n%serror:%s ", colour_on(to, COLOUR_RED), off_on(to));
+    untrusted_field(to, error, "message");
+    fputc('\n', to);
     if (text.len > 0 && frame_of_stack(project, text, &frame))
-        out_untrusted(buf_view(&frame));
+        put_untrusted(to, buf_view(&frame));
     if (text.len > 0) {
-        printf("%s", out_colour(COLOUR_DIM));
-        out_untrusted(text);
-        printf("%s\n", out_off());
+        fprintf(to, "%s", colour_on(to, COLOUR_DIM));
+        put_untrusted(to, text);
+        fprintf(to, "%s\n", off_on(to));
     }
     buf_fini(&frame);
-    (void)fflush(stdout);
+    (void)fflush(to);
     return 1;
 }
 
@@ -233,22 +253,22 @@ out_log_line(const json_t *line, bool with_app)
     (void)strftime(when, sizeof when, "%H:%M:%S", &local);
     printf("%s%s ", out_colour(COLOUR_DIM), when);
     if (with_app)
-        untrusted_field(line, "app");
+        untrusted_field(stdout, line, "app");
     if (json_object_get(line, "class") != NULL) {
         putchar('[');
-        untrusted_field(line, "class");
+        untrusted_field(stdout, line, "class");
         putchar('/');
-        untrusted_field(line, json_object_get(line, "name") != NULL ? "name" : "agent");
+        untrusted_field(stdout, line, json_object_get(line, "name") != NULL ? "name" : "agent");
         putchar(']');
     } else if (strcmp(json_string_value(json_object_get(line, "room")) != NULL ? json_string_value(json_object_get(line, "room")) : "", "worker") != 0) {
         putchar('(');
-        untrusted_field(line, "room");
+        untrusted_field(stdout, line, "room");
         putchar(')');
     } else {
         printf("[entry]");
     }
     printf("%s %s", out_off(), out_colour(colours[level & 3]));
-    untrusted_field(line, "text");
+    untrusted_field(stdout, line, "text");
     printf("%s\n", out_off());
 }
 

@@ -7,6 +7,8 @@
 #ifndef DORMOUSE_CLI_OUT_H
 #define DORMOUSE_CLI_OUT_H
 
+#include <stdio.h>
+
 #include <jansson.h>
 
 #include "lib/base/bytes.h"
@@ -35,10 +37,10 @@ void out_json(const json_t *value);
 /* Text of an app's or agent's: control characters but tab and newline are shown as escapes, so that it cannot steer the terminal. */
 void out_untrusted(struct bytes text);
 /* Errors of a build as the bundler reports them: place, sentence, frame. */
-void out_build_errors(const json_t *errors);
+void out_build_errors(FILE *to, const json_t *errors);
 /* A deploy that control refused: its sentence, and the stack of an app that threw, with the place in the project's source.
  * ANSWER is control's. Returns 1. */
-int out_deploy_failed(const json_t *answer, const char *project);
+int out_deploy_failed(FILE *to, const json_t *answer, const char *project);
 /* One line of an agent or a room, as control sends it. */
 void out_log_line(const json_t *line, bool with_app);
 /* A table: HEADER and rows of CELLS texts (JSON array of arrays); columns as wide as they need. */

@@ -85,7 +85,7 @@ on_deployed(void *owner, const json_t *answer, const struct err *err)
         out_say("Deployed %s%s%s", out_colour(COLOUR_BOLD), job->app, out_off());
     } else if (answer != NULL) {
         out_say("%s cannot be deployed:", job->project);
-        (void)out_deploy_failed(answer, job->project);
+        (void)out_deploy_failed(stderr, answer, job->project);
     } else {
         problem = *err;
         (void)err_add(&problem, "%s", job->project);
@@ -137,7 +137,7 @@ on_build_failed(void *owner, const json_t *errors)
     out_event("error", json_pack("{s:s, s:O}", "project", job->project, "errors", errors));
     if (!out_is_json()) {
         out_say("%s does not build:", job->project);
-        out_build_errors(errors);
+        out_build_errors(stderr, errors);
     }
 }
 
@@ -180,8 +180,11 @@ job_bundle(struct job *job)
     const struct serve_options *o = &job->serve->options;
     struct err err = { 0 };
 
-    if (job_is_built(job))
+    if (job_is_built(job)) {
+        if (o->vars.count > 0 || o->secrets != NULL || o->is_dev)
+            out_warn("'%s' is bundled already: '--var', '--secrets' and '--dev-vars' do not reach it. Give them to 'dormouse build'.", job->project);
         return;
+    }
     job->state = JOB_BUNDLING;
     job->is_temporary = folder_temporary(job->folder, &err);
     if (job->is_temporary &&
