@@ -99,5 +99,6 @@ void op_metrics(struct control *c, struct admin_ref from, const json_t *request)
 void ops_request(void *control, struct admin_ref from, const char *op, const json_t *request);
 void ops_worker_answered(struct control *c, const struct msg_ADMIN_REPLY *msg);
 void ops_worker_lost(struct control *c, const struct link *worker);
+void ops_journal_answered(struct control *c, const struct link *journal, const struct msg_JOURNAL_CUT_DONE *msg);
 
 #endif

@@ -7,13 +7,14 @@
 
 #include "lib/ident/ident.h"
 #include "lib/loop/loop.h"
+#include "lib/sys/sys.h"
 #include "src/control/control.h"
 
-struct question {                  /* to a worker, on behalf of an operator */
+struct question {                  /* to a worker or the journal, on behalf of an operator */
     struct control    *control;
     uint32_t           request;
     struct admin_ref   asker;
-    const struct link *worker;     /* compared only */
+    const struct link *worker;     /* or the journal's; compared only */
     struct loop_timer *timer;
 };
 
@@ -178,7 +179,21 @@ question_fail(struct question *q, enum err_code code, const char *sentence)
 static void
 on_question_timeout(void *owner)
 {
-    question_fail(owner, ERR_TIMEOUT, "the worker of this agent did not answer in time");
+    question_fail(owner, ERR_TIMEOUT, "the room that was asked did not answer in time");
+}
+
+/* A question to the room at LINK. */
+static struct question *
+question_begin(struct control *c, struct admin_ref from, const struct link *link)
+{
+    struct question *q = calloc(1, sizeof *q);
+
+    assert(q != NULL);
+    *q = (struct question){ .control = c, .request = ++c->next_question, .asker = from, .worker = link };
+    q->timer = loop_timer_create(room_loop(c->room), on_question_timeout, q);
+    loop_timer_arm(q->timer, ADMIN_ANSWER_MS);
+    (void)umap_put(c->questions, q->request, q);
+    return q;
 }
 
 /* Asks the worker of SLOT; BODY is stolen. */
@@ -197,12 +212,7 @@ ask_worker(struct control *c, struct admin_ref from, const struct app *app, uint
                worker == NULL ? "the worker of this agent is starting; try again" : "too large, or too many questions at once");
         return;
     }
-    q = calloc(1, sizeof *q);
-    assert(q != NULL);
-    *q = (struct question){ .control = c, .request = ++c->next_question, .asker = from, .worker = worker };
-    q->timer = loop_timer_create(room_loop(c->room), on_question_timeout, q);
-    loop_timer_arm(q->timer, ADMIN_ANSWER_MS);
-    (void)umap_put(c->questions, q->request, q);
+    q = question_begin(c, from, worker);
     msg_ADMIN_pack(link_out(worker), &(struct msg_ADMIN){ .request = q->request, .json = bytes_of(text) });
     free(text);
 }
@@ -239,8 +249,43 @@ ops_worker_lost(struct control *c, const struct link *worker)
         struct question *q = value;
 
         if (worker == NULL || q->worker == worker)
-            question_fail(q, ERR_LOST, "the worker of this agent died; try again");
+            question_fail(q, ERR_LOST, "the room that was asked died; try again");
     }
+}
+
+/* ---- backups ---------------------------------------------------------------------------------------------------- */
+
+static void
+op_journal_cut(struct control *c, struct admin_ref from, const json_t *request)
+{
+    struct link *journal = room_link(c->room, ROLE_JOURNAL, 0, "");
+    struct err err = { 0 };
+
+    if (journal == NULL || umap_count(c->questions) >= ADMIN_REQUESTS_MAX) {
+        refuse(c, from, journal == NULL ? ERR_UNAVAILABLE : ERR_LIMIT, journal == NULL ? "the journal is starting; try again" : "too many questions at once");
+        return;
+    }
+    if (births_count(c->births) > 0)
+        (void)births_write(c->births, &err);   /* names are hints: the copy is right without the latest */
+    msg_JOURNAL_CUT_pack(link_out(journal), &(struct msg_JOURNAL_CUT){ question_begin(c, from, journal)->request });
+}
+
+void
+ops_journal_answered(struct control *c, const struct link *journal, const struct msg_JOURNAL_CUT_DONE *msg)
+{
+    struct question *q = umap_get(c->questions, msg->request);
+    char *why;
+
+    if (q == NULL || q->worker != journal)
+        return;                    /* too late */
+    if (msg->ok) {
+        admin_ok(c->admin, q->asker, json_pack("{s:I, s:I}", "segment", (json_int_t)msg->segment, "time_ms", (json_int_t)clock_wall_ms()));
+        question_end(q);
+        return;
+    }
+    why = bytes_dup(msg->message);
+    question_fail(q, ERR_UNAVAILABLE, why);
+    free(why);
 }
 
 static bool
@@ -363,7 +408,8 @@ ops_request(void *control, struct admin_ref from, const char *op, const json_t *
         const char *op;
         void (*run)(struct control *c, struct admin_ref from, const json_t *request);
     } table[] = {
-        { "agent", op_agent }, { "agents", op_agents }, { "apps", op_apps },     { "deploy", deploy_request }, { "logs", op_logs },
+        { "agent", op_agent }, { "agents", op_agents }, { "apps", op_apps },     { "deploy", deploy_request },
+        { "journal_cut", op_journal_cut }, { "logs", op_logs },
         { "ping", op_ping },   { "remove", op_remove }, { "stats", op_stats },   { "status", op_status },
         { "top", op_top },     { "metrics", op_metrics },
     };

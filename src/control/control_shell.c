@@ -169,6 +169,8 @@ control_link_down(struct room *room, struct link *link, const struct err *err)
     if (link_user(link) == NULL)
         return;
     census_link_lost(&control, link);
+    if (link_peer(link)->role == ROLE_JOURNAL)
+        ops_worker_lost(&control, link);
     if (link_peer(link)->role != ROLE_WORKER)
         return;
     deploy_worker_down(&control, link);
@@ -258,6 +260,19 @@ worker_message(struct control *c, struct link *link, uint16_t type, struct bytes
 }
 
 static bool
+journal_message(struct control *c, struct link *link, uint16_t type, struct bytes payload, struct err *err)
+{
+    struct msg_JOURNAL_CUT_DONE done;
+
+    if (type != MSG_JOURNAL_CUT_DONE)
+        return err_set(err, ERR_MALFORMED, 0, "control does not take message %u from the journal", (unsigned)type);
+    if (!msg_JOURNAL_CUT_DONE_unpack(&done, payload, err))
+        return false;
+    ops_journal_answered(c, link, &done);
+    return true;
+}
+
+static bool
 control_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
     if (link != room_supervisor(room) && link_user(link) == NULL)
@@ -270,6 +285,8 @@ control_message(struct room *room, struct link *link, uint16_t type, struct byte
         return supervisor_message(&control, type, payload, err);
     if (link_peer(link)->role == ROLE_WORKER)
         return worker_message(&control, link, type, payload, err);
+    if (link_peer(link)->role == ROLE_JOURNAL)
+        return journal_message(&control, link, type, payload, err);
     return err_set(err, ERR_MALFORMED, 0, "control does not take message %u from this room", (unsigned)type);
 }
 

@@ -307,6 +307,14 @@ head_end(struct log *log)
     log->is_closed = true;
 }
 
+uint32_t
+log_cut(struct log *log)
+{
+    if (log->has_head)
+        head_end(log);
+    return log->number_last;
+}
+
 static void
 head_abandon(struct log *log)
 {
@@ -435,7 +443,8 @@ segment_retire(struct log *log, struct segment *segment)
     /* Before the next one goes it is durable that this one did: one that came back without those after it would undo commits. */
     if (history_take(log->history, segment_number(segment), &why))
         return true;
-    say(log, 2, "%s", why.message);
+    if (why.code != ERR_UNAVAILABLE)       /* a backup holds it: said by who makes the backup, and over with it */
+        say(log, 2, "%s", why.message);
     return false;
 }
 

@@ -43,6 +43,9 @@ MUST_USE enum log_outcome log_write(struct log *log, struct buf *batch, uint32_t
 /* The body of RECORD, also one of the history, without its head. ERR_CORRUPT: it does not verify. */
 MUST_USE bool log_read(struct log *log, const struct core_record *record, struct buf *out_body, struct err *err);
 
+/* Ends the segment that is written to: the next write begins another. Gives the highest number there is, SEGMENT_NONE without any: files up to
+ * it do not change any more. Between batches only. */
+uint32_t log_cut(struct log *log);
 /* True once for each segment that is written to no more. */
 bool log_take_closed(struct log *log);
 /* Segments without kept records, and without alarms that the scheduler has to hear, go, strictly oldest first. ALL: also the one that is

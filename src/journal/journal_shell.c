@@ -212,13 +212,37 @@ on_alarms_kept(struct bytes payload, struct err *err)
     return true;
 }
 
+/* Somebody makes a backup: what is durable now shall lie in files that do not change any more. */
+static bool
+on_cut(struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_JOURNAL_CUT msg;
+    struct msg_JOURNAL_CUT_DONE done = { 0 };
+
+    if (!msg_JOURNAL_CUT_unpack(&msg, payload, err))
+        return false;
+    batch_flush();                         /* what came before the question is on this side of the cut */
+    done.request = msg.request;
+    done.ok = !shell.is_over;
+    if (shell.is_over) {
+        done.message = BYTES_LIT("the journal starts anew");
+    } else {
+        done.segment = log_cut(shell.log);
+        shell.is_sync_due = log_take_closed(shell.log) || shell.is_sync_due;
+    }
+    msg_JOURNAL_CUT_DONE_pack(link_out(link), &done);
+    return true;
+}
+
 static bool
 on_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
     struct side *side = link_user(link);
 
-    if (link_peer(link)->role == ROLE_CONTROL || shell.is_finishing || shell.is_over)
-        return true;                       /* control listens to our log and says nothing */
+    if (shell.is_finishing || shell.is_over)
+        return true;
+    if (type == MSG_JOURNAL_CUT && link == room_link(room, ROLE_CONTROL, 0, ""))   /* by the supervisor's word, not by its own */
+        return on_cut(link, payload, err);
     if (link_peer(link)->role == ROLE_SCHEDULER && type == MSG_ALARMS_KEPT)
         return on_alarms_kept(payload, err);
     if (side == NULL)
