@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -258,6 +259,21 @@ sys_wait_writable(int fd, int timeout_ms)
     struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
 
     return RETRY(poll(&pollfd, 1, timeout_ms));
+}
+
+void
+clock_wait_ms(int64_t ms)
+{
+    (void)poll(NULL, 0, ms > INT_MAX ? INT_MAX : (int)ms);   /* a signal ends it early: who waits looks at the clock */
+}
+
+void
+sys_yield_to_others(void)
+{
+    enum { NICEST = 19, IO_CLASS_SHIFT = 13, IO_BEST_EFFORT = 2, IO_LOWEST = 7, IO_WHO_PROCESS = 1 };
+
+    (void)setpriority(PRIO_PROCESS, 0, NICEST);
+    (void)syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_BEST_EFFORT << IO_CLASS_SHIFT | IO_LOWEST);
 }
 
 bool

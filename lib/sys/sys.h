@@ -77,6 +77,11 @@ void   *sys_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t at);
 int     sys_munmap(void *addr, size_t len);
 int     sys_madvise(void *addr, size_t len, int advice);
 
+/* For a program of one task, never for a room: waits MS. */
+void    clock_wait_ms(int64_t ms);
+/* This process takes processor and disk only when others leave them. What the kernel refuses is not needed. */
+void    sys_yield_to_others(void);
+
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);
 int64_t clock_mono_ms(void);
