@@ -15,6 +15,8 @@ int command_logs(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_metrics(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_backup(int argc, char **argv);
+int command_restore(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* Parses for a command; *out_status is to be returned at once when this is false: help was printed, or an error. */

@@ -21,6 +21,8 @@ static const struct {
     { "remove", command_remove, "stop an app; its agents' data stays" },
     { "apps", command_apps, "list the apps" },
     { "agents", command_agents, "list, show, query, delete or restore agents" },
+    { "backup", command_backup, "copy a node to a folder or an S3-compatible store; list, verify and prune backups" },
+    { "restore", command_restore, "make a data folder of a backup" },
     { "logs", command_logs, "what agents and rooms said" },
     { "top", command_top, "agents awake and asleep, wakes, commits, memory, as they change" },
     { "metrics", command_metrics, "the same for Prometheus" },

@@ -46,9 +46,15 @@ our_folder(char out[CLI_PATH_BYTES], struct err *err)
 bool
 where_supervisor(char out[CLI_PATH_BYTES], struct err *err)
 {
+    return where_program("dormouse-supervisor", out, err);
+}
+
+bool
+where_program(const char *name, char out[CLI_PATH_BYTES], struct err *err)
+{
     char folder[CLI_PATH_BYTES];
 
-    if (!our_folder(folder, err) || !path_join(out, folder, "dormouse-supervisor", err))
+    if (!our_folder(folder, err) || !path_join(out, folder, name, err))
         return false;
     return is_there(out) || err_set(err, ERR_NOT_FOUND, 0, "'%s' is missing: the installation is not complete.", out);
 }
@@ -130,6 +136,16 @@ where_data(const char *given, char out[CLI_PATH_BYTES], struct err *err)
     if (home == NULL || home[0] != '/')
         return err_set(err, ERR_USAGE, 0, "Where is the data to be kept? Give --data DIR.");
     return path_join(out, home, ".local/share/dormouse", err);
+}
+
+bool
+where_source(const char *given, char out[CLI_PATH_BYTES], struct err *err)
+{
+    const char *env = getenv("DORMOUSE_DATA");
+
+    if (given == NULL && (env == NULL || env[0] == '\0') && is_there(".dormouse"))
+        return where_absolute(".dormouse", out, err);
+    return where_data(given, out, err);
 }
 
 /* A folder of this user's for sockets whose data folder has too long a path. */

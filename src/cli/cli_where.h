@@ -7,7 +7,8 @@
 #include "lib/base/err.h"
 #include "src/cli/cli_limits.h"
 
-/* The supervisor's program, beside ours. */
+/* The program NAME, beside ours; the supervisor's. */
+MUST_USE bool where_program(const char *name, char out[CLI_PATH_BYTES], struct err *err);
 MUST_USE bool where_supervisor(char out[CLI_PATH_BYTES], struct err *err);
 /* js/build/bundle.mjs: in the source tree above our program, or in ../lib/dormouse of an installation. */
 MUST_USE bool where_bundler(char out[CLI_PATH_BYTES], struct err *err);
@@ -18,6 +19,8 @@ MUST_USE bool where_make(const char *path, struct err *err);
 
 /* The data folder of `serve`: GIVEN, $DORMOUSE_DATA, /var/lib/dormouse when it is there, else ~/.local/share/dormouse. */
 MUST_USE bool where_data(const char *given, char out[CLI_PATH_BYTES], struct err *err);
+/* The data folder of a backup: GIVEN, $DORMOUSE_DATA, ./.dormouse when it is there, or that of `serve`. */
+MUST_USE bool where_source(const char *given, char out[CLI_PATH_BYTES], struct err *err);
 /* The admin socket of a data folder: in it, or for long paths in a private folder of the user's. */
 MUST_USE bool where_socket(const char *data, char out[CLI_PATH_BYTES], struct err *err);
 /* For the commands that talk to a running Dormouse: SOCKET, DATA, $DORMOUSE_DATA, ./.dormouse, or where `serve` would run. */

@@ -36,6 +36,13 @@ export function scratch(prefix = "dormouse-test-") {
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
+/* The paths of all files below DIR, relative to it, sorted. */
+export function eachFile(dir, below = "") {
+  return readdirSync(join(dir, below), { withFileTypes: true })
+    .flatMap((one) => (one.isDirectory() ? eachFile(dir, join(below, one.name)) : one.isFile() ? [join(below, one.name)] : []))
+    .sort();
+}
+
 /* Starts the app in DIR and stops it when the test T ends. The folder of data is T's own unless given. */
 export async function serve(t, dir, options = {}) {
   const own = options.data ? null : scratch();
