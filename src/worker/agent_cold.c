@@ -26,8 +26,11 @@
 
 /* What an agent has to know besides its heap; the image's `about` begins with it, its sockets follow. */
 struct cold_about {
-    char     boot_id[BOOT_ID_BYTES];
+    int64_t  idle_since_ms;            /* on the clock of this boot */
+    uint32_t gap_ms;                   /* its usual one */
     uint32_t next_incoming, last_cursor, last_deflate_stream;
+    char     boot_id[BOOT_ID_BYTES];
+    uint32_t zero;
 };
 
 static char boot_id[BOOT_ID_BYTES];    /* all zero: not known, nobody goes cold */
@@ -106,7 +109,8 @@ bool
 agent_cold_store(struct agent *a)
 {
     static struct buf image, whole;    /* kept: the next one needs them too */
-    struct cold_about about = { .next_incoming = a->next_incoming, .last_cursor = a->last_cursor, .last_deflate_stream = a->last_deflate_stream };
+    struct cold_about about = { .next_incoming = a->next_incoming, .last_cursor = a->last_cursor, .last_deflate_stream = a->last_deflate_stream,
+                                .gap_ms = a->sleeper.gap_ms, .idle_since_ms = a->sleeper.idle_since_ms };
     struct image_label label = { 0 };
     char path[PATH_BYTES];
 
@@ -162,6 +166,7 @@ take_about(struct agent *a, struct bytes said)
     a->last_cursor = about.last_cursor;
     a->oldest_cursor = about.last_cursor + 1;
     a->last_deflate_stream = about.last_deflate_stream;
+    sleep_recall(&worker.sleep, &a->sleeper, about.gap_ms, about.idle_since_ms, clock_mono_ms());
     return IMAGE_FINE;
 }
 

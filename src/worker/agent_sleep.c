@@ -28,7 +28,8 @@ agent_sleep_init(void)
 {
     struct sleep_limits limits = {
         .warm_after_ms = worker.warm_ms, .stay_ms_max = worker.warm_ms > SLEEP_STAY_MS_MAX ? worker.warm_ms : SLEEP_STAY_MS_MAX,
-        .discard_after_ms = worker.idle_ms, .cold_after_ms = worker.cold_ms, .awake_max = SLEEP_AWAKE_MAX, .warm_bytes_max = SLEEP_WARM_BYTES_MAX,
+        .discard_after_ms = worker.idle_ms, .cold_after_ms = worker.cold_ms,
+        .stay_warm_ms_max = worker.cold_ms < UINT32_MAX / SLEEP_STAY_WARM_TIMES ? worker.cold_ms * SLEEP_STAY_WARM_TIMES : UINT32_MAX, .awake_max = SLEEP_AWAKE_MAX, .warm_bytes_max = SLEEP_WARM_BYTES_MAX,
     };
 
     sleep_book_init(&worker.sleep, &limits);

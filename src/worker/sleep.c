@@ -24,10 +24,12 @@ sleep_book_init(struct sleep_book *book, const struct sleep_limits *limits)
 {
     assert(limits->warm_after_ms > 0);
     assert(limits->stay_ms_max >= limits->warm_after_ms);
+    assert(limits->stay_warm_ms_max >= limits->cold_after_ms);
     *book = (struct sleep_book){ .limits = *limits };
     for (int i = 0; i <= SLEEP_DISCARDS; i++)
         list_init(&book->idle[i]);
-    list_init(&book->warm);
+    for (int i = 0; i < SLEEP_WARM_CLASSES; i++)
+        list_init(&book->warm[i]);
 }
 
 /* ---- how long each may idle ---- */
@@ -46,9 +48,20 @@ idle_ms_of_class(const struct sleep_book *book, int touch_class)
 }
 
 static int64_t
-warm_ms(const struct sleep_book *book)
+warm_ms_of_class(const struct sleep_book *book, int warm_class)
 {
-    return book->pressure == SLEEP_STARVING || book->warm_bytes > book->limits.warm_bytes_max ? 0 : book->limits.cold_after_ms;
+    if (book->pressure == SLEEP_STARVING || book->warm_bytes > book->limits.warm_bytes_max)
+        return 0;
+    return warm_class == SLEEP_RETURNS ? book->limits.stay_warm_ms_max : book->limits.cold_after_ms;
+}
+
+/* To write and read its image again costs more than its memory for so long, when it comes back by then. */
+static int
+warm_class_of(const struct sleep_book *book, const struct sleeper *s)
+{
+    uint64_t wanted = 2 * (uint64_t)s->gap_ms;
+
+    return wanted > book->limits.cold_after_ms && wanted <= book->limits.stay_warm_ms_max ? SLEEP_RETURNS : SLEEP_LEAVES;
 }
 
 /* The least class that lets S idle twice its usual gap. Who comes back later than any class waits for need not wait at all. */
@@ -80,6 +93,14 @@ learn_gap(const struct sleep_book *book, struct sleeper *s, int64_t gap_ms)
 }
 
 /* ---- what happens ---- */
+
+void
+sleep_recall(struct sleep_book *book, struct sleeper *s, uint32_t gap_ms, int64_t idle_since_ms, int64_t now_ms)
+{
+    s->gap_ms = gap_ms;
+    if (idle_since_ms > 0 && idle_since_ms <= now_ms)
+        learn_gap(book, s, now_ms - idle_since_ms);
+}
 
 void
 sleep_touch(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
@@ -134,14 +155,14 @@ sleep_note(struct sleep_book *book, struct sleeper *s, enum sleep_event event, u
         s->image_bytes = image_bytes;
         book->warm_bytes += image_bytes;
         s->warm_since_ms = now_ms;
-        list_push_back(&book->warm, &s->in_order);
+        list_push_back(&book->warm[warm_class_of(book, s)], &s->in_order);
     }
 }
 
 int64_t
 sleep_left_ms(const struct sleep_book *book, const struct sleeper *s, int64_t now_ms)
 {
-    int64_t left = s->state == SLEEP_WARM ? s->warm_since_ms + warm_ms(book) - now_ms
+    int64_t left = s->state == SLEEP_WARM ? s->warm_since_ms + warm_ms_of_class(book, warm_class_of(book, s)) - now_ms
                                           : s->idle_since_ms + idle_ms_of_class(book, class_of(book, s)) - now_ms;
 
     return left > 0 ? left : 0;
@@ -154,7 +175,7 @@ sleep_defer(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
     list_remove(&s->in_order);
     if (s->state == SLEEP_WARM) {
         s->warm_since_ms = now_ms;
-        list_push_back(&book->warm, &s->in_order);
+        list_push_back(&book->warm[warm_class_of(book, s)], &s->in_order);
     } else {
         sleep_idle(book, s, now_ms);
     }
@@ -185,13 +206,17 @@ sleep_next(struct sleep_book *book, int64_t now_ms, int64_t *out_ms)
         else if (longest == NULL || s->idle_since_ms < longest->idle_since_ms)
             longest = s;
     }
-    if (longest != NULL)
-        return longest;
-    s = list_first(&book->warm, struct sleeper, in_order);
-    if (s == NULL)
-        return NULL;
-    if (s->warm_since_ms + warm_ms(book) <= now_ms)
-        return s;
-    *out_ms = soonest(*out_ms, s->warm_since_ms + warm_ms(book) - now_ms);
-    return NULL;
+    for (int i = 0; i < SLEEP_WARM_CLASSES && longest == NULL; i++) {
+        int64_t left;
+
+        s = list_first(&book->warm[i], struct sleeper, in_order);
+        if (s == NULL)
+            continue;
+        left = s->warm_since_ms + warm_ms_of_class(book, i) - now_ms;
+        if (left > 0)
+            *out_ms = soonest(*out_ms, left);
+        else
+            longest = s;
+    }
+    return longest;
 }

@@ -44,12 +44,14 @@ struct sleep_limits {
     uint32_t stay_ms_max;              /* who is touched often may stay awake so long */
     uint32_t discard_after_ms;         /* idle so long, a heap that cannot or must not become an image is thrown away */
     uint32_t cold_after_ms;            /* warm so long, an image goes to disk */
+    uint32_t stay_warm_ms_max;         /* … of an agent that is known to come back by then */
     uint32_t awake_max;                /* heaps in memory */
     uint64_t warm_bytes_max;           /* of images in memory */
 };
 
 #define SLEEP_CLASSES 4                /* how often an agent is touched: each class may idle twice as long as the one before */
 #define SLEEP_DISCARDS SLEEP_CLASSES   /* the list of those without images */
+enum { SLEEP_LEAVES, SLEEP_RETURNS, SLEEP_WARM_CLASSES };
 
 /* One agent in the book. Embedded in the agent; zeroed before its first use, then this module's except for `discards`. */
 struct sleeper {
@@ -66,13 +68,15 @@ struct sleep_book {
     struct sleep_limits limits;
     enum sleep_pressure pressure;
     struct list_node idle[SLEEP_CLASSES + 1];  /* longest idle first */
-    struct list_node warm;             /* longest warm first */
+    struct list_node warm[SLEEP_WARM_CLASSES]; /* longest warm first */
     uint32_t         count[SLEEP_STATES];      /* absent and cold ones are none of the book's */
     uint64_t         warm_bytes;
 };
 
 void sleep_book_init(struct sleep_book *book, const struct sleep_limits *limits);
 
+/* S, which was cold, is as it was when it left: its usual gap, and since when it idled. Before SLEEP_STARTED. */
+void sleep_recall(struct sleep_book *book, struct sleeper *s, uint32_t gap_ms, int64_t idle_since_ms, int64_t now_ms);
 /* S has something to do from now on, in whatever state. */
 void sleep_touch(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
 /* S, awake, has nothing to do from now on. */

@@ -8,7 +8,7 @@
 #include "src/worker/sleep.h"
 
 static const struct sleep_limits limits = {
-    .warm_after_ms = 2000, .stay_ms_max = 16000, .discard_after_ms = 10000, .cold_after_ms = 60000, .awake_max = 100, .warm_bytes_max = 1000,
+    .warm_after_ms = 2000, .stay_ms_max = 16000, .discard_after_ms = 10000, .cold_after_ms = 60000, .stay_warm_ms_max = 360000, .awake_max = 100, .warm_bytes_max = 1000,
 };
 
 #define LATER 1000000
@@ -114,6 +114,38 @@ test_a_wake_leaves_the_warm(void **state)
     assert_int_equal(book.count[SLEEP_AWAKE], 1);
     assert_int_equal(wait_ms(&book, 999999), LATER);
     assert_int_equal(a.gap_ms, 8000);
+}
+
+/* One usually comes back while its image would have been on disk for a while, one later: the image of the first stays in memory longer. */
+static void
+test_who_comes_back_soon_stays_warm(void **state)
+{
+    struct sleep_book book;
+    struct sleeper soon = { 0 }, late = { 0 }, once = { 0 };
+
+    sleep_book_init(&book, &limits);
+    sleep_recall(&book, &soon, 100000, 0, 1000);
+    sleep_recall(&book, &late, 0, 1, 500000);                  /* it idled for 500 s */
+    assert_int_equal(late.gap_ms, 499999);
+    start_idle(&book, &soon, 500000);
+    start_idle(&book, &late, 500000);
+    start_idle(&book, &once, 500000);
+    sleep_note(&book, &soon, SLEEP_IMAGED, 1, 502000);
+    sleep_note(&book, &late, SLEEP_IMAGED, 1, 502001);
+    sleep_note(&book, &once, SLEEP_IMAGED, 1, 502002);
+    assert_int_equal(wait_ms(&book, 502002), 59999);
+    assert_ptr_equal(next(&book, 562001), &late);
+    sleep_note(&book, &late, SLEEP_STORED, 0, 562001);
+    assert_ptr_equal(next(&book, 562002), &once);
+    sleep_defer(&book, &once, 562002);
+    assert_int_equal(wait_ms(&book, 562002), 60000);
+    assert_int_equal(sleep_left_ms(&book, &once, 562002), 60000);
+    assert_int_equal(sleep_left_ms(&book, &soon, 562002), 299998);
+    sleep_note(&book, &once, SLEEP_LOST, 0, 562002);
+    assert_int_equal(wait_ms(&book, 861999), 1);
+    assert_ptr_equal(next(&book, 862000), &soon);
+    book.pressure = SLEEP_STARVING;
+    assert_ptr_equal(next(&book, 600000), &soon);
 }
 
 /* Touched every 5 s: it stays. Touched every 30 s: waiting would be for nothing. */
@@ -253,6 +285,7 @@ main(void)
         cmocka_unit_test(test_idle_goes_warm_then_cold),
         cmocka_unit_test(test_a_touch_takes_it_out),
         cmocka_unit_test(test_a_wake_leaves_the_warm),
+        cmocka_unit_test(test_who_comes_back_soon_stays_warm),
         cmocka_unit_test(test_who_is_touched_often_stays),
         cmocka_unit_test(test_bursts_teach_nothing),
         cmocka_unit_test(test_discarders_wait_longer_and_go_without_image),
