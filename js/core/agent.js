@@ -3,19 +3,22 @@
  *
  * Promise: a constructor that throws leaves no half-made instance behind: the callers hear of it and the next event tries again.
  */
-import { alarmTurn, instance as storageInstance, rules as storageRules } from "./storage.js";
+import { alarmTurn, forgetStorage, instance as storageInstance, rules as storageRules } from "./storage.js";
 import { DurableObject, named } from "./base.js";
 import { afterSections, nameAndMessage } from "./context.js";
 import { currentEnv, setUp } from "./env.js";
 import { logUncaught, messageOf, packError, flagsOf } from "./errors.js";
-import { ABORT_METHOD, DELETE_METHOD, deleteFacets, facetOf, obey, setOwner } from "./facets.js";
+import { dropCalls } from "./calls.js";
+import { ABORT_METHOD, DELETE_METHOD, deleteFacets, facetOf, forgetFacets, obey, setOwner } from "./facets.js";
 import { answer, failAgent, incoming, runFetch } from "./handlers.js";
 import { host } from "./host.js";
-import { isBack, onBack, unpackArguments } from "./callbacks.js";
-import { callReference, isReference, setSelf, transfer } from "./capabilities.js";
+import { dropSessions, isBack, onBack, unpackArguments } from "./callbacks.js";
+import { callReference, dropCapabilities, isReference, setSelf, transfer } from "./capabilities.js";
+import { idBecomes } from "./namespace.js";
 import { invoke } from "./rpc.js";
-import { onAgentClose, onAgentError, onAgentMessage } from "./sockets.js";
+import { dropAgentSockets, onAgentClose, onAgentError, onAgentMessage } from "./sockets.js";
 import { makeState } from "./state.js";
+import { dropLiveSockets } from "./websocket.js";
 
 const NO_BASE_TEXT = "The receiving Durable Object does not support RPC, because its class was not declared with `extends " +
   "DurableObject`. In order to enable RPC, make sure your class extends the special class `DurableObject`, which can be imported " +
@@ -24,6 +27,7 @@ export const ALARM_OK = 0, ALARM_RETRY = 1, ALARM_GIVE_UP = 2;
 
 let instance;
 let isFacet = false;
+let ownId;                                 /* ctx.id, whatever became of ctx */
 
 export function bootAgent(envJson, compatJson, className, hex, name, propsJson) {
   setUp(envJson, compatJson);
@@ -36,7 +40,9 @@ export function bootAgent(envJson, compatJson, className, hex, name, propsJson) 
   try {
     const klass = host.exports()[className];
     if (typeof klass !== "function") throw new TypeError(`The app does not export a class named "${className}".`);
-    instance = new klass(isFacet ? makeState(facet.hex, facet.name, facet.props) : makeState(hex, name, propsJson ? JSON.parse(propsJson) : {}), currentEnv());
+    const state = isFacet ? makeState(facet.hex, facet.name, facet.props) : makeState(hex, name, propsJson ? JSON.parse(propsJson) : {});
+    ownId = state.id;
+    instance = new klass(state, currentEnv());
     storageInstance.current = instance;
   } catch (error) {
     logUncaught(error, `constructor of ${className}`);
@@ -44,6 +50,26 @@ export function bootAgent(envJson, compatJson, className, hex, name, propsJson) 
     return;
   }
   afterSections(() => host.booted(true, "", undefined), failBoot);
+}
+
+const RESTORED_TEXT = "The Durable Object was restored from a snapshot: what it waited for then is lost.";
+const CLONED_TEXT = "The Durable Object is a clone: what it waited for when the snapshot was taken is the original's.";
+
+/* This heap was another agent's, or this one's at an earlier time (docs/storage.md, snapshots). All that waits for something outside of
+ * the heap is rejected; timers go on. */
+export function onRestored(className, hex, name, snapshot, isClone) {
+  const error = Object.assign(new Error(isClone ? CLONED_TEXT : RESTORED_TEXT), { restored: true, snapshot });
+  const facet = facetOf(name);
+  setSelf(className, hex, name);
+  setOwner(className, hex, facet);
+  if (facet === undefined) idBecomes(ownId, hex, name);
+  forgetFacets();
+  dropCapabilities();
+  dropSessions();
+  forgetStorage(error);
+  dropAgentSockets();
+  dropLiveSockets();
+  dropCalls(error);
 }
 
 function failBoot(error) {

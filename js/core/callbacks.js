@@ -130,6 +130,18 @@ export function unpackArguments(call, bytes) {
   }
 }
 
+/* This heap goes on elsewhere or later: the callers that it calls back are not there. */
+export function dropSessions() {
+  for (const session of sessions.values()) {
+    session.isOver = true;
+    session.final = undefined;
+    session.wishes.length = 0;
+    if (session.call === 0) host.waitUntil(-1);
+    for (const { reject } of session.waiting.values()) reject(new Error(OVER_TEXT));
+  }
+  sessions.clear();
+}
+
 class BackHandle {
   constructor(session, id) {
     this.session = session;

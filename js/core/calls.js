@@ -323,6 +323,21 @@ export function onBodyCancelled(call, side) {
   sinks[side].get(call)?.cancel(undefined);
 }
 
+/* This heap goes on elsewhere or later: none of its calls does. */
+export function dropCalls(error) {
+  for (const [call, out] of [...open]) {
+    open.delete(call);
+    out.reject(error);
+  }
+  for (const side of [RECEIVED, OPENED]) {
+    for (const source of [...sources[side].values()]) source.finish(error);
+    for (const sink of [...sinks[side].values()]) sink.cancel(error);
+  }
+  for (const controller of signals.values()) controller.abort(callerGone());
+  signals.clear();
+  cancelled.clear();
+}
+
 /* ---- incoming calls ---------------------------------------------------------------------------------------------- */
 
 const signals = new Map();                 /* call → AbortController of a request whose signal was touched */

@@ -45,6 +45,17 @@ const idOf = new Map();                    /* value → id */
 let lastId = 0;
 let unusedTimer = 0;
 
+/* This heap goes on elsewhere or later: what others hold of it is not its own any more, and what it holds of others was lent to another. */
+let life = 0;
+
+export function dropCapabilities() {
+  life++;
+  epoch = "";
+  exported.clear();
+  idOf.clear();
+  armUnused();
+}
+
 export function setSelf(ns, hex, name) {
   self = { ns, hex, name };
 }
@@ -154,9 +165,11 @@ class Handle {
     this.path = `#${id}:${ownersEpoch}`;
     this.wire = ["stub", ns, hex, name, id, ownersEpoch];
     this.holders = 0;
+    this.life = life;
   }
 
   send(suffix, args) {
+    if (this.life !== life) return Promise.reject(new Error(GONE_TEXT));
     return openCall((call) => {
       const bytes = transfer(args);
       if (!(bytes instanceof Promise)) host.rpcAgent(call, this.ns, this.hex, this.name, this.path + suffix, bytes);
@@ -251,6 +264,7 @@ function passOn(stub, isLocal) {
   if (holder.isDisposed) throw new Error(DISPOSED_TEXT);
   const { handle } = holder;
   if (handle.wire === undefined && !(handle instanceof LocalHandle)) throw notSupported("Passing on a stub of the entry");
+  if (handle.life !== undefined && handle.life !== life) throw new Error(GONE_TEXT);
   if (handle instanceof LocalHandle) return isLocal ? localHole(handle.value) : exportValue(handle.value);
   handle.send("+", []).catch(() => {});
   return handle.wire;

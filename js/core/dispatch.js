@@ -4,7 +4,7 @@
  * Promise: it never throws.
  */
 import { onTimer, setSignalSource } from "../web/index.js";
-import { bootAgent, onAlarm, onClose, onError, onFetch, onMessage, onRpc } from "./agent.js";
+import { bootAgent, onAlarm, onClose, onError, onFetch, onMessage, onRestored, onRpc } from "./agent.js";
 import { setFailCall } from "./capabilities.js";
 import { failOpen, onBody, onBodyCancelled, onBodyEnd, onCancelled, onDrain, onFail, onReply, onReplyRpc, signalFor } from "./calls.js";
 import { onCoreTimer } from "./context.js";
@@ -14,12 +14,12 @@ import { logUncaught } from "./errors.js";
 import { host, phase } from "./host.js";
 import { onRejection } from "./rejections.js";
 import { sizeOf } from "./sockets.js";
-import { onSynced } from "./storage.js";
+import { onSnapshot, onSynced } from "./storage.js";
 import { onLiveClose, onLiveError, onLiveMessage } from "./websocket.js";
 
 const BOOT_ENTRY = 1, BOOT_AGENT = 2, ENTRY = 3, FETCH = 4, RPC = 5, ALARM = 6, WS_MESSAGE = 7, WS_CLOSE = 8, WS_ERROR = 9,
   SCHEDULED = 10, EMAIL = 11, PREPARE = 12, REPLY = 20, REPLY_RPC = 21, FAIL = 22, BODY = 23, BODY_END = 24, DRAIN = 25, CANCELLED = 26,
-  BODY_CANCELLED = 27, HUNG = 28, TIMER = 30, SYNCED = 31, REJECTION = 32;
+  BODY_CANCELLED = 27, HUNG = 28, TIMER = 30, SYNCED = 31, REJECTION = 32, RESTORED = 33, SNAPSHOT = 34;
 
 let isAgent = false;
 
@@ -89,6 +89,8 @@ handlers[HUNG] = onHung;
 handlers[TIMER] = timer;
 handlers[SYNCED] = onSynced;
 handlers[REJECTION] = onRejection;
+handlers[RESTORED] = onRestored;
+handlers[SNAPSHOT] = onSnapshot;
 
 /* An event this library does not know is a host of another version: logged, not fatal. */
 export function dispatch(event, a, b, c, d, e, f, g, h) {

@@ -190,6 +190,11 @@ export async function obey(method, args) {
   host.deleteAll(true);
 }
 
+/* The facets that ran belong to another, or to another time; those of now are started when they are called. */
+export function forgetFacets() {
+  running.clear();
+}
+
 /* deleteAll() of an owner takes its facets along. */
 export function deleteFacets() {
   return running.size === 0 ? undefined : finishAll([DELETE_METHOD, ABORT_METHOD], new Error(DELETED_TEXT));

@@ -11,6 +11,7 @@ const NAME_BYTES_MAX = 1024;               /* surface spec 1.3: longer names do 
 const JURISDICTIONS = ["eu", "fedramp", "fedramp-high", "us"];
 
 let hexOf;
+let become;
 
 /* An id; made by a namespace or for ctx.id. */
 export class DurableObjectId {
@@ -35,6 +36,10 @@ export class DurableObjectId {
   }
 
   static {
+    become = (id, hex, name) => {
+      id.#hex = hex;
+      id.name = name;
+    };
     hexOf = (id) => (typeof id === "object" && id !== null && #hex in id ? id.#hex : undefined);
   }
 }
@@ -43,6 +48,11 @@ named(DurableObjectId, "DurableObjectId");
 /* The id of an agent as its own heap sees it. */
 export function idForAgent(hex, name) {
   return new DurableObjectId(MADE, hex, name, undefined);
+}
+
+/* The same object for another agent: its heap went on there. */
+export function idBecomes(id, hex, name) {
+  become(id, hex, name);
 }
 
 function textOf(value, method) {

@@ -38,6 +38,17 @@ export function acceptAgentSocket(socket, tags) {
   known.set(end.socket, end);
 }
 
+/* This heap goes on elsewhere or later: the sockets it knew are another's; those that the agent has now are asked for anew. */
+export function dropAgentSockets() {
+  for (const end of sockets?.values() ?? []) {
+    end.isLost = true;
+    end.closedIn = true;
+    end.closedOut = true;
+  }
+  sockets = undefined;
+  if (auto.request !== undefined) host.wsAuto(auto.request, auto.response);
+}
+
 /* The End of a hibernatable SOCKET; throws the platform's texts for others, unless they are TOLERATED. */
 export function agentSocket(socket, isTolerated) {
   const end = endOf(socket);
@@ -104,7 +115,7 @@ export function onAgentClose(instance, call, id, code, reason, wasClean) {
   end.closedIn = true;
   const text = code === ABNORMAL && !reason ? LOST_TEXT : reason;
   run(instance, "webSocketClose", [end.self, code, text, wasClean], () => {
-    sockets.delete(id);
+    sockets?.delete(id);
     if (code === ABNORMAL) end.isLost = true;
     else if (!end.isHalfOpen && !end.closedOut) reciprocate(end, code, reason);
     host.done(call, 0);
@@ -127,7 +138,7 @@ export function onAgentError(instance, call, id, message) {
   end.closedIn = true;
   end.closedOut = true;
   run(instance, "webSocketError", [end.self, new Error(message || "Network connection lost.")], () => {
-    sockets.delete(id);
+    sockets?.delete(id);
     host.done(call, 0);
   });
 }

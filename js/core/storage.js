@@ -289,6 +289,31 @@ named(SyncKvStorage, "SyncKvStorage");
 
 const syncs = new Map();
 let lastSync = 0;
+const asked = new Map();                   /* number → {resolve, reject} of a snapshot or restore */
+let lastAsked = 0;
+
+function ask(start) {
+  return new Promise((resolve, reject) => {
+    start(++lastAsked);
+    asked.set(lastAsked, { resolve, reject });
+  });
+}
+
+/* A snapshot was taken (TEXT: its id), or it, or a restore, cannot be. */
+export function onSnapshot(number, isFailure, text) {
+  const waiting = asked.get(number);
+  asked.delete(number);
+  if (isFailure) waiting?.reject(new Error(text));
+  else waiting?.resolve(text);
+}
+
+/* This heap goes on elsewhere or later: what it had written is durable, what it had asked for is answered to another. */
+export function forgetStorage(error) {
+  for (const request of [...syncs.keys()]) onSynced(request);
+  for (const { reject } of asked.values()) reject(error);
+  asked.clear();
+  Object.assign(alarmTurn, { isRunning: false, isSet: false, isDeleted: false });
+}
 
 export function onSynced(request) {
   const resolve = syncs.get(request);
@@ -359,6 +384,30 @@ export class DurableObjectStorage {
     return attempt(() => {
       if (arguments.length === 0) throw badArgument("onNextSessionRestoreBookmark", this[IFACE], 1, "string");
       return host.bookmarkRestore(`${bookmark}`);
+    });
+  }
+
+  /* Dormouse's own: docs/storage.md, snapshots. */
+  snapshot(options) {
+    const name = options?.name;
+    return ask((number) => host.snapshot(number, options?.heap !== false, name === undefined ? undefined : `${name}`));
+  }
+
+  snapshots() {
+    return attempt(() => JSON.parse(host.snapshots()).map(([id, name, ms, bytes, heap]) => ({
+      id, name: name === "" ? undefined : name, time: new Date(ms), bytes, heap,
+    })));
+  }
+
+  restore(snapshot) {
+    if (arguments.length === 0) return Promise.reject(badArgument("restore", this[IFACE], 1, "string"));
+    return ask((number) => host.snapshotRestore(number, `${snapshot}`));
+  }
+
+  deleteSnapshot(snapshot) {
+    return attempt(() => {
+      if (arguments.length === 0) throw badArgument("deleteSnapshot", this[IFACE], 1, "string");
+      host.snapshotForget(`${snapshot}`);
     });
   }
 }

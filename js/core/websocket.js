@@ -435,6 +435,16 @@ export function onLiveError(socket, message) {
   return true;
 }
 
+/* This heap goes on elsewhere or later: its connections do not. */
+export function dropLiveSockets() {
+  for (const end of [...live.values(), ...waiting.values()]) {
+    end.inbox = undefined;
+    gotClose(end, ABNORMAL, LOST_TEXT, false);
+  }
+  live.clear();
+  waiting.clear();
+}
+
 /* ---- new WebSocket(url) ---------------------------------------------------------------------------------------------- */
 
 function syntaxError(text) {

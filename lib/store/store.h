@@ -57,6 +57,8 @@ void store_trim(struct store *store);
 size_t store_memory(const struct store *store);
 /* The number of the last commit in FOLDER's database, which need not be open; 0 when there is none. False: it cannot be read. */
 MUST_USE bool store_peek_seq(const char *folder, uint64_t *out_seq);
+/* Makes FOLDER, and those above it that are missing, durably: for files that stand beside a database. */
+MUST_USE bool store_folder_make(const char *folder, struct err *err);
 /* Takes FOLDER away, with the database in it, which must not be open: renamed to FOLDER.gone first, so that a crash leaves all or
  * nothing. Files that are not ours stay in FOLDER.gone. True when FOLDER is durably gone; an absent one is. */
 MUST_USE bool store_remove(const char *folder, struct err *err);
@@ -150,6 +152,10 @@ MUST_USE bool store_name_set(struct store *store, struct bytes name, struct err 
 /* What the agent is to be restored to at its next start: the caller's bytes; empty: nothing. */
 MUST_USE bool store_restore_get(struct store *store, struct buf *out, struct err *err);
 MUST_USE bool store_restore_set(struct store *store, struct bytes what, struct err *err);
+
+/* Where this state came from, when it was put here as a whole: the caller's bytes; empty: nobody said. */
+MUST_USE bool store_origin_get(struct store *store, struct buf *out, struct err *err);
+MUST_USE bool store_origin_set(struct store *store, struct bytes what, struct err *err);
 
 enum store_keep { STORE_KEEP_NOTHING, STORE_KEEP_ALARM };
 /* Empties the database: tables, pairs, and the alarm unless it is kept; the name stays. Undoes the turn's earlier writes and

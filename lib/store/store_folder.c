@@ -109,6 +109,16 @@ vfs_folder_sync(const char *folder, enum vfs_reach reach, int *out_errno)
     return true;
 }
 
+bool
+store_folder_make(const char *folder, struct err *err)
+{
+    int sys_errno = 0;
+
+    if (vfs_folder_create(folder, &sys_errno) && vfs_folder_sync(folder, VFS_FOLDERS_ABOVE, &sys_errno))
+        return true;
+    return err_set(err, sys_errno == ENOSPC || sys_errno == EDQUOT ? ERR_DISK_FULL : ERR_IO, sys_errno, "make the folder '%s'", folder);
+}
+
 /* Removes what an agent leaves in FOLDER, then FOLDER. Others' files keep it. */
 static void
 folder_clear(const char *folder)

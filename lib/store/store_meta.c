@@ -13,6 +13,7 @@
 #define META_ALARM 1
 #define META_NAME  0x444f524dLL                /* "DORM" */
 #define META_RESTORE 0x444f5252LL             /* "DORR" */
+#define META_ORIGIN 0x444f5253LL              /* "DORS" */
 #define NS_PER_MS  1000000LL
 
 static bool store_write(struct store *store, enum store_table table, struct err *err);
@@ -339,6 +340,20 @@ bool
 store_restore_set(struct store *store, struct bytes what, struct err *err)
 {
     return meta_put(store, META_RESTORE, STORE_ALARM_NONE, what.len == 0 ? BYTES_NONE : what, err);
+}
+
+bool
+store_origin_get(struct store *store, struct buf *out, struct err *err)
+{
+    bool found;
+
+    return meta_bytes(store, META_ORIGIN, out, &found, err);
+}
+
+bool
+store_origin_set(struct store *store, struct bytes what, struct err *err)
+{
+    return meta_put(store, META_ORIGIN, STORE_ALARM_NONE, what, err);
 }
 
 /* ---- size and emptying ----------------------------------------------------------------------------------------------- */

@@ -107,9 +107,9 @@ command_remove(int argc, char **argv)
 
 struct agents_options {
     struct common common;
-    const char   *app, *after, *at;
+    const char   *app, *after, *at, *label, *snapshot;
     long          limit;
-    bool          is_sure;
+    bool          is_sure, is_without_heap, takes_alarm;
 };
 
 static const struct option agents_table[] = {
@@ -117,13 +117,19 @@ static const struct option agents_table[] = {
     { "limit", 0, OPTION_NUMBER, "N", "list: at most so many (100)", offsetof(struct agents_options, limit), 1, 1000 },
     { "after", 0, OPTION_TEXT, "CURSOR", "list: go on behind this one", offsetof(struct agents_options, after), 0, 0 },
     { "at", 0, OPTION_TEXT, "TIME", "restore: a time (2026-11-20T14:30Z, -10m) or a bookmark", offsetof(struct agents_options, at), 0, 0 },
+    { "label", 0, OPTION_TEXT, "TEXT", "snapshot: its label; one that has a label is kept until it is forgotten", offsetof(struct agents_options, label), 0, 0 },
+    { "no-heap", 0, OPTION_FLAG, NULL, "snapshot, clone: the database only", offsetof(struct agents_options, is_without_heap), 0, 0 },
+    { "snapshot", 0, OPTION_TEXT, "WHICH", "rollback, clone, forget: an id, a label, or 'latest'", offsetof(struct agents_options, snapshot), 0, 0 },
+    { "alarm", 0, OPTION_FLAG, NULL, "clone: with its alarm", offsetof(struct agents_options, takes_alarm), 0, 0 },
     { "yes", 'y', OPTION_FLAG, NULL, "delete: without asking", offsetof(struct agents_options, is_sure), 0, 0 },
     COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END,
 };
 static const struct command agents_command = {
     "agents", "list [CLASS] | show CLASS/NAME | sql CLASS/NAME QUERY | sleep CLASS/NAME | evict CLASS/NAME | delete CLASS/NAME | "
-    "history CLASS/NAME | restore CLASS/NAME --at TIME",
-    "Lists agents, shows one, asks its database, puts it to sleep, takes its memory away, deletes it with all its data, or takes its data back to what it was.",
+    "history CLASS/NAME | restore CLASS/NAME --at TIME | snapshot CLASS/NAME | snapshots CLASS/NAME | forget CLASS/NAME --snapshot WHICH | "
+    "rollback CLASS/NAME --snapshot WHICH | clone CLASS/NAME NEWNAME",
+    "Lists agents, shows one, asks its database, puts it to sleep, takes its memory away, deletes it with all its data, takes its data back to what it was, "
+    "keeps what it is with its memory, goes back to that, or begins another agent with it.",
     "Instead of CLASS/NAME, CLASS/ID with the agent's 64 hex digits does as well.", agents_table, 1, 3,
 };
 
@@ -315,6 +321,88 @@ restore_say(const struct agents_options *o, const char *which, const json_t *res
             json_string_value(json_object_get(result, "undo")));
 }
 
+static void
+snapshots_say(const json_t *result)
+{
+    static const char *const header[] = { "SNAPSHOT", "TAKEN", "BYTES", "MEMORY", "LABEL" };
+    json_t *rows = json_array(), *one;
+    size_t i;
+
+    json_array_foreach (json_object_get(result, "snapshots"), i, one) {
+        char when[WHEN_BYTES];
+
+        when_print(json_integer_value(json_object_get(one, "time_ms")), when);
+        (void)json_array_append_new(rows, json_pack("[o, s, o, o, o]", text_cell(one, "snapshot"), when, text_cell(one, "bytes"), text_cell(one, "heap"),
+                                                    text_cell(one, "label")));
+    }
+    if (json_array_size(rows) == 0)
+        out_say("No snapshots.");
+    else
+        out_table(header, ARRAY_LEN(header), rows);
+    json_decref(rows);
+}
+
+/* What snapshot, rollback, clone say of the agent's memory. */
+static const char *
+memory_text(const json_t *result)
+{
+    return json_is_true(json_object_get(result, "heap")) ? "with its memory" : json_string_value(json_object_get(result, "why"));
+}
+
+static void
+snapshot_say(const char *verb, const char *which, const json_t *result)
+{
+    const char *undo = json_string_value(json_object_get(result, "undo")), *why = memory_text(result);
+
+    why = why != NULL ? why : "";
+    if (strcmp(verb, "snapshots") == 0)
+        snapshots_say(result);
+    else if (strcmp(verb, "forget") == 0)
+        out_say("Forgot snapshot %s of %s.", json_string_value(json_object_get(result, "snapshot")), which);
+    else if (strcmp(verb, "snapshot") == 0)
+        out_say("%s  %s, %lld bytes (%s)", json_string_value(json_object_get(result, "snapshot")), which,
+                (long long)json_integer_value(json_object_get(result, "bytes")), why);
+    else if (strcmp(verb, "clone") == 0)
+        out_say("Cloned %s to %s (%s).", which, json_string_value(json_object_get(result, "id")), why);
+    else if (undo != NULL && undo[0] != '\0')
+        out_say("%s is as it was (%s). To have back the data of before:\n  dormouse agents restore %s --at %s", which, why, which, undo);
+    else
+        out_say("%s is as it was (%s).", which, why);
+}
+
+/* The fields of snapshot, forget, rollback, clone. */
+static bool
+snapshot_fields(const struct agents_options *o, const char *verb, const char *to, json_t *fields, struct err *err)
+{
+    const bool needs_one = strcmp(verb, "forget") == 0 || strcmp(verb, "rollback") == 0;
+    bool ok = true;
+
+    if (needs_one && o->snapshot == NULL)
+        return err_set(err, ERR_USAGE, 0, "Which snapshot? Say --snapshot ID, --snapshot LABEL, or --snapshot latest.");
+    if (o->is_without_heap)
+        ok = json_object_set_new(fields, "heap", json_false()) == 0;
+    if (o->takes_alarm)
+        ok = json_object_set_new(fields, "alarm", json_true()) == 0 && ok;
+    if (o->label != NULL)
+        ok = json_object_set_new(fields, "label", json_string(o->label)) == 0 && ok;
+    if (o->snapshot != NULL)
+        ok = json_object_set_new(fields, "snapshot", json_string(o->snapshot)) == 0 && ok;
+    if (to != NULL)
+        ok = json_object_set_new(fields, "to", json_string(to)) == 0 && ok;
+    return ok ? true : err_set(err, ERR_USAGE, 0, "A name or label is not UTF-8.");
+}
+
+static bool
+is_about_snapshots(const char *verb)
+{
+    static const char *const verbs[] = { "snapshot", "snapshots", "forget", "rollback", "clone" };
+
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (strcmp(verb, verbs[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool
 is_confirmed(const struct agents_options *o, const char *which)
 {
@@ -329,16 +417,17 @@ is_confirmed(const struct agents_options *o, const char *which)
 }
 
 static int
-agents_one(const struct agents_options *o, const char *verb, const char *which, const char *query)
+agents_one(const struct agents_options *o, const char *verb, const char *which, const char *third)
 {
     struct err err = { 0 };
     json_t *fields = agent_fields(o, verb, which, &err), *answer = NULL, *result;
 
     if (fields == NULL)
         return out_fail(&err);
-    if (query != NULL)
-        (void)json_object_set_new(fields, "query", json_string(query));
-    if (strcmp(verb, "restore") == 0 && !restore_fields(o, fields, &err)) {
+    if (strcmp(verb, "sql") == 0)
+        (void)json_object_set_new(fields, "query", json_string(third));
+    if ((strcmp(verb, "restore") == 0 && !restore_fields(o, fields, &err)) ||
+        (is_about_snapshots(verb) && !snapshot_fields(o, verb, third, fields, &err))) {
         json_decref(fields);
         return out_fail(&err);
     }
@@ -360,6 +449,8 @@ agents_one(const struct agents_options *o, const char *verb, const char *which, 
         history_say(result);
     else if (strcmp(verb, "restore") == 0)
         restore_say(o, which, result);
+    else if (is_about_snapshots(verb))
+        snapshot_say(verb, which, result);
     else
         out_say("%s: %s.", which, strcmp(verb, "delete") == 0 ? "deleted" : strcmp(verb, "sleep") == 0 ? "asleep" : "evicted");
     json_decref(answer);
@@ -369,7 +460,8 @@ agents_one(const struct agents_options *o, const char *verb, const char *which, 
 int
 command_agents(int argc, char **argv)
 {
-    static const char *const verbs[] = { "list", "show", "sql", "sleep", "evict", "delete", "history", "restore", NULL };
+    static const char *const verbs[] = { "list", "show", "sql", "sleep", "evict", "delete", "history", "restore",
+                                         "snapshot", "snapshots", "forget", "rollback", "clone", NULL };
     struct agents_options o = { 0 };
     struct text_list operands;
     struct err err = { 0 };
@@ -382,7 +474,7 @@ command_agents(int argc, char **argv)
     verb = operands.item[0];
     if (strcmp(verb, "list") == 0 && operands.count <= 2)
         return agents_list(&o, operands.count > 1 ? operands.item[1] : NULL);
-    needed = strcmp(verb, "sql") == 0 ? 3 : 2;
+    needed = strcmp(verb, "sql") == 0 || strcmp(verb, "clone") == 0 ? 3 : 2;
     for (size_t i = 1; verbs[i] != NULL; i++)
         if (strcmp(verb, verbs[i]) == 0 && operands.count == needed)
             return agents_one(&o, verb, operands.item[1], needed == 3 ? operands.item[2] : NULL);

@@ -96,9 +96,20 @@ void op_top(struct control *c, struct admin_ref from, const json_t *request);
 void op_metrics(struct control *c, struct admin_ref from, const json_t *request);
 
 /* control_ops.c: what operators ask for */
+struct worker_said {
+    const json_t *fields;          /* the worker's answer; NULL: it refused, or did not answer */
+    enum err_code code;            /* … and why */
+    const char   *sentence;
+};
+typedef void worker_said_fn(struct control *c, const struct worker_said *said, void *owner);
+/* Asks the worker of SLOT; BODY is stolen. SAID is called once, maybe at once. */
+void ops_ask_worker(struct control *c, const struct app *app, uint16_t slot, json_t *body, worker_said_fn *said, void *owner);
 void ops_request(void *control, struct admin_ref from, const char *op, const json_t *request);
 void ops_worker_answered(struct control *c, const struct msg_ADMIN_REPLY *msg);
 void ops_worker_lost(struct control *c, const struct link *worker);
 void ops_journal_answered(struct control *c, const struct link *journal, const struct msg_JOURNAL_CUT_DONE *msg);
+
+/* control_clone.c: {"do":"clone","to":name} of an agent: a snapshot by its worker, then the clone by that of the new name. */
+void clone_request(struct control *c, struct admin_ref from, const struct app *app, const char *class_name, const struct agent_id *source, const json_t *request);
 
 #endif

@@ -10,10 +10,12 @@
 #include "lib/sys/sys.h"
 #include "src/control/control.h"
 
-struct question {                  /* to a worker or the journal, on behalf of an operator */
+struct question {                  /* to a worker or the journal */
     struct control    *control;
     uint32_t           request;
-    struct admin_ref   asker;
+    struct admin_ref   asker;      /* the operator on whose behalf, unless … */
+    worker_said_fn    *said;       /* … somebody here asked; NULL */
+    void              *owner;
     const struct link *worker;     /* or the journal's; compared only */
     struct loop_timer *timer;
 };
@@ -162,18 +164,32 @@ op_agents(struct control *c, struct admin_ref from, const json_t *request)
 }
 
 static void
-question_end(struct question *q)
+question_drop(struct question *q)
 {
     (void)umap_take(q->control->questions, q->request);
     loop_timer_destroy(&q->timer);
     free(q);
 }
 
+/* Forgets it, then tells: who is told may ask again. */
+static void
+question_end(struct question *q, const struct worker_said *said)
+{
+    const struct question was = *q;
+
+    question_drop(q);
+    if (was.said != NULL)
+        was.said(was.control, said, was.owner);
+    else if (said->fields != NULL)
+        admin_ok(was.control->admin, was.asker, json_pack("{s:O}", "result", said->fields));
+    else
+        refuse(was.control, was.asker, said->code, said->sentence);
+}
+
 static void
 question_fail(struct question *q, enum err_code code, const char *sentence)
 {
-    refuse(q->control, q->asker, code, sentence);
-    question_end(q);
+    question_end(q, &(struct worker_said){ .code = code, .sentence = sentence });
 }
 
 static void
@@ -196,25 +212,49 @@ question_begin(struct control *c, struct admin_ref from, const struct link *link
     return q;
 }
 
-/* Asks the worker of SLOT; BODY is stolen. */
-static void
-ask_worker(struct control *c, struct admin_ref from, const struct app *app, uint16_t slot, json_t *body)
+/* Sends BODY, which is stolen, to the worker of SLOT. NULL with *REFUSAL: that cannot be. */
+static struct question *
+worker_question(struct control *c, struct admin_ref from, const struct app *app, uint16_t slot, json_t *body, struct worker_said *refusal)
 {
     struct link *worker = worker_link(c, app, slot);
     char *text = json_dumps(body, JSON_COMPACT);
-    struct question *q;
+    struct question *q = NULL;
 
     json_decref(body);
     assert(text != NULL);
-    if (worker == NULL || umap_count(c->questions) >= ADMIN_REQUESTS_MAX || strlen(text) > JSON_MAX_BYTES) {
-        free(text);
-        refuse(c, from, worker == NULL ? ERR_UNAVAILABLE : ERR_LIMIT,
-               worker == NULL ? "the worker of this agent is starting; try again" : "too large, or too many questions at once");
+    if (worker == NULL) {
+        *refusal = (struct worker_said){ .code = ERR_UNAVAILABLE, .sentence = "the worker of this agent is starting; try again" };
+    } else if (umap_count(c->questions) >= ADMIN_REQUESTS_MAX || strlen(text) > JSON_MAX_BYTES) {
+        *refusal = (struct worker_said){ .code = ERR_LIMIT, .sentence = "too large, or too many questions at once" };
+    } else {
+        q = question_begin(c, from, worker);
+        msg_ADMIN_pack(link_out(worker), &(struct msg_ADMIN){ .request = q->request, .json = bytes_of(text) });
+    }
+    free(text);
+    return q;
+}
+
+static void
+ask_worker(struct control *c, struct admin_ref from, const struct app *app, uint16_t slot, json_t *body)
+{
+    struct worker_said refusal;
+
+    if (worker_question(c, from, app, slot, body, &refusal) == NULL)
+        refuse(c, from, refusal.code, refusal.sentence);
+}
+
+void
+ops_ask_worker(struct control *c, const struct app *app, uint16_t slot, json_t *body, worker_said_fn *said, void *owner)
+{
+    struct worker_said refusal;
+    struct question *q = worker_question(c, (struct admin_ref){ 0 }, app, slot, body, &refusal);
+
+    if (q == NULL) {
+        said(c, &refusal, owner);
         return;
     }
-    q = question_begin(c, from, worker);
-    msg_ADMIN_pack(link_out(worker), &(struct msg_ADMIN){ .request = q->request, .json = bytes_of(text) });
-    free(text);
+    q->said = said;
+    q->owner = owner;
 }
 
 void
@@ -229,13 +269,12 @@ ops_worker_answered(struct control *c, const struct msg_ADMIN_REPLY *msg)
         return;                    /* too late */
     }
     if (!json_is_object(said))
-        refuse(c, q->asker, ERR_MALFORMED, "the worker's answer is no JSON object");
+        question_fail(q, ERR_MALFORMED, "the worker's answer is no JSON object");
     else if (!json_is_true(json_object_get(said, "ok")))
-        refuse(c, q->asker, ERR_APP, error != NULL ? error : "the worker refused");
+        question_fail(q, ERR_APP, error != NULL ? error : "the worker refused");
     else
-        admin_ok(c->admin, q->asker, json_pack("{s:O}", "result", said));
+        question_end(q, &(struct worker_said){ .fields = said });
     json_decref(said);
-    question_end(q);
 }
 
 void
@@ -248,8 +287,10 @@ ops_worker_lost(struct control *c, const struct link *worker)
     while (umap_next(c->questions, &cursor, &request, &value)) {
         struct question *q = value;
 
-        if (worker == NULL || q->worker == worker)
-            question_fail(q, ERR_LOST, "the room that was asked died; try again");
+        if (worker != NULL && q->worker != worker)
+            continue;
+        question_fail(q, ERR_LOST, "the room that was asked died; try again");
+        cursor = 0;                /* who was told may have asked again */
     }
 }
 
@@ -280,7 +321,7 @@ ops_journal_answered(struct control *c, const struct link *journal, const struct
         return;                    /* too late */
     if (msg->ok) {
         admin_ok(c->admin, q->asker, json_pack("{s:I, s:I}", "segment", (json_int_t)msg->segment, "time_ms", (json_int_t)clock_wall_ms()));
-        question_end(q);
+        question_drop(q);
         return;
     }
     why = bytes_dup(msg->message);
@@ -320,8 +361,9 @@ request_agent(const struct app *app, const json_t *request, const char *class_na
 static void
 op_agent(struct control *c, struct admin_ref from, const json_t *request)
 {
-    static const char *const known[] = { "show", "sql", "delete", "evict", "sleep", "restore", "history", NULL };
-    static const char *const passed[] = { "name", "query", "bindings", "at_ms", "bookmark", NULL };
+    static const char *const known[] = { "show",     "sql",       "delete", "evict",    "sleep", "restore", "history",
+                                         "snapshot", "snapshots", "forget", "rollback", "clone", NULL };
+    static const char *const passed[] = { "name", "query", "bindings", "at_ms", "bookmark", "heap", "label", "snapshot", NULL };
     struct app *app = request_app(c, from, request);
     const char *class_name = text_of(request, "class"), *verb = text_of(request, "do");
     struct agent_id id;
@@ -332,7 +374,7 @@ op_agent(struct control *c, struct admin_ref from, const json_t *request)
     if (app == NULL)
         return;
     if (verb == NULL || !is_one_of(verb, known) || class_name == NULL) {
-        refuse(c, from, ERR_USAGE, "'do' must be show, sql, delete, evict, sleep, restore or history, and 'class' a class");
+        refuse(c, from, ERR_USAGE, "'do' must be show, sql, delete, evict, sleep, restore, history, snapshot, snapshots, forget, rollback or clone, and 'class' a class");
         return;
     }
     if (app->workers == 0 || !app_has_class(app, bytes_of(class_name))) {
@@ -342,6 +384,10 @@ op_agent(struct control *c, struct admin_ref from, const json_t *request)
     }
     if (!request_agent(app, request, class_name, &id, &err)) {
         admin_fail(c->admin, from, &err, NULL);
+        return;
+    }
+    if (strcmp(verb, "clone") == 0) {
+        clone_request(c, from, app, class_name, &id, request);
         return;
     }
     agent_id_to_hex(&id, hex);

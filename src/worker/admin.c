@@ -11,6 +11,7 @@
 #include "lib/ident/ident.h"
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
+#include "src/worker/admin_ops.h"
 #include "src/worker/agent.h"
 #include "src/worker/agent_sleep.h"
 #include "src/worker/commits.h"
@@ -21,6 +22,7 @@
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/recall.h"
+#include "src/worker/snapshot.h"
 #include "src/worker/sql.h"
 #include "src/worker/why.h"
 #include "src/worker/worker.h"
@@ -73,13 +75,6 @@ text_json(struct bytes b)
 
     return s != NULL ? s : json_string("(not UTF-8)");
 }
-
-/* The agent a question is about: its structure when in memory, or one made for this question. */
-struct subject {
-    struct agent *agent;
-    uint32_t      request;
-    bool          is_answered_later;
-};
 
 struct question {                      /* waits until its agent's commits were recalled */
     struct list_node in_waiting;
@@ -353,6 +348,7 @@ op_delete(const json_t *q, struct subject *s, json_t *out, struct err *err)
     if (a->is_leaving || a->state == AGENT_RECALLING)
         return err_set(err, ERR_UNAVAILABLE, 0, a->is_leaving ? "the agent is being deleted already" : "the agent is waking; try again");
     agent_reset(a, ERR_APP, FAIL_RESET, "The agent was deleted by an administrator.");
+    snapshot_remove_all(a);            /* first: none may outlive it */
     sql_drop_cursors(a);
     commits_close_store(a);            /* should the journal refuse, what is not in its file is recalled */
     s->is_answered_later = true;
@@ -360,8 +356,8 @@ op_delete(const json_t *q, struct subject *s, json_t *out, struct err *err)
     return true;
 }
 
-static void
-answer_later(uint32_t request, json_t *fields, const struct err *failure)
+void
+admin_answer(uint32_t request, json_t *fields, const struct err *failure)
 {
     struct link *control = worker_control();
     json_t *o = failure == NULL ? fields : failure_of(failure->message);
@@ -382,7 +378,7 @@ restored(struct agent *a, const struct bookmark *undo, const struct err *failure
 
     if (undo != NULL)
         bookmark_print(undo, text);
-    answer_later((uint32_t)(uintptr_t)owner, json_pack("{s:s}", "undo", text), failure);
+    admin_answer((uint32_t)(uintptr_t)owner, json_pack("{s:s}", "undo", text), failure);
 }
 
 static bool
@@ -419,7 +415,7 @@ history_listed(struct bytes lines, const struct err *failure, void *owner)
         rest += strspn(rest, "\n");
     }
     buf_fini(&text);
-    answer_later((uint32_t)(uintptr_t)owner, json_pack("{s:o}", "history", spans), failure);
+    admin_answer((uint32_t)(uintptr_t)owner, json_pack("{s:o}", "history", spans), failure);
 }
 
 static bool
@@ -504,7 +500,8 @@ static const struct op {
     const char *name;
     bool      (*run)(const json_t *q, struct subject *s, json_t *out, struct err *err);
 } ops[] = { { "show", op_show }, { "sql", op_sql }, { "delete", op_delete }, { "evict", op_evict },
-            { "sleep", op_sleep }, { "restore", op_restore }, { "history", op_history } };
+            { "sleep", op_sleep }, { "restore", op_restore }, { "history", op_history }, { "snapshot", op_snapshot },
+            { "snapshots", op_snapshots }, { "find", op_find }, { "forget", op_forget }, { "rollback", op_rollback }, { "clone", op_clone } };
 
 static void
 wait_for_recall(struct subject *s, json_t *q)
@@ -535,8 +532,8 @@ run(const struct op *op, json_t *q, struct subject *s)
     }
     out = json_object();
     json_object_set_new(out, "ok", json_true());
-    /* One that was deleted has a history, too. */
-    if ((op->run != op_restore && op->run != op_history && !subject_is_there(s, &err)) || !op->run(q, s, out, &err)) {
+    /* One that was deleted has a history, too; a clone is made where nothing is. */
+    if ((op->run != op_restore && op->run != op_history && op->run != op_clone && !subject_is_there(s, &err)) || !op->run(q, s, out, &err)) {
         json_decref(out);
         out = failure_of(err.message);
     } else if (s->is_answered_later) {

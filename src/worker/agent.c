@@ -1,8 +1,7 @@
-/* agent — see agent.h: life, queue, turns, idleness. Gates are in gate.c, calls in peer.c, sockets in sockets.c. */
+/* agent — see agent.h: life, queue, turns, idleness. Its database is in agent_store.c, gates in gate.c, calls in peer.c, sockets in sockets.c. */
 #include "src/worker/agent.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +21,7 @@
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/recall.h"
+#include "src/worker/snapshot.h"
 #include "src/worker/sockets.h"
 #include "src/worker/sql.h"
 #include "src/worker/timers.h"
@@ -51,6 +51,7 @@ create(void)
     list_init(&a->calls);
     list_init(&a->outbox);
     list_init(&a->syncs);
+    list_init(&a->snapshots);
     a->turn_slot = SLOT_NONE;
     a->alarm_running_ms = STORE_ALARM_NONE;
     a->next_incoming = 1;
@@ -212,11 +213,38 @@ reset_if_wanted(struct agent *a)
     free(text);
 }
 
+/* The heap is another life's: it learns who it is now, and what of it is not there any more. */
+static void
+deliver_restored(void *arg)
+{
+    struct agent *a = arg;
+    struct snapshot_id id;
+    char hex[65], snapshot[SNAPSHOT_ID_HEX + 1];
+    jsval args[5];
+    int n = 0;
+
+    agent_id_to_hex(&a->id, hex);
+    memcpy(id.bytes, a->restore_id, sizeof id.bytes);
+    snapshot_id_to_hex(&id, snapshot);
+    args[n++] = js_new_string(bytes_of(a->class_name));
+    args[n++] = js_new_string(bytes_from(hex, 64));
+    args[n++] = a->name != NULL ? js_new_string(bytes_of(a->name)) : JSV_UNDEFINED;
+    args[n++] = js_new_string(bytes_from(snapshot, SNAPSHOT_ID_HEX));
+    args[n++] = js_new_bool(a->resumed_as_clone);
+    heap_dispatch(JS_RESTORED, n, args);
+}
+
+/* The first turn of a heap. */
 static bool
 boot(struct agent *a)
 {
     struct boot b = { a };
 
+    if (a->is_resumed) {
+        a->is_resumed = false;
+        a->state = AGENT_AWAKE;
+        return run_turn(a, deliver_restored, a) && gate_end_turn(a);
+    }
     a->state = AGENT_BOOTING;
     if (!run_turn(a, deliver_boot, &b))
         return false;
@@ -224,6 +252,41 @@ boot(struct agent *a)
     if (a->state == AGENT_AWAKE && a->sections_count == 0 && !list_is_empty(&a->queue))
         return true;
     return gate_end_turn(a);
+}
+
+static bool
+list_or_boot(struct agent *a)
+{
+    if (!a->is_entry && sockets_need_listing(a)) {
+        a->state = AGENT_LISTING;      /* agent_listed() goes on */
+        if (sockets_list(a))
+            return true;
+    }
+    return boot(a);
+}
+
+static void
+take_deploy(struct agent *a)
+{
+    a->deploy = worker.deploy;
+    deploy_ref(a->deploy);
+    a->incoming = umap_fresh(a->incoming);
+    a->outgoing = umap_fresh(a->outgoing);
+}
+
+void
+agent_resume(struct agent *a)
+{
+    if (a->state != AGENT_ABSENT || a->is_entry || a->is_leaving || recall_is_needed(a) || !recall_knows_sockets() || worker.deploy == NULL ||
+        history_begin_session(a))
+        return;
+    take_deploy(a);
+    if (agent_cold_wake(a))
+        return;
+    if (snapshot_wake(a))
+        (void)list_or_boot(a);
+    else
+        deploy_unref(&a->deploy);
 }
 
 static bool
@@ -246,12 +309,11 @@ start(struct agent *a)
         agent_reset(a, ERR_UNAVAILABLE, FAIL_RETRYABLE, "The app is not deployed yet.");
         return false;
     }
-    a->deploy = worker.deploy;
-    deploy_ref(a->deploy);
-    a->incoming = umap_fresh(a->incoming);
-    a->outgoing = umap_fresh(a->outgoing);
+    take_deploy(a);
     if (agent_cold_wake(a))
         return true;
+    if (snapshot_wake(a))
+        return list_or_boot(a);
     a->heap = heap_create(a->deploy->template, worker.heap_bytes_max);
     if (a->heap == NULL) {
         agent_reset(a, ERR_OVERLOADED, FAIL_OVERLOADED | FAIL_RETRYABLE, "Out of address space for heaps.");
@@ -260,12 +322,7 @@ start(struct agent *a)
     agent_heap_made(a);
     a->is_young = true;
     worker.wakes++;
-    if (!a->is_entry && sockets_need_listing(a)) {
-        a->state = AGENT_LISTING;      /* agent_listed() goes on */
-        if (sockets_list(a))
-            return true;
-    }
-    return boot(a);
+    return list_or_boot(a);
 }
 
 void
@@ -370,6 +427,8 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     timers_drop(a);
     sockets_drop(a);
     drop_syncs(a);
+    snapshot_forget(a);
+    a->is_resumed = false;
     deflate_drop(a);
     a->sections_count = 0;
     a->wait_until = 0;
@@ -519,6 +578,7 @@ agent_pump(struct agent *a)
                 (void)run_event(a, e);
             }
             reset_if_wanted(a);
+            snapshot_after_turn(a);
             (void)move_on(a, false);
         }
     } while (move_on(a, false) && !list_is_empty(&a->queue));
@@ -553,7 +613,7 @@ agent_post(struct agent *a, struct event *e)
 bool
 agent_is_idle(const struct agent *a)
 {
-    return !a->is_running && list_is_empty(&a->queue) && list_is_empty(&a->calls) && list_is_empty(&a->outbox) &&
+    return !a->is_running && list_is_empty(&a->queue) && list_is_empty(&a->calls) && list_is_empty(&a->outbox) && list_is_empty(&a->snapshots) &&
            commits_are_durable(a) && !a->is_leaving && a->wait_until <= 0 && a->sections_count == 0 &&
            a->state != AGENT_LISTING && a->state != AGENT_RECALLING && a->state != AGENT_BOOTING && (a->timers == NULL || umap_count(a->timers) == 0) &&
            a->live_sockets == 0 && (a->store == NULL || store_depth(a->store) == 0);
@@ -687,86 +747,4 @@ agents_put_away(void)
         }
         (void)agent_cold_store(a);     /* else its constructor runs */
     }
-}
-
-/* ---- natives' doors ---- */
-
-const char *
-agent_folder_of(struct bytes class_name, const struct agent_id *id, char out[], size_t size)
-{
-    char hex[65];
-    int n;
-
-    agent_id_to_hex(id, hex);
-    n = snprintf(out, size, "%s/agents/%.*s/%.2s/%s", worker.data, (int)class_name.len, (const char *)class_name.data, hex, hex);
-    assert(n > 0 && (size_t)n < size);
-    return out;
-}
-
-const char *
-agent_folder(const struct agent *a, char out[], size_t size)
-{
-    return agent_folder_of(bytes_of(a->class_name), &a->id, out, size);
-}
-
-const char *
-agent_storage_text(enum err_code code)
-{
-    switch (code) {
-    case ERR_CORRUPT:
-        return "Durable Object's storage is damaged; restore it from a backup.";
-    case ERR_DISK_FULL:
-        return "database or disk is full: SQLITE_FULL";        /* as a write says */
-    default:
-        return TEXT_STORAGE_FAILED;
-    }
-}
-
-static bool
-tick(void *owner)
-{
-    return !engine_cpu_is_over();
-}
-
-bool
-agent_open_store(struct agent *a, struct bytes redo, uint64_t redo_seq, struct err *err)
-{
-    struct store_options options = { .tick = tick, .is_journaled = true, .redo = redo, .redo_seq = redo_seq };
-    char folder[4096];
-
-    assert(a->store == NULL);
-    if (!store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, err))
-        return false;
-    a->sent_seq = store_seq(a->store);
-    alarms_remind(a);
-    history_store_opened(a);
-    return true;
-}
-
-struct store *
-agent_current_store(void)
-{
-    struct agent *a = agent_current();
-    struct err err = { 0 };
-    bool may_restore;
-
-    if (a == NULL || a->is_entry) {
-        js_throw_error("Storage belongs to Durable Objects: the entry of an app has none.");
-        return NULL;
-    }
-    if (a->store != NULL)
-        return a->store;
-    may_restore = a->may_restore;
-    if (!agent_open_store(a, BYTES_NONE, 0, &err)) {
-        worker_log_agent(a, 3, "open its database: %s", err.message);
-        js_throw_error("%s", agent_storage_text(err.code));
-        return NULL;
-    }
-    if (a->may_restore && !may_restore && history_is_late(a)) {
-        /* This session must not go on without it. */
-        free(a->abort_message);
-        a->abort_message = bytes_dup(BYTES_LIT("Durable Object reset because its storage is being restored."));
-        engine_trap(TRAP_ABORT);
-    }
-    return a->store;
 }

@@ -105,6 +105,11 @@ struct agent {
     int              wait_until;       /* pending waitUntil promises */
     struct list_node outbox;           /* struct held_frame: effects behind the gate */
     struct list_node syncs;            /* struct sync_request */
+    struct list_node snapshots;        /* struct snapshot_job: asked for, or on their way to disk (snapshot.c) */
+    bool             wants_restore;    /* its code asked for it in this turn: to restore_id; answered as restore_request when it cannot be */
+    uint32_t         restore_request, restore_section;
+    uint8_t          restore_id[16];   /* also: which snapshot its heap was made of, until is_resumed is over */
+    bool             is_resumed, resumed_as_clone; /* its heap was made of a snapshot's, which it was not told yet */
     uint64_t         sent_seq;         /* number of the last commit of its store that was sent */
     uint64_t         ticket;           /* of its last commit (commits.c): effects since then wait for it */
     struct list_node in_settled;       /* its commits became durable, or failed; worker.settled */
@@ -147,6 +152,8 @@ bool agent_has_event(const struct agent *agent);   /* one that can be delivered 
 void agent_reset(struct agent *agent, enum err_code code, unsigned flags, const char *message);
 /* Puts an idle agent away: database closed, heap unmapped, structure freed. False when it is not idle. */
 bool agent_evict(struct agent *agent);
+/* Makes the heap of an agent that is absent, if there is an image of it; runs no constructor. */
+void agent_resume(struct agent *agent);
 bool agent_is_idle(const struct agent *agent);
 /* Agents that are idle give back caches, then sleep, then leave. Returns in how many ms to call again. */
 int64_t agents_rest(void);

@@ -125,6 +125,14 @@ agent_cold_store(struct agent *a)
     return image_alone(buf_view(&a->image), a->deploy->template, &label, &image) && write_file(image_path(a, path), buf_view(&image));
 }
 
+void
+agent_cold_drop(const struct agent *a)
+{
+    char path[PATH_BYTES];
+
+    (void)sys_unlinkat(AT_FDCWD, image_path(a, path), 0);  /* what stays is refused: the commit number tells */
+}
+
 /* ---- waking ---- */
 
 /* Reads the file into OUT and removes it: whatever becomes of this wake, the image is never used again. */

@@ -21,4 +21,7 @@ bool agent_cold_store(struct agent *agent);
 /* Makes AGENT's heap of the image in its folder; its sockets may have to be listed first. False: there is none, or it was refused and counted; AGENT is as it was. */
 MUST_USE bool agent_cold_wake(struct agent *agent);
 
+/* The image in AGENT's folder, if any, is worth nothing any more. */
+void agent_cold_drop(const struct agent *agent);
+
 #endif

@@ -12,6 +12,7 @@
 #include "src/worker/history.h"
 #include "src/worker/log.h"
 #include "src/worker/recall.h"
+#include "src/worker/snapshot.h"
 #include "src/worker/sql.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
@@ -369,6 +370,7 @@ refuse(enum err_code code, const char *message)
     list_each(a, &worker.settled, struct agent, in_settled) {
         worker_log_agent(a, 3, "its latest commits were refused, their turns are undone: %s", message);
         gate_drop(a, GATE_ALL, code, flags, said);
+        snapshot_refused(a, &failure);
         a->ticket = TICKET_NONE;
         a->wants_checkpoint = false;
         if (a->store != NULL)

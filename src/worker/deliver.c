@@ -323,6 +323,33 @@ deliver_post_timer(struct agent *a, uint32_t id, uint32_t section)
     post_number(a, run_timer, id, section);
 }
 
+bool
+deliver_is_timer(const struct event *e)
+{
+    return e->deliver == run_timer;
+}
+
+static void
+run_snapshot(struct agent *a, struct event *e)
+{
+    jsval args[3] = { number((double)e->n1), js_new_bool(e->n2 != 0), text(frame_of(e)) };
+
+    heap_dispatch(JS_SNAPSHOT, 3, args);
+}
+
+void
+deliver_post_snapshot(struct agent *a, uint32_t request, uint32_t section, bool is_failure, struct bytes said)
+{
+    struct event *e = event_create(run_snapshot, said.len);
+
+    e->n1 = request;
+    e->n2 = is_failure;
+    e->section = section;
+    if (said.len > 0)
+        memcpy(e->frame, said.data, said.len);
+    agent_post(a, e);
+}
+
 static void
 run_synced(struct agent *a, struct event *e)
 {

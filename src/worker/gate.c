@@ -14,6 +14,7 @@
 #include "src/worker/commits.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
+#include "src/worker/snapshot.h"
 #include "src/worker/sockets.h"
 
 /* Uncommitted writes outside of an explicit transaction: those join a later commit, and what waits for them would wait for itself.
@@ -195,6 +196,8 @@ gate_end_turn(struct agent *a)
     tag_turn(a);
     gate_flush(a);
     alarms_post_synced(a);
+    snapshot_end_turn(a);
+    snapshot_settled(a);
     return true;
 }
 
@@ -203,6 +206,7 @@ gate_settled(struct agent *a)
 {
     gate_flush(a);
     alarms_post_synced(a);
+    snapshot_settled(a);
     if (a->wants_checkpoint && commits_are_durable(a)) {
         a->wants_checkpoint = false;
         (void)commits_checkpoint(a);   /* tried again when the WAL has grown on */

@@ -2,17 +2,16 @@
 #include "src/worker/history.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/map.h"
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
+#include "src/worker/adopt.h"
 #include "src/worker/agent.h"
 #include "src/worker/commits.h"
 #include "src/worker/log.h"
 #include "src/worker/recall.h"
-#include "src/worker/sql.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
 
@@ -25,7 +24,7 @@ struct asked {
     struct buf       frame;                /* the RECALL_AT, for a journal that was restarted */
     struct buf       records;
     struct agent    *agent;                /* of a restore: held by is_leaving */
-    uint64_t         last_seq;             /* … its last commit before */
+    uint64_t         seq;                  /* … the number of its commit */
     history_done_fn *done;
     history_list_fn *listed;
     void            *owner;
@@ -168,34 +167,22 @@ history_restore(struct agent *a, const struct bookmark *bookmark, history_done_f
 
     if (!history.has_history)
         return err_set(err, ERR_UNAVAILABLE, 0, "this node keeps no history: \"history_mb\" is 0");
-    if (a->is_leaving || (a->state == AGENT_RECALLING && a->store == NULL))
-        return err_set(err, ERR_UNAVAILABLE, 0, "the agent is being restored, deleted or started; try again");
-    if (a->state != AGENT_ABSENT && a->state != AGENT_RECALLING)
-        agent_reset(a, ERR_UNAVAILABLE, FAIL_RESET | FAIL_RETRYABLE, TEXT_RESTORED);
-    if (a->store == NULL && !agent_open_store(a, BYTES_NONE, 0, err))
+    if (!adopt_begin(a, TEXT_RESTORED, &seq, err))
         return false;
-    seq = store_seq(a->store);
-    sql_drop_cursors(a);
-    store_rollback(a->store);
-    (void)commits_checkpoint(a);           /* else it is recalled */
-    commits_close_store(a);
-    a->is_leaving = true;
     q = ask(a, bookmark->mode, bookmark->time_ms, bookmark->seq);
     q->agent = a;
-    q->last_seq = seq;
+    q->seq = seq;
     q->done = done;
     q->owner = owner;
     return true;
 }
 
-/* The agent goes on, restored or as it was. Its queue does when it is pumped. */
 static void
 restore_end(struct asked *q, const struct err *failure)
 {
-    const struct bookmark undo = { .time_ms = clock_wall_ms(), .mode = RECALL_AT_COMMIT, .seq = q->last_seq };
+    const struct bookmark undo = { .time_ms = clock_wall_ms(), .mode = RECALL_AT_COMMIT, .seq = q->seq - 1 };
 
-    q->agent->is_leaving = false;
-    q->agent->alarm_changed = failure == NULL || q->agent->alarm_changed;
+    adopt_end(q->agent, failure);
     q->done(q->agent, failure == NULL ? &undo : NULL, failure, q->owner);
     asked_free(q);
 }
@@ -206,53 +193,13 @@ on_sent(struct agent *a, const struct err *failure, void *owner)
     restore_end(owner, failure);           /* whoever tells us pumps */
 }
 
-/* What STORE, the state of old, says of itself must not be taken for the present's: a restore that waited then. */
+/* Makes the state that was recalled the agent's next commit. */
 static bool
-state_clean(struct store *store, struct err *err)
+state_adopt(struct asked *q, uint64_t seq, struct err *err)
 {
-    struct buf waiting = { 0 };
-    bool ok = store_restore_get(store, &waiting, err);
-    uint64_t seq;
+    const struct adoption adoption = { .records = buf_view(&q->records), .records_seq = seq, .done = on_sent, .owner = q };
 
-    if (ok && waiting.len > 0)
-        ok = store_restore_set(store, BYTES_NONE, err) && store_commit(store, &seq, err);
-    buf_fini(&waiting);
-    return ok;
-}
-
-static bool
-state_send(struct asked *q, struct store *store, struct err *err)
-{
-    struct commits_image image = { .from = store, .flags = COMMIT_RESTORED | COMMIT_ALARM, .seq = q->last_seq + 1, .done = on_sent, .owner = q };
-    int64_t alarm_ms = STORE_ALARM_NONE;
-
-    if (store_image_bytes(store) > RESTORE_BYTES_MAX)
-        return err_set(err, ERR_LIMIT, 0, "its database was %lld MiB then, more than the %lld MiB that can be restored in place; restore it from a backup",
-                       (long long)(store_image_bytes(store) >> 20), (long long)(RESTORE_BYTES_MAX >> 20));
-    if (!state_clean(store, err) || !store_alarm_get(store, &alarm_ms, err))
-        return false;
-    image.alarm_ms = alarm_ms == STORE_ALARM_NONE ? 0 : alarm_ms;
-    return commits_send_image(q->agent, &image, err);
-}
-
-/* Builds the state beside the agent's folder, and makes it the agent's next commit. */
-static bool
-state_build(struct asked *q, uint64_t seq, struct err *err)
-{
-    struct store_options options = { .is_journaled = true, .redo = buf_view(&q->records), .redo_seq = seq };
-    char own[4096], folder[4096 + 16];
-    struct store *store = NULL;
-    struct err ignored = { 0 };
-    bool ok;
-
-    (void)snprintf(folder, sizeof folder, "%s.restore", agent_folder(q->agent, own, sizeof own));
-    ok = store_remove(folder, err) && store_open(&store, folder, &options, err) && state_send(q, store, err);
-    store_close(&store);
-    if (!store_remove(folder, &ignored))
-        worker_log_agent(q->agent, 2, "%s; the next restore tries again", ignored.message);
-    if (ok)
-        recall_suspect(q->agent);
-    return ok;
+    return adopt_send(q->agent, q->seq, &adoption, err);
 }
 
 /* ---- answers ---- */
@@ -292,7 +239,7 @@ history_recalled(struct bytes payload, struct err *err)
         return true;
     }
     a = q->agent;
-    if (m.ok == RECALLED_OK && state_build(q, m.last_seq, &failure))
+    if (m.ok == RECALLED_OK && state_adopt(q, m.last_seq, &failure))
         return true;                       /* on_sent goes on */
     restore_end(q, &failure);
     agent_pump(a);

@@ -90,6 +90,14 @@ check(struct bytes image, const struct template *t, uint32_t bytes_max, uint64_t
     return h->heap_pages > bytes_max / HEAP_PAGE ? IMAGE_SIZE : IMAGE_FINE;
 }
 
+enum image_refusal
+image_check(struct bytes image, const struct template *template, uint32_t bytes_max, uint64_t commit)
+{
+    struct image_header h;
+
+    return check(image, template, bytes_max, commit, &h);
+}
+
 static const struct image_kin *
 kin_of(const struct image_header *h, const struct template *t)
 {

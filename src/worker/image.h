@@ -44,6 +44,9 @@ MUST_USE bool image_take(struct heap *heap, const struct image_label *label, str
 MUST_USE enum image_refusal image_apply(struct bytes image, struct template *template, uint32_t bytes_max, uint64_t commit,
                                         struct heap **out_heap, struct bytes *out_about);
 
+/* What image_apply() would say of IMAGE's head: damage of the pages it does not see, nor a lack of address space. */
+MUST_USE enum image_refusal image_check(struct bytes image, const struct template *template, uint32_t bytes_max, uint64_t commit);
+
 /* Appends to OUT what IMAGE says in the form that stands alone, for outliving this process, under LABEL. False: IMAGE is refused. */
 MUST_USE bool image_alone(struct bytes image, struct template *template, const struct image_label *label, struct buf *out);
 

@@ -190,8 +190,10 @@ static void
 go_on(struct agent *a, const char *failed)
 {
     recall_forget(a);
-    admin_recalled(a, failed);
     a->state = AGENT_ABSENT;
+    a->is_pumping = true;              /* an answer must not be its end */
+    admin_recalled(a, failed);
+    a->is_pumping = false;
     agent_pump(a);
 }
 

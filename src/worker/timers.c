@@ -10,6 +10,7 @@
 #include "src/worker/deliver.h"
 #include "src/worker/log.h"
 #include "src/worker/natives.h"
+#include "src/worker/snapshot_file.h"
 #include "src/worker/worker_limits.h"
 
 #define DELAY_MS_MAX 2147483647.0      /* as in browsers: beyond it the delay overflows to 1 */
@@ -69,6 +70,63 @@ timers_each(const struct agent *a, void (*fn)(void *owner, uint32_t id, int64_t 
     }
 }
 
+void
+timers_list(const struct agent *a, struct buf *out)
+{
+    const int64_t now_ms = clock_mono_ms();
+    size_t cursor = 0;
+    uint64_t id;
+    void *value;
+    struct event *e;
+
+    while (a->timers != NULL && umap_next(a->timers, &cursor, &id, &value)) {
+        const struct timer *t = value;
+
+        snapshot_timer_pack(out, &(struct snapshot_timer){ .id = t->id, .section = t->section, .left_ms = t->due_ms > now_ms ? t->due_ms - now_ms : 0 });
+    }
+    list_each(e, (struct list_node *)(uintptr_t)&a->queue, struct event, in_queue)
+        if (deliver_is_timer(e))
+            snapshot_timer_pack(out, &(struct snapshot_timer){ .id = (uint32_t)e->n1, .section = e->section });
+}
+
+/* The timer ID of A, made when there is none; NULL: it has too many. */
+static struct timer *
+timer_of(struct agent *a, uint32_t id)
+{
+    struct timer *t;
+
+    if (a->timers == NULL)
+        a->timers = umap_create();
+    t = umap_get(a->timers, id);
+    if (t != NULL || umap_count(a->timers) >= TIMERS_MAX)
+        return t;
+    t = calloc(1, sizeof *t);
+    assert(t != NULL);
+    t->agent = a;
+    t->id = id;
+    t->loop_timer = loop_timer_create(worker.loop, on_timer, t);
+    umap_put(a->timers, t->id, t);
+    return t;
+}
+
+static void
+arm(struct timer *t, uint32_t section, double ms)
+{
+    ms = ms >= 0 && ms <= DELAY_MS_MAX ? ms : 0;
+    t->section = section;
+    t->due_ms = clock_mono_ms() + (int64_t)ms;
+    loop_timer_arm(t->loop_timer, (uint64_t)ms);
+}
+
+void
+timers_arm(struct agent *a, const struct snapshot_timer *timer)
+{
+    struct timer *t = timer_of(a, timer->id);
+
+    if (t != NULL)
+        arm(t, timer->section, (double)timer->left_ms);
+}
+
 jsval
 native_timer(NATIVE_PARAMS)
 {
@@ -78,23 +136,10 @@ native_timer(NATIVE_PARAMS)
 
     if (a == NULL || !(id >= 0 && id <= UINT32_MAX))
         return js_throw_type("timer takes an id and milliseconds");
-    if (a->timers == NULL)
-        a->timers = umap_create();
-    t = umap_get(a->timers, (uint32_t)id);
-    if (t == NULL) {
-        if (umap_count(a->timers) >= TIMERS_MAX)
-            return js_throw_error("You have exceeded the number of active timeouts you may set. max active timeouts: %d", TIMERS_MAX);
-        t = calloc(1, sizeof *t);
-        assert(t != NULL);
-        t->agent = a;
-        t->id = (uint32_t)id;
-        t->loop_timer = loop_timer_create(worker.loop, on_timer, t);
-        umap_put(a->timers, t->id, t);
-    }
-    t->section = async_context_section();
-    ms = ms >= 0 && ms <= DELAY_MS_MAX ? ms : 0;
-    t->due_ms = clock_mono_ms() + (int64_t)ms;
-    loop_timer_arm(t->loop_timer, (uint64_t)ms);
+    t = timer_of(a, (uint32_t)id);
+    if (t == NULL)
+        return js_throw_error("You have exceeded the number of active timeouts you may set. max active timeouts: %d", TIMERS_MAX);
+    arm(t, async_context_section(), ms);
     return JSV_UNDEFINED;
 }
 

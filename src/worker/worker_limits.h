@@ -57,6 +57,11 @@
 #define BASE_KIB_MIN             1024          /* … and once more was committed since than this, and than the database is large */
 #define BASE_BYTES_MAX           (64ll << 20)  /* of a base: reading and packing it takes 0.2 s; larger databases can be restored from backups */
 #define RESTORE_BYTES_MAX        (64ll << 20)  /* of a database: a restore is one commit, in memory until it is durable */
+#define SNAPSHOTS_MAX            100           /* of one agent; beyond it the oldest without a label goes */
+#define SNAPSHOT_AGENT_BYTES_MAX (256ll << 20) /* of one agent's snapshots: four of the largest, thousands of usual ones */
+#define SNAPSHOT_LABEL_BYTES_MAX 256           /* as long as a class's name */
+#define SNAPSHOT_FILE_BYTES_MAX  (112ll << 20) /* the largest database and heap that a snapshot takes, with their heads: read at once */
+#define SNAPSHOT_PASSING_MS_MAX  600000        /* of one made for a clone that nobody took away: its clone has been answered, or never will be */
 #define BOOKMARK_AGE_MS_MAX      (30ll * 24 * 3600 * 1000)   /* surface spec 3.4 */
 #define JOURNAL_PATIENCE_MS      10000         /* a journal that is away so long: what waits for it is given up with a clear error */
 #define JOURNAL_PATIENCE_TIMES   3             /* then the worker itself starts over */

@@ -8,10 +8,12 @@ import { spawn } from "node:child_process";
 import { webcrypto } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import WebSocket from "ws";
+import WebSocket, { WebSocketServer } from "ws";
 import { eachLine, readProject, startWorkerd } from "../oracle/workerd.mjs";
 
 globalThis.crypto ??= webcrypto; // partysocket expects it, as browsers and Node.js 20 have it
@@ -208,6 +210,30 @@ export function withTimeout(promise, ms, message) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+// What the server says of itself ---------------------------------------------------------------------------------------
+
+/* The counters of all workers of the app, added up. */
+export async function stats(server) {
+  const sum = { images_refused: {} };
+  for (let slot = 0; ; slot++) {
+    const { ok, result } = await ask(server, { op: "stats", slot });
+    if (!ok) break;
+    for (const [name, value] of Object.entries(result)) if (typeof value === "number") sum[name] = (sum[name] ?? 0) + value;
+    for (const [reason, n] of Object.entries(result.images_refused)) sum.images_refused[reason] = (sum.images_refused[reason] ?? 0) + n;
+  }
+  return sum;
+}
+
+/* The answer to one question on the admin socket. */
+export function ask(server, question) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(join(server.data, "admin.sock"));
+    socket.on("error", reject);
+    eachLine(socket, (line) => { resolve(JSON.parse(line)); socket.destroy(); });
+    socket.write(JSON.stringify({ id: 1, ...question }) + "\n");
+  });
+}
+
 // Clients --------------------------------------------------------------------------------------------------------------
 
 /* A plain WebSocket with a queue of what came: next() gives the next message, as text or bytes. */
@@ -230,6 +256,25 @@ export async function connect(url, { protocols, headers } = {}) {
     next: (ms = 20_000) => withTimeout(new Promise((resolve, reject) => { waiting.push({ resolve, reject }); settle(); }), ms, "no message came"),
     close(code, reason) { ws.close(code, reason); return closed; },
     drop: () => ws.terminate(),
+  };
+}
+
+/* A server that answers /NAME only as it is told: asked(NAME) resolves with what to answer on. */
+export async function slowWorld(t) {
+  const waiting = new Map(), heard = new Map();
+  const meet = (name, one) => {
+    if (waiting.has(name)) waiting.get(name)(one);
+    else heard.set(name, one);
+  };
+  const server = http.createServer((request, response) => meet(request.url.slice(1), response));
+  const sockets = new WebSocketServer({ server });
+  sockets.on("connection", (ws, request) => meet(request.url.slice(1), ws));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => { sockets.clients.forEach((one) => one.terminate()); server.closeAllConnections(); server.close(); });
+  return {
+    url: (name) => encodeURIComponent(`http://127.0.0.1:${server.address().port}/${name}`),
+    asked: (name) => withTimeout(new Promise((resolve) => (heard.has(name) ? resolve(heard.get(name)) : waiting.set(name, resolve))), 15_000, `nobody asked for ${name}`),
   };
 }
 

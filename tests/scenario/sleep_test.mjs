@@ -1,15 +1,10 @@
 // An agent that slept goes on where it stood; when it cannot, it starts from its database, and the reason is counted.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import http from "node:http";
-import net from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { WebSocketServer } from "ws";
-import { eachLine } from "../oracle/workerd.mjs";
-import { connect, DORMOUSE, eventually, fixture, missing, scratch, serve, start, withTimeout } from "./lib.mjs";
+import { connect, DORMOUSE, eventually, fixture, missing, scratch, serve, slowWorld, start, stats } from "./lib.mjs";
 
 const sleeper = fixture("sleeper");
 const skip = missing({ only: "dormouse" });
@@ -22,27 +17,6 @@ function dormouse(server, ...words) {
 }
 
 const putToSleep = (server, agent) => assert.equal(dormouse(server, "agents", "sleep", agent).is, "warm");
-
-/* The counters of all workers of the app, added up. */
-async function stats(server) {
-  const sum = { images_refused: {} };
-  for (let slot = 0; ; slot++) {
-    const { ok, result } = await ask(server, { op: "stats", slot });
-    if (!ok) break;
-    for (const [name, value] of Object.entries(result)) if (typeof value === "number") sum[name] = (sum[name] ?? 0) + value;
-    for (const [reason, n] of Object.entries(result.images_refused)) sum.images_refused[reason] = (sum.images_refused[reason] ?? 0) + n;
-  }
-  return sum;
-}
-
-function ask(server, question) {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(join(server.data, "admin.sock"));
-    socket.on("error", reject);
-    eachLine(socket, (line) => { resolve(JSON.parse(line)); socket.destroy(); });
-    socket.write(JSON.stringify({ id: 1, ...question }) + "\n");
-  });
-}
 
 const steps = async (server, path, sleep) => {
   const told = [];
@@ -290,25 +264,6 @@ describe("sleep on disk with hibernated sockets", { skip }, () => {
     });
   }
 });
-
-/* A server that answers /NAME only as it is told: asked(NAME) resolves with what to answer on. */
-async function slowWorld(t) {
-  const waiting = new Map(), heard = new Map();
-  const meet = (name, one) => {
-    if (waiting.has(name)) waiting.get(name)(one);
-    else heard.set(name, one);
-  };
-  const server = http.createServer((request, response) => meet(request.url.slice(1), response));
-  const sockets = new WebSocketServer({ server });
-  sockets.on("connection", (ws, request) => meet(request.url.slice(1), ws));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => { sockets.clients.forEach((one) => one.terminate()); server.closeAllConnections(); server.close(); });
-  return {
-    url: (name) => encodeURIComponent(`http://127.0.0.1:${server.address().port}/${name}`),
-    asked: (name) => withTimeout(new Promise((resolve) => (heard.has(name) ? resolve(heard.get(name)) : waiting.set(name, resolve))), 15_000, `nobody asked for ${name}`),
-  };
-}
 
 describe("sleep in the middle of", { skip }, () => {
   const open = async (t) => ({ world: await slowWorld(t), server: await serve(t, sleeper, { limits: LONG, args: ["--allow-private"] }) });

@@ -486,6 +486,14 @@ image_apply(struct bytes image, struct template *template, uint32_t bytes_max, u
     return IMAGE_FINE;
 }
 
+enum image_refusal
+image_check(struct bytes image, const struct template *template, uint32_t bytes_max, uint64_t commit)
+{
+    struct picture picture;
+
+    return !picture_get(image, &picture) ? IMAGE_DAMAGED : picture.commit != commit ? IMAGE_COMMIT : IMAGE_FINE;
+}
+
 bool
 image_alone(struct bytes image, struct template *template, const struct image_label *label, struct buf *out)
 {
@@ -577,6 +585,16 @@ timers_drop(struct agent *agent)
 
 void
 timers_each(const struct agent *agent, void (*fn)(void *owner, uint32_t id, int64_t due_mono_ms), void *owner)
+{
+}
+
+void
+timers_list(const struct agent *agent, struct buf *out)
+{
+}
+
+void
+timers_arm(struct agent *agent, const struct snapshot_timer *timer)
 {
 }
 

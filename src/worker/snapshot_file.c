@@ -1,0 +1,310 @@
+/* snapshot_file — see snapshot_file.h. */
+#include "src/worker/snapshot_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/crc32c.h"
+#include "lib/ipc/ipc_limits.h"
+#include "lib/sys/sys.h"
+#include "src/worker/worker_limits.h"
+
+#define MAGIC   0x50414e5345534f44ull  /* "DOSESNAP" */
+#define VERSION 1
+
+/* Then class, label, timers, pages, image, end to end. */
+struct header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t head_check;               /* of the header behind these two, class and label */
+    uint32_t body_check;               /* of what follows */
+    uint32_t heap;
+    uint64_t bytes;                    /* of the whole file */
+    uint8_t  id[SNAPSHOT_ID_BYTES], agent[32];
+    int64_t  time_ms;
+    uint64_t seq;
+    uint32_t is_passing, next_incoming, last_cursor, last_deflate_stream, wait_until;
+    uint32_t class_bytes, label_bytes, timers_bytes;
+    uint64_t pages_bytes, image_bytes;
+};
+static_assert(sizeof(struct header) + NAME_MAX_BYTES + SNAPSHOT_LABEL_BYTES_MAX <= SNAPSHOT_HEAD_MAX_BYTES, "a head is read at once");
+static_assert(sizeof(struct snapshot_timer) == 16, "timers are packed as they are");
+
+#define CHECKED_FROM offsetof(struct header, body_check)
+
+static size_t
+head_bytes(const struct header *h)
+{
+    return sizeof *h + h->class_bytes + h->label_bytes;
+}
+
+static uint32_t
+head_check(const uint8_t *file, const struct header *h)
+{
+    return crc32c(0, file + CHECKED_FROM, head_bytes(h) - CHECKED_FROM);
+}
+
+void
+snapshot_pack(struct buf *out, const struct snapshot *s)
+{
+    struct header h = {
+        .magic = MAGIC, .version = VERSION, .heap = s->heap, .time_ms = s->time_ms, .seq = s->seq, .is_passing = s->is_passing,
+        .next_incoming = s->next_incoming, .last_cursor = s->last_cursor, .last_deflate_stream = s->last_deflate_stream,
+        .wait_until = s->wait_until, .class_bytes = (uint32_t)s->class_name.len, .label_bytes = (uint32_t)s->label.len,
+        .timers_bytes = (uint32_t)s->timers.len, .pages_bytes = s->pages.len, .image_bytes = s->image.len,
+    };
+    const size_t start = out->len;
+    size_t head;
+
+    assert(s->class_name.len <= NAME_MAX_BYTES);
+    assert(s->label.len <= SNAPSHOT_LABEL_BYTES_MAX);
+    memcpy(h.id, s->id.bytes, sizeof h.id);
+    memcpy(h.agent, s->agent.bytes, sizeof h.agent);
+    head = head_bytes(&h);
+    h.bytes = head + h.timers_bytes + h.pages_bytes + h.image_bytes;
+    buf_reserve(out, h.bytes);
+    buf_append(out, &h, sizeof h);
+    buf_append_bytes(out, s->class_name);
+    buf_append_bytes(out, s->label);
+    buf_append_bytes(out, s->timers);
+    buf_append_bytes(out, s->pages);
+    buf_append_bytes(out, s->image);
+    h.body_check = crc32c(0, out->data + start + head, h.bytes - head);
+    memcpy(out->data + start, &h, sizeof h);
+    h.head_check = head_check(out->data + start, &h);
+    memcpy(out->data + start, &h, sizeof h);
+}
+
+static bool
+damaged(struct err *err, const char *why)
+{
+    return err_set(err, ERR_CORRUPT, 0, "the snapshot is damaged (%s)", why);
+}
+
+static struct bytes
+take(struct bytes *rest, size_t len)
+{
+    struct bytes taken = bytes_from(rest->data, len);
+
+    *rest = bytes_from(rest->data + len, rest->len - len);
+    return taken;
+}
+
+static bool
+read_head(struct header *h, struct snapshot *s, struct bytes file, struct bytes *out_rest, struct err *err)
+{
+    struct bytes rest;
+
+    if (file.len < sizeof *h)
+        return damaged(err, "cut short");
+    memcpy(h, file.data, sizeof *h);
+    if (h->magic != MAGIC)
+        return damaged(err, "not a snapshot");
+    if (h->version != VERSION)
+        return err_set(err, ERR_VERSION, 0, "the snapshot is of version %u, this Dormouse reads version %u", h->version, VERSION);
+    if (h->class_bytes > NAME_MAX_BYTES || h->label_bytes > SNAPSHOT_LABEL_BYTES_MAX || head_bytes(h) > file.len)
+        return damaged(err, "cut short");
+    if (head_check(file.data, h) != h->head_check || h->heap >= SNAPSHOT_HEAPS || (h->image_bytes > 0) != (h->heap == SNAPSHOT_HEAP))
+        return damaged(err, "wrong checksum");
+    *s = (struct snapshot){
+        .time_ms = h->time_ms, .seq = h->seq, .heap = (enum snapshot_heap)h->heap, .is_passing = h->is_passing != 0,
+        .next_incoming = h->next_incoming, .last_cursor = h->last_cursor, .last_deflate_stream = h->last_deflate_stream,
+        .wait_until = h->wait_until,
+    };
+    memcpy(s->id.bytes, h->id, sizeof h->id);
+    memcpy(s->agent.bytes, h->agent, sizeof h->agent);
+    rest = bytes_from(file.data + sizeof *h, file.len - sizeof *h);
+    s->class_name = take(&rest, h->class_bytes);
+    s->label = take(&rest, h->label_bytes);
+    *out_rest = rest;
+    return true;
+}
+
+bool
+snapshot_unpack_head(struct snapshot *s, struct bytes head, struct err *err)
+{
+    struct header h;
+    struct bytes rest;
+
+    return read_head(&h, s, head, &rest, err);
+}
+
+bool
+snapshot_unpack(struct snapshot *s, struct bytes file, struct err *err)
+{
+    struct header h;
+    struct bytes rest;
+
+    if (!read_head(&h, s, file, &rest, err))
+        return false;
+    if (h.bytes != file.len || h.timers_bytes > rest.len || h.pages_bytes > rest.len - h.timers_bytes ||
+        h.image_bytes != rest.len - h.timers_bytes - h.pages_bytes)
+        return damaged(err, "cut short");
+    if (crc32c(0, rest.data, rest.len) != h.body_check)
+        return damaged(err, "wrong checksum");
+    if (h.timers_bytes % sizeof(struct snapshot_timer) != 0 || h.timers_bytes / sizeof(struct snapshot_timer) > TIMERS_MAX)
+        return damaged(err, "impossible timers");
+    s->timers = take(&rest, h.timers_bytes);
+    s->pages = take(&rest, h.pages_bytes);
+    s->image = rest;
+    return true;
+}
+
+const char *
+snapshot_heap_text(enum snapshot_heap heap)
+{
+    static const char *const texts[SNAPSHOT_HEAPS] = {
+        [SNAPSHOT_HEAP] = "with its memory",
+        [SNAPSHOT_UNASKED] = "its memory was not asked for",
+        [SNAPSHOT_ABSENT] = "it had nothing in memory",
+        [SNAPSHOT_DISCARDED] = "its class does not keep its memory",
+        [SNAPSHOT_LARGE] = "its memory is too large",
+    };
+    return texts[heap];
+}
+
+size_t
+snapshot_timers_count(const struct snapshot *s)
+{
+    return s->timers.len / sizeof(struct snapshot_timer);
+}
+
+struct snapshot_timer
+snapshot_timer_at(const struct snapshot *s, size_t index)
+{
+    struct snapshot_timer t;
+
+    assert(index < snapshot_timers_count(s));
+    memcpy(&t, s->timers.data + index * sizeof t, sizeof t);
+    return t;
+}
+
+void
+snapshot_timer_pack(struct buf *out, const struct snapshot_timer *t)
+{
+    buf_append(out, t, sizeof *t);
+}
+
+/* ---- ids ---- */
+
+struct snapshot_id
+snapshot_id_new(int64_t now_ms)
+{
+    struct snapshot_id id;
+
+    rng_bytes(id.bytes, sizeof id.bytes);
+    for (int i = 0; i < 6; i++)
+        id.bytes[i] = (uint8_t)((uint64_t)now_ms >> 8 * (5 - i));
+    return id;
+}
+
+void
+snapshot_id_to_hex(const struct snapshot_id *id, char out[SNAPSHOT_ID_HEX + 1])
+{
+    for (size_t i = 0; i < SNAPSHOT_ID_BYTES; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", id->bytes[i]);
+}
+
+static int
+digit_of(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool
+snapshot_id_from_hex(struct snapshot_id *out, struct bytes hex)
+{
+    if (hex.len != SNAPSHOT_ID_HEX)
+        return false;
+    for (size_t i = 0; i < SNAPSHOT_ID_BYTES; i++) {
+        int high = digit_of(hex.data[2 * i]), low = digit_of(hex.data[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        out->bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+/* ---- files ---- */
+
+static bool
+failed(struct err *err, const char *what, const char *path)
+{
+    const int cause = errno;
+
+    return err_set(err, cause == ENOSPC || cause == EDQUOT || cause == EFBIG ? ERR_DISK_FULL : ERR_IO, cause, "%s '%s'", what, path);
+}
+
+static bool
+write_synced(const char *path, struct bytes data, struct err *err)
+{
+    int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    bool ok = fd >= 0 && sys_write_all(fd, data.data, data.len) && sys_fsync(fd) == 0;
+
+    if (!ok)
+        (void)failed(err, "write", path);
+    (void)sys_close(fd);               /* it was synced, or is thrown away */
+    return ok;
+}
+
+/* The name is on disk too. */
+static bool
+folder_sync(const char *path, struct err *err)
+{
+    char folder[4096];
+    int fd;
+    bool ok;
+
+    (void)snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    fd = sys_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    ok = fd >= 0 && sys_fsync(fd) == 0;
+    if (!ok)
+        (void)failed(err, "sync", folder);
+    (void)sys_close(fd);
+    return ok;
+}
+
+bool
+snapshot_file_write(const char *path, struct bytes data, struct err *err)
+{
+    char fresh[4096 + 8];
+    bool ok;
+
+    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
+    ok = write_synced(fresh, data, err);
+    if (ok && sys_renameat(AT_FDCWD, fresh, AT_FDCWD, path) != 0)
+        ok = failed(err, "name", path);
+    if (!ok) {
+        (void)sys_unlinkat(AT_FDCWD, fresh, 0);    /* it may not be there */
+        return false;
+    }
+    return folder_sync(path, err);
+}
+
+bool
+snapshot_file_read(const char *path, struct buf *out, struct err *err)
+{
+    int fd = sys_open(path, O_RDONLY, 0);
+    struct stat st;
+    ssize_t n = -1;
+
+    if (fd < 0)
+        return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, 0, "there is no such snapshot") : failed(err, "open", path);
+    if (sys_fstat(fd, &st) == 0 && st.st_size <= SNAPSHOT_FILE_BYTES_MAX) {
+        buf_reserve(out, (size_t)st.st_size);
+        n = sys_pread(fd, out->data + out->len, (size_t)st.st_size, 0);
+    } else {
+        errno = EFBIG;
+    }
+    if (n < 0)
+        (void)failed(err, "read", path);
+    else
+        out->len += (size_t)n;         /* less than the file says is found by who reads it */
+    (void)sys_close(fd);
+    return n >= 0;
+}
