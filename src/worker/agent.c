@@ -410,8 +410,12 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     assert(!a->is_running);
     recall_forget(a);
     gate_drop(a, GATE_UNCOMMITTED, code, flags, message);
-    if (a->store != NULL)
-        store_rollback(a->store);      /* else the answers below would wait for a commit that never comes */
+    /* Else the answers below would wait for a commit that never comes. */
+    sql_drop_cursors(a);
+    if (a->store != NULL && store_is_broken(a->store))
+        commits_close_store(a);        /* the next heap would go on with it, too */
+    else if (a->store != NULL)
+        store_rollback(a->store);
     drop_calls(a, code, flags, message);
     drop_events(a, false);
     if (boot_failed) {
@@ -436,9 +440,6 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     buf_clear(&a->boot_detail);
     a->alarm_running_ms = STORE_ALARM_NONE;
     a->alarm_set_while_running = a->alarm_changed = false;
-    sql_drop_cursors(a);
-    if (a->store != NULL && store_is_broken(a->store))
-        commits_close_store(a);        /* else the next heap goes on with it */
     agent_heap_drop(a);
     a->state = AGENT_ABSENT;
 }
