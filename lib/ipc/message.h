@@ -50,6 +50,8 @@ enum role {                        /* HELLO.role, LINK.role */
 };
 const char *role_name(enum role role);            /* "gateway" */
 
+enum pressure { PRESSURE_EASE, PRESSURE_TIGHT, PRESSURE_STARVING, PRESSURES };
+
 enum call_kind {
     CALL_ENTRY = 1, CALL_FETCH, CALL_RPC, CALL_ALARM, CALL_OUT, CALL_ASSETS, CALL_SCHEDULED, CALL_EMAIL, CALL_KINDS
 };

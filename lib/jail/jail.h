@@ -91,6 +91,8 @@ MUST_USE bool jail_cgroup_open(struct err *err);
 void          jail_cgroup_remove(const char *cgroup);   /* after the room died */
 /* How often the kernel killed in this room's group for want of memory; 0 when unknown. */
 uint64_t      jail_cgroup_oom_kills(const char *cgroup);
+/* The folder of ROOM's group with its memory files; of ours for "". False: there is none. */
+MUST_USE bool jail_cgroup_memory_folder(const char *room, char *out_path, size_t size);
 void          jail_cgroup_close(void);                  /* removes what is empty */
 
 /* The report as a JSON object {"user": {"state": "on"|"absent"|"not needed", "reason": "…"}, …}, appended to OUT. */

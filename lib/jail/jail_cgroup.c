@@ -435,3 +435,9 @@ jail_cgroup_oom_kills(const char *cgroup)
         return 0;
     return strtoull(at + strlen("oom_kill "), NULL, 10);
 }
+
+bool
+jail_cgroup_memory_folder(const char *room, char *out_path, size_t size)
+{
+    return folder_of(CTL_MEMORY, room, out_path, size);
+}

@@ -38,6 +38,8 @@ struct house_room {
     int                report_fd;
     struct jail_report report;
     unsigned           links_unflushed;
+    enum pressure      own_pressure;   /* of its own cgroup */
+    enum pressure      told_pressure;  /* what the worker was told last */
 };
 
 struct listener {
@@ -68,6 +70,10 @@ struct house {
     int64_t            stop_deadline_ms;
     bool               had_to_kill;
     struct loop_timer *work;           /* owned; at 0: what must not run within a walk over rooms */
+    struct loop_timer *watch;          /* owned; memory is looked at */
+    enum pressure      node_pressure;  /* of what is around all rooms */
+    int64_t            node_looked_ms;
+    bool               node_is_far;    /* … from any pressure, at that time */
 };
 
 void house_log(struct house *house, int level, const char *fmt, ...) PRINTF(3, 4);
@@ -80,6 +86,9 @@ void room_label(const struct house_room *room, char out[ROOM_LABEL_MAX]);
 void house_work_soon(struct house *house);     /* the next step of a stop, or workers that an app lacks; from the loop */
 struct house_room *room_add(struct house *house, enum role role, uint16_t index, const char *app);
 void room_event(struct house_room *room, enum life_event event, uint32_t grace_ms);
+
+/* supervisor_watch.c */
+void watch_begin(struct house *house);
 
 /* supervisor_process.c */
 void room_start_process(struct house_room *room);

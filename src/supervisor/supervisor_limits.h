@@ -18,6 +18,16 @@
 #define LISTEN_BACKLOG         4096            /* connections that wait while the gateway restarts */
 #define HISTORY_DAYS_DEFAULT   30              /* as on Cloudflare */
 #define HISTORY_MB_DEFAULT     10240           /* a tenth of a small disk; older history goes first */
+#define TIGHT_PART             10              /* memory is tight when less than this part of a limit is left … */
+#define TIGHT_LEFT_BYTES       (48ull << 20)   /* … or, under small limits, than this: 0.2 s of new agents at full speed */
+#define STARVING_PART          20              /* the same for starving */
+#define STARVING_LEFT_BYTES    (24ull << 20)
+#define PRESSURE_EASE_PART     4               /* a level ends when a quarter more is left than what it began with: else it would flap */
+#define STALLED_PERCENT        10              /* of ten seconds spent waiting for memory: tight, too … */
+#define STALLED_LEFT_PART      4               /* … while less than a quarter of the limit is left */
+#define PRESSURE_NEAR_TIMES    4               /* with less left than so many times what is tight, the next look comes soon */
+#define PRESSURE_NEAR_MS       50              /* a worker maps some 10 MB in that time */
+#define PRESSURE_FAR_MS        500
 #define BUILD_INDEX_BASE       0x8000u         /* build workers' indexes start here: no slot is that high */
 
 #endif

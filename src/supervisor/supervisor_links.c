@@ -76,7 +76,8 @@ conf_of_worker(const struct house_room *room, const char *json, struct buf *out)
     buf_append_str(out, ",\"runtime\":");
     conf_put_text(out, config->runtime);
     put_boot_id(out);
-    buf_printf(out, ",\"sandbox\":\"%s\",\"history_mb\":%u", jail_mode_name(config->sandbox), (unsigned)config->history_mb);
+    buf_printf(out, ",\"sandbox\":\"%s\",\"history_mb\":%u,\"process_memory_mb\":%llu", jail_mode_name(config->sandbox), (unsigned)config->history_mb,
+               (unsigned long long)(config->worker_memory_bytes_max >> 20));
     (void)snprintf(app, sizeof app, "/apps/%s", room->app);
     buf_append_str(out, ",\"jail\":{\"write\":[");
     put_path_value(out, config->data, app, worker_folder(room));

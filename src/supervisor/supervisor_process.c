@@ -300,6 +300,7 @@ room_start_process(struct house_room *room)
     room->pid_fd = spawned.pid_fd;
     room->report_fd = spawned.report_fd;
     room->links_unflushed = 0;
+    room->own_pressure = room->told_pressure = PRESSURE_EASE;
     room->death = loop_poll_create(house->loop, room->pid_fd, death_event, room);
     loop_poll_set(room->death, LOOP_READABLE);
     room->report_poll = loop_poll_create(house->loop, room->report_fd, report_event, room);

@@ -326,6 +326,7 @@ house_open(struct house **out_house, const struct supervisor_config *config, str
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     open_rooms(house);
+    watch_begin(house);
     *out_house = house;
     return true;
 }
@@ -358,6 +359,7 @@ house_close(struct house **house)
     }
     buf_fini(&it->status_sent);
     loop_timer_destroy(&it->work);
+    loop_timer_destroy(&it->watch);
     if (it->loop != NULL)
         loop_destroy(&it->loop);
     jail_cgroup_close();

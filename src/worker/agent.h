@@ -157,6 +157,7 @@ void agent_resume(struct agent *agent);
 bool agent_is_idle(const struct agent *agent);
 /* Agents that are idle give back caches, then sleep, then leave. Returns in how many ms to call again. */
 int64_t agents_rest(void);
+void agents_press(enum pressure level);            /* memory is short, or is not any more */
 void agents_put_away(void);                        /* the worker stops: databases are brought up to date */
 /* The library's word that the constructor is done; failure NULL: it returned. */
 void agent_booted(struct agent *agent, const char *failure, struct bytes detail);

@@ -256,8 +256,8 @@ put_to_sleep(struct agent *a)
 {
     if (a->state == AGENT_WARM)
         return leave(a);
-    if (!may_sleep(a))
-        agent_touched(a);
+    if (!may_sleep(a) || (a == worker.entry && worker.sleep.pressure != SLEEP_AT_EASE))
+        agent_touched(a);              /* one heap, which every request needs, is no relief */
     else if (!a->sleeper.discards)
         fall_asleep(a);
     else if (!agent_evict(a))
@@ -300,7 +300,7 @@ give_back(bool is_more_free, int64_t now)
     static int64_t last_ms;
 
     is_due |= is_more_free;
-    if (now - last_ms < GIVE_BACK_MS)
+    if (now - last_ms < (worker.sleep.pressure == SLEEP_AT_EASE ? GIVE_BACK_MS : GIVE_BACK_PRESSED_MS))
         return;
     last_ms = now;
     heap_pool_rest();
@@ -315,6 +315,7 @@ agents_rest(void)
     int64_t now = clock_mono_ms(), next = AGENT_REST_MS;
     struct sleeper *s = NULL;
     unsigned gone = 0;
+    const int64_t stuck_ms = worker.sleep.pressure == SLEEP_AT_EASE ? AGENT_REST_MS : PRESSED_REST_MS;
     bool is_stuck = false;
 
     agents_finish_deploy(now);
@@ -323,5 +324,18 @@ agents_rest(void)
     for (unsigned i = 0; i < SLEEPS_PER_ROUND && (s = sleep_next(&worker.sleep, now, &next)) != NULL; i++, gone++)
         is_stuck |= !put_to_sleep(container_of(s, struct agent, sleeper));
     give_back(gone > 0, now);
-    return s == NULL ? (next > 0 ? next : 1) : is_stuck ? AGENT_REST_MS : 1;
+    if (next > stuck_ms)
+        next = stuck_ms;
+    return s == NULL ? (next > 0 ? next : 1) : is_stuck ? stuck_ms : 1;
+}
+
+void
+agents_press(enum pressure level)
+{
+    static const enum sleep_pressure pressures[PRESSURES] = {
+        [PRESSURE_EASE] = SLEEP_AT_EASE, [PRESSURE_TIGHT] = SLEEP_TIGHT, [PRESSURE_STARVING] = SLEEP_STARVING,
+    };
+
+    worker.sleep.pressure = pressures[level];
+    loop_timer_arm(worker.idle_timer, 0);
 }

@@ -3,6 +3,8 @@
 #define DORMOUSE_WORKER_LIMITS_H
 
 #define HEAP_BYTES_MAX_DEFAULT   (128u << 20)  /* surface spec 3.3: 128 MB per isolate; "limits.memory_mb" changes it */
+#define HEAP_PROCESS_PART        2             /* a heap may be half of what the process may be (worker_memory_mb) */
+#define HEAP_MB_MIN              32            /* … but not less: an SDK app's template alone takes 16 MB of its addresses */
 #define HEAP_GROW_STEP_PAGES     16            /* 1 MiB: fewer mappings than the engine's page by page */
 #define TURN_CPU_MS_DEFAULT      30000         /* surface spec 3.3: 30 s per event; "limits.cpu_ms" changes it */
 #define GUEST_STACK_BYTES        (256u << 10)  /* of the guest's own stack; beyond it JavaScript gets a RangeError */
@@ -35,6 +37,8 @@
 #define SLEEPS_PER_ROUND         32            /* 100 to 500 us each; then events have their turn */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
 #define AGENT_SHARE_MS_MIN       10000         /* awake for longer, a young heap looks for pages that are the template's again (100 us) */
+#define GIVE_BACK_PRESSED_MS     100           /* the same under pressure */
+#define PRESSED_REST_MS          10            /* between two rounds under pressure on memory: some 4 MB of new heaps */
 #define GIVE_BACK_MS             500           /* between two rounds of giving free memory back to the kernel */
 #define AGENT_YOUNG_REST_MS      200           /* the first time after its constructor, which leaves twice the memory that stays */
 #define DEPLOY_GRACE_MS          30000         /* surface spec 3.3: what runs at a code update may go on so long */

@@ -53,6 +53,7 @@ number_of(const json_t *object, const char *key, uint32_t otherwise)
 static void
 take_limits(const json_t *conf, const json_t *manifest)
 {
+    const uint32_t process_mb = number_of(conf, "process_memory_mb", 0);
     const json_t *sources[2] = { json_object_get(conf, "limits"), json_object_get(manifest, "limits") };
 
     worker.cpu_ms = TURN_CPU_MS_DEFAULT;
@@ -69,6 +70,9 @@ take_limits(const json_t *conf, const json_t *manifest)
         worker.cold_ms = number_of(sources[i], "cold_ms", worker.cold_ms);
         worker.heap_bytes_max = mb < 4096 ? mb << 20 : 0xffff0000u;
     }
+    /* One heap must meet its own limit before the process meets its: else its neighbours die with it. */
+    if (process_mb > 0 && worker.heap_bytes_max >> 20 > process_mb / HEAP_PROCESS_PART)
+        worker.heap_bytes_max = process_mb / HEAP_PROCESS_PART > HEAP_MB_MIN ? process_mb / HEAP_PROCESS_PART << 20 : HEAP_MB_MIN << 20;
 }
 
 static bool
@@ -264,6 +268,19 @@ on_deploy(struct link *link, struct bytes payload, struct err *err)
     return true;
 }
 
+static bool
+on_pressure(struct room *room, struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_PRESSURE m;
+
+    if (!msg_PRESSURE_unpack(&m, payload, err))
+        return false;
+    if (link != room_supervisor(room) || m.level >= PRESSURES)
+        return err_set(err, ERR_MALFORMED, 0, "PRESSURE %u is not the supervisor's to say", m.level);
+    agents_press((enum pressure)m.level);
+    return true;
+}
+
 /* Messages are handled in order: whatever came before it has had its turn. */
 static bool
 on_pace(struct link *link, struct bytes payload, struct err *err)
@@ -288,6 +305,8 @@ handle(struct link *link, uint16_t type, struct bytes payload, struct err *err)
         return admin_message(link, payload, err);
     case MSG_ALARM_PACE:
         return on_pace(link, payload, err);
+    case MSG_PRESSURE:
+        return on_pressure(worker.room, link, payload, err);
     case MSG_ALARM_SCAN:
         return link_peer(link)->role == ROLE_SCHEDULER ? alarm_scan_message(payload, err)
                                                        : err_set(err, ERR_MALFORMED, 0, "ALARM_SCAN is the scheduler's to say");

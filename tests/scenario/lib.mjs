@@ -66,13 +66,14 @@ export async function startPeer(dir, { data, port = 0, evict = true }) {
   return asServer(peer, { dir, data, spawnedAt: peer.spawnedAt, stopSignal: "SIGKILL" }); // it would wait for open sockets for ever
 }
 
-/* `dormouse serve`, or `dormouse dev` when WATCH; without a deploy when the data ISDEPLOYED already; LIMITS are those of docs/configuration.md.
+/* `dormouse serve`, or `dormouse dev` when WATCH; without a deploy when the data ISDEPLOYED already; LIMITS are those of docs/configuration.md,
+ * CONFIG the whole file.
  * ONSPAWN gets the process before it is ready. */
-export async function startDormouse(dir, { data, env = {}, args = [], port = 0, limits, watch = false, isDeployed = false, onSpawn = () => {} }) {
+export async function startDormouse(dir, { data, env = {}, args = [], port = 0, limits, config = limits && { limits }, watch = false, isDeployed = false, onSpawn = () => {} }) {
   const words = watch ? ["dev", dir] : isDeployed ? ["serve"] : ["serve", "--deploy", dir];
-  if (limits) {
-    writeFileSync(join(data, "limits.json"), JSON.stringify({ limits }));
-    words.push("--config", join(data, "limits.json"));
+  if (config) {
+    writeFileSync(join(data, "config.json"), JSON.stringify(config));
+    words.push("--config", join(data, "config.json"));
   }
   const spawnedAt = performance.now();
   const child = spawn(DORMOUSE, [...words, "--port", String(port), "--data", data, ...args], {

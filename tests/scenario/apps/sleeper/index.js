@@ -53,6 +53,8 @@ export class Sleeper extends DurableObject {
       case "step": return Response.json(this.step(v));
       case "answer": this.answer(v); return Response.json(await this.conversation);
       case "fill": this.filled = Array.from({ length: Number(v) }, (_, i) => `line ${i} of ${url.pathname}`); return Response.json(this.filled.length);
+      case "noise": if (v) { this.noise = new Uint8Array(Number(v)); for (let at = 0; at < this.noise.length; at += 65536) crypto.getRandomValues(this.noise.subarray(at, at + 65536)); } return Response.json(this.noise?.length ?? null);
+      case "bomb": for (const all = []; ;) all.push(new Uint8Array(1 << 20).fill(1));
       case "line": return Response.json(this.filled?.[Number(v)] ?? null);
       case "sql": return Response.json(this.ctx.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master").one());
       case "auto": this.ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", v)); return Response.json("set");
