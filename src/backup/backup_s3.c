@@ -277,10 +277,13 @@ bool
 s3_ask(CURL *curl, const struct s3_keys *keys, const struct s3_request *request, struct s3_answer *out_answer, struct err *err)
 {
     struct reading reading = { request, out_answer };
-    struct curl_slist *headers = headers_of(keys, request), *to = NULL;
+    struct curl_slist *headers, *to = NULL;
     CURLcode outcome;
 
     *out_answer = (struct s3_answer){ 0 };
+    if (strncmp(request->url, "http://", 7) != 0 && strncmp(request->url, "https://", 8) != 0)
+        return err_set(err, ERR_USAGE, 0, "The endpoint is no http:// or https:// URL: '%s'.", request->url);
+    headers = headers_of(keys, request);
     options_set(curl, keys, request, &reading, out_answer);
     if (request->body.len > 0)             /* libcurl's own would make it a form */
         headers = header(headers, "Content-Type: application/octet-stream");
@@ -296,7 +299,7 @@ s3_ask(CURL *curl, const struct s3_keys *keys, const struct s3_request *request,
     out_answer->is_broken = outcome != CURLE_OK && !out_answer->is_too_large;
     if (out_answer->is_broken && out_answer->why[0] == '\0')
         (void)snprintf(out_answer->why, sizeof out_answer->why, "%s", curl_easy_strerror(outcome));
-    if (outcome == CURLE_URL_MALFORMAT || outcome == CURLE_UNSUPPORTED_PROTOCOL) {
+    if (outcome == CURLE_URL_MALFORMAT) {
         s3_answer_fini(out_answer);
         return err_set(err, ERR_USAGE, 0, "The endpoint is no http:// or https:// URL: '%s'.", request->url);
     }
