@@ -44,6 +44,7 @@ job_read(struct job *job, const char *text, struct err *err)
     job->keep = number_of(job, "keep", 0);
     job->rate_bytes = number_of(job, "rate_mb", 0) << 20;
     job->has_history = !json_is_true(json_object_get(job->json, "no_history"));
+    job->is_opening = !json_is_true(json_object_get(job->json, "checksums"));
     chunk_bytes = number_of(job, "chunk_bytes", CHUNK_BYTES);
     pack_bytes = number_of(job, "pack_bytes", PACK_BYTES);
     job->checkpoint_ms = number_of(job, "checkpoint_ms", CHECKPOINT_MS);

@@ -2,7 +2,7 @@
  * backup_job — what the command line asks for, and what it is told: one JSON object as the program's argument, lines of JSON on stdout.
  *
  * {"do": "backup"|"restore"|"verify"|"list"|"prune", "target", "data", "socket", "endpoint", "region", "credentials", "keep", "no_history",
- * "rate_mb", "at", "at_ms"}; tests also set "chunk_bytes", "pack_bytes", "checkpoint_ms". Secrets come by the environment or a file, never here.
+ * "rate_mb", "at", "at_ms", "checksums"}; tests also set "chunk_bytes", "pack_bytes", "checkpoint_ms". Secrets come by the environment or a file, never here.
  */
 #ifndef DORMOUSE_BACKUP_JOB_H
 #define DORMOUSE_BACKUP_JOB_H
@@ -21,6 +21,7 @@ struct job {
     uint32_t    chunk_bytes, pack_bytes;
     int64_t     checkpoint_ms;
     bool        has_history;
+    bool        is_opening;                /* verify: databases are opened, too */
 };
 
 MUST_USE bool job_read(struct job *out_job, const char *text, struct err *err);

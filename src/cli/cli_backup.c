@@ -22,7 +22,7 @@ struct backup_options {
     struct common common;
     const char   *endpoint, *region, *credentials, *at;
     long          keep, rate_mb;
-    bool          has_no_history, is_verify;
+    bool          has_no_history, is_verify, is_shallow;
 };
 
 #define OPTIONS_STORE                                                                                                                   \
@@ -30,6 +30,8 @@ struct backup_options {
     { "region", 0, OPTION_TEXT, "NAME", "of the store ($AWS_REGION, else us-east-1)", offsetof(struct backup_options, region), 0, 0 },  \
     { "credentials", 0, OPTION_TEXT, "FILE", "of the store (else $AWS_ACCESS_KEY_ID …, else ~/.aws/credentials)",                       \
       offsetof(struct backup_options, credentials), 0, 0 }
+#define OPTION_CHECKSUMS \
+    { "checksums", 0, OPTION_FLAG, NULL, "verify: compare checksums only, open no database", offsetof(struct backup_options, is_shallow), 0, 0 }
 #define OPTION_AT { "at", 0, OPTION_TEXT, "WHEN", "which backup: an id, or the newest up to a time (2026-11-20T14:30Z, -2d)", offsetof(struct backup_options, at), 0, 0 }
 
 struct run {                               /* of dormouse-backup */
@@ -113,7 +115,8 @@ done_say(const struct run *run, const json_t *event)
         out_say("Restored %s of %s to '%s': %lld files, %s. To start it:\n  dormouse serve --data %s", text(event, "id"), when, text(event, "data"),
                 number(event, "files"), all, text(event, "data"));
     else
-        out_say("Backup %s is whole: %lld files, %s were read and are what was written.", text(event, "id"), number(event, "files"), all);
+        out_say("Backup %s is whole: %lld files, %s were read and are what was written; %lld databases open.", text(event, "id"), number(event, "files"), all,
+                number(event, "opened"));
 }
 
 static void
@@ -250,9 +253,9 @@ job_make(const char *verb, const char *target, const struct backup_options *o, s
     if (!target_read(target, place, err) || (o->credentials != NULL && !where_absolute(o->credentials, credentials, err)) ||
         (o->at != NULL && !is_id(o->at) && !when_parse(o->at, clock_wall_ms(), &at_ms, err)))
         return NULL;
-    job = json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:b}", "do", verb, "target", place, "endpoint", o->endpoint, "region", o->region,
+    job = json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:b, s:b}", "do", verb, "target", place, "endpoint", o->endpoint, "region", o->region,
                     "credentials", o->credentials != NULL ? credentials : NULL, "keep", (json_int_t)o->keep, "rate_mb", (json_int_t)o->rate_mb,
-                    "no_history", (int)o->has_no_history);
+                    "no_history", (int)o->has_no_history, "checksums", (int)o->is_shallow);
     if (job == NULL) {
         (void)err_set(err, ERR_USAGE, 0, "A path or an option is not UTF-8.");
         return NULL;
@@ -283,13 +286,14 @@ static const struct option backup_table[] = {
     { "rate", 0, OPTION_NUMBER, "MB", "copy at most so much per second", offsetof(struct backup_options, rate_mb), 1, 100000 },
     { "no-history", 0, OPTION_FLAG, NULL, "without the journal's history (agents restore --at)", offsetof(struct backup_options, has_no_history), 0, 0 },
     { "verify", 0, OPTION_FLAG, NULL, "the same as backup verify", offsetof(struct backup_options, is_verify), 0, 0 },
-    OPTION_AT, OPTIONS_STORE, COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END,
+    OPTION_CHECKSUMS, OPTION_AT, OPTIONS_STORE, COMMON_RUNNING, COMMON_JSON, COMMON_HELP, OPTIONS_END,
 };
 static const struct command backup_command = {
     "backup", "TARGET | list TARGET | verify TARGET [--at WHEN] | prune TARGET --keep N",
     "Copies a node, running or stopped, to TARGET: a folder, or s3://BUCKET/PREFIX. Only what changed since the last backup is copied.",
     "Everything acknowledged before the command began is in the backup. One that was interrupted goes on where it was when it is run again.\n"
-    "verify reads a backup (the newest) and compares every byte with its checksum. 'dormouse restore' makes a data folder of it.",
+    "verify reads a backup (the newest), compares every byte with its checksum, and opens every database with what the journal has of it, in\n"
+    "a scratch folder below $TMPDIR or /var/tmp. 'dormouse restore' makes a data folder of it.",
     backup_table, 1, 2,
 };
 
@@ -328,8 +332,8 @@ command_backup(int argc, char **argv)
 
 static const struct option restore_table[] = {
     { "data", 0, OPTION_TEXT, "DIR", "the new data folder: absent or empty", offsetof(struct backup_options, common.data), 0, 0 },
-    { "verify", 0, OPTION_FLAG, NULL, "restore nothing: read the backup and compare every byte with its checksum", offsetof(struct backup_options, is_verify), 0, 0 },
-    OPTION_AT, OPTIONS_STORE, COMMON_JSON, COMMON_HELP, OPTIONS_END,
+    { "verify", 0, OPTION_FLAG, NULL, "restore nothing: the same as backup verify", offsetof(struct backup_options, is_verify), 0, 0 },
+    OPTION_CHECKSUMS, OPTION_AT, OPTIONS_STORE, COMMON_JSON, COMMON_HELP, OPTIONS_END,
 };
 static const struct command restore_command = {
     "restore", "SOURCE --data DIR", "Makes a data folder of a backup (the newest one) in SOURCE: a folder, or s3://BUCKET/PREFIX.",

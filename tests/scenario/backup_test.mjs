@@ -248,6 +248,62 @@ describe("verify, list and prune", { skip }, () => {
     }
   });
 
+  it("opens every database with what the journal has of it, and finds what checksums cannot", async (t) => {
+    const { node, data, dir } = await house(t);
+    for (const name of ["a", "b", "c"]) await put(node, name, 0, 60);
+    await node.stop(); // their databases have all of it
+    const again = await start(probe, { data, isDeployed: true });
+    await put(again, "a", 60, 65);
+    await put(again, "only", 0, 3); // the journal alone has these
+    await again.kill9();
+    const verify = (target, ...more) => dormouse(["backup", "verify", dir(target), "--json", ...more], { env: { TMPDIR: dir("tmp") } });
+    mkdirSync(dir("tmp"));
+    assert.equal((await backup(data, dir("whole"))).status, 0);
+    const whole = await verify("whole");
+    assert.equal(whole.status, 0, whole.said); // control
+    assert.equal(whole.done.opened, 3);
+    assert.deepEqual(readdirSync(dir("tmp")), []); // nothing is left
+    const databases = eachFile(data).filter((path) => /^apps\/.*db\.sqlite$/.test(path));
+    assert.equal(databases.length, 3);
+    let damaged = 0;
+    for (const path of databases) { // the disk had changed them before they were copied
+      const bytes = readFileSync(join(data, path)), bad = Buffer.from(bytes);
+      bad.fill(0xa5, 4096, bytes.length);
+      writeFileSync(join(data, path), bad);
+      assert.equal((await backup(data, dir("target"))).status, 0);
+      writeFileSync(join(data, path), bytes);
+      const found = await verify("target"), { done } = found;
+      if (done) continue; // all of its pages are in the journal, which makes it whole
+      assert.equal(found.error.code, "ERR_CORRUPT", found.said);
+      assert.ok(found.events.some(({ event, what }) => event === "damaged" && what === path), found.said);
+      assert.equal((await verify("target", "--checksums")).status, 0);
+      damaged++;
+    }
+    assert.ok(damaged >= 2, "the two that the journal has no pages of");
+    assert.ok((await backup(data, dir("target"))).done);
+    assert.equal((await verify("target")).status, 0);
+    const segment = eachFile(data).findLast((path) => /^journal\/[0-9a-f]+\.seg$/.test(path)), records = readFileSync(join(data, segment));
+    writeFileSync(join(data, segment), Buffer.from(records).fill(0x5a, 200, 400)); // in the first record of those that the journal alone has
+    assert.equal((await backup(data, dir("target"))).status, 0);
+    const found = await verify("target");
+    assert.equal(found.error.code, "ERR_CORRUPT", found.said);
+    assert.equal((await verify("target", "--checksums")).status, 0);
+  });
+
+  it("opens them in a sandbox, without the secrets of the store", async (t) => {
+    const own = scratch();
+    t.after(own.remove);
+    const child = spawn(join(dirname(DORMOUSE), "dormouse-check"), [own.dir], { stdio: ["pipe", "pipe", "inherit"], env: { PATH: process.env.PATH } });
+    const [line] = await once(child.stdout, "data");
+    assert.equal(JSON.parse(line).ok, true);
+    const state = readFileSync(`/proc/${child.pid}/status`, "utf8");
+    assert.match(state, /^NoNewPrivs:\t1$/m);
+    assert.match(state, /^Seccomp:\t2$/m);
+    child.stdin.end("[\"../..\",\"x\",\"y\"]\n[]\n");
+    const answers = (await child.stdout.toArray()).join("").trim().split("\n").map((text) => JSON.parse(text));
+    assert.deepEqual(answers.map(({ ok, end }) => ok ?? end), [false, true]);
+  });
+
   it("keeps the newest, and what they need", async (t) => {
     const { node, data, dir, again } = await house(t);
     for (let i = 0; i < 5; i++) {
