@@ -5,6 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { DORMOUSE, eachFile, eventually, fixture, missing, scratch, start } from "./lib.mjs";
@@ -27,6 +28,17 @@ async function dormouse(args, { env = {}, program = DORMOUSE } = {}) {
 }
 const backup = (data, target, ...more) => dormouse(["backup", target, "--data", data, "--json", ...more]);
 const restore = (target, data, ...more) => dormouse(["restore", target, "--data", data, "--json", ...more]);
+
+/* One question on the admin socket. */
+async function ask(data, op) {
+  const socket = connect(join(data, "admin.sock"));
+  socket.write(JSON.stringify({ id: 1, op }) + "\n");
+  const [line] = await once(socket, "data");
+  socket.destroy();
+  const answer = JSON.parse(line);
+  assert.equal(answer.ok, true, String(line));
+  return answer;
+}
 
 /* A node and folders beside it, all of it gone after the test. */
 async function house(t, options = {}) {
@@ -94,6 +106,51 @@ describe("a backup of a running node", { skip }, () => {
     assert.deepEqual(await copy.json("/p/new/all"), upTo(3));
     assert.ok(!existsSync(join(data, "journal/hold")));
   });
+
+  for (const history of [10240, 0])
+    it(`is of one moment, whatever databases and segments do while it is made (history_mb ${history})`, async (t) => {
+      const own = scratch();
+      t.after(own.remove);
+      writeFileSync(join(own.dir, "conf.json"), JSON.stringify({ history_mb: history }));
+      const { node, data, dir, again } = await house(t, { args: ["--config", join(own.dir, "conf.json")] });
+      const s3 = await startS3(t), env = { ...KEYS, AWS_ENDPOINT_URL: s3.endpoint }, names = Array.from({ length: 12 }, (_, i) => `a${i}`);
+      const evict = () => { for (const name of names) assert.equal(spawnSync(DORMOUSE, ["agents", "evict", `Probe/${name}`, "--data", data]).status, 0); };
+      const segments = (folder) => (existsSync(join(data, folder)) ? readdirSync(join(data, folder)).filter((name) => name.endsWith(".seg")) : []);
+      for (const name of names) await put(node, name, 0, 5);
+      evict(); // the databases have five rows
+      for (const name of names) await put(node, name, 5, 10); // these the journal alone has
+      let stall, release;
+      const stalled = new Promise((resolve) => { stall = resolve; }), released = new Promise((resolve) => { release = resolve; });
+      s3.moods.mood = ({ method, key }) => { if (method === "PUT" && key.includes("packs/")) { stall(); return { hold: released }; } };
+      // A pack has one database: it stalls when the first is copied, and the others are not.
+      const job = { do: "backup", target: `s3://${s3.bucket}`, data, socket: join(data, "admin.sock"), pack_bytes: 16384, chunk_bytes: 16384 };
+      const made = dormouse([JSON.stringify(job)], { env, program: WORKER });
+      await Promise.race([stalled, made]);
+      const oldest = segments("journal")[0];
+      for (const name of names) await put(node, name, 10, 12);
+      evict(); // the databases have twelve
+      for (let i = 0; i < 2; i++) { // and the segment is needed by nobody any more
+        await ask(data, "journal_cut");
+        await put(node, "other", 50 * i, 50 * i + 50);
+        spawnSync(DORMOUSE, ["agents", "evict", "Probe/other", "--data", data]);
+      }
+      await ask(data, "journal_cut");
+      if (history > 0) await eventually(() => segments("journal/history").includes(oldest) || "the segment has not become history");
+      else assert.ok(segments("journal").includes(oldest), "it is held");
+      release();
+      const { status, said } = await made;
+      assert.equal(status, 0, said);
+      assert.equal((await dormouse(["backup", "verify", `s3://${s3.bucket}`, "--json"], { env })).status, 0);
+      assert.equal((await dormouse(["restore", `s3://${s3.bucket}`, "--data", dir("two"), "--json"], { env })).status, 0);
+      const copy = await again("two");
+      for (const name of names) assert.deepEqual(await copy.json(`/p/${name}/all`), upTo(12), name);
+      if (history > 0) return;
+      await eventually(async () => { // what goes, goes with the next sync
+        await put(node, "other", 100, 101);
+        await ask(data, "journal_cut");
+        return !segments("journal").includes(oldest) || "the segments stay although nobody holds them";
+      });
+    });
 
   it("has alarms that fire there", async (t) => {
     const { node, data, dir, again } = await house(t);
