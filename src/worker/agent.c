@@ -354,13 +354,22 @@ agent_booted(struct agent *a, const char *failure, struct bytes detail)
     a->wants_reset = true;             /* after the turn: the heap is entered now */
 }
 
+/* It starts a turn, or is the body of a call that has not started one: it waits with that call. */
+static bool
+is_of_new_turn(const struct event *e)
+{
+    return e->is_outside || (e->call != NULL && e->call->side == SIDE_INCOMING && !e->call->is_dispatched);
+}
+
+enum dropping { DROP_ALL, DROP_BUT_NEW_TURNS };
+
 static void
-drop_events(struct agent *a, bool also_outside)
+drop_events(struct agent *a, enum dropping which)
 {
     struct event *e;
 
     list_each(e, &a->queue, struct event, in_queue) {
-        if (e->is_outside && !also_outside)
+        if (which == DROP_BUT_NEW_TURNS && is_of_new_turn(e))
             continue;
         list_remove(&e->in_queue);
         a->queued--;
@@ -417,7 +426,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
     else if (a->store != NULL)
         store_rollback(a->store);
     drop_calls(a, code, flags, message);
-    drop_events(a, false);
+    drop_events(a, DROP_BUT_NEW_TURNS);
     if (boot_failed) {
         /* Whoever waits for an agent that cannot start learns why; the next event tries again. */
         struct event *e;
@@ -425,7 +434,7 @@ agent_reset(struct agent *a, enum err_code code, unsigned flags, const char *mes
         list_each(e, &a->queue, struct event, in_queue)
             if (e->call != NULL)
                 e->call->is_dispatched = true;
-        drop_events(a, true);
+        drop_events(a, DROP_ALL);
         drop_calls(a, code, flags, message);
     }
     timers_drop(a);
@@ -465,7 +474,7 @@ next_event(struct agent *a)
     if (!is_blocked && !is_booting)
         return list_first(&a->queue, struct event, in_queue);
     list_each(e, &a->queue, struct event, in_queue)
-        if (!e->is_outside && (!is_blocked || e->section == inner))
+        if (!is_of_new_turn(e) && (!is_blocked || e->section == inner))
             return e;
     return NULL;
 }
