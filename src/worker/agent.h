@@ -123,6 +123,7 @@ struct agent {
     int64_t          alarm_running_ms; /* the alarm being handled, or STORE_ALARM_NONE */
     bool             alarm_set_while_running;
     bool             alarm_changed;    /* since the last commit; the next one tells it */
+    uint64_t         alarm_changed_before;     /* whether it had, when the transaction of each level began: bit 0 is the outermost */
     struct call     *turn_call;        /* the incoming call being delivered in this turn, or NULL */
     uint16_t         turn_slot;        /* where this turn's reply or calls point to; SLOT_NONE */
     uint64_t         turn;             /* number of the turn, for logs */

@@ -153,14 +153,16 @@ native_alarm_get(NATIVE_PARAMS)
     return ms == STORE_ALARM_NONE ? JSV_NULL : js_new_number((double)ms);
 }
 
-/* The same date again starts the alarm over: that must make a commit, too. */
+/* The same date again starts the alarm over: that must make a commit, too. *out_changes: false when there was none to take away. */
 static bool
-set_anew(struct store *store, int64_t ms, struct err *err)
+set_anew(struct store *store, int64_t ms, bool *out_changes, struct err *err)
 {
     int64_t now_ms;
 
-    return store_alarm_get(store, &now_ms, err) && (now_ms != ms || store_alarm_set(store, STORE_ALARM_NONE, err)) &&
-           store_alarm_set(store, ms, err);
+    if (!store_alarm_get(store, &now_ms, err))
+        return false;
+    *out_changes = ms != STORE_ALARM_NONE || now_ms != STORE_ALARM_NONE;
+    return (now_ms != ms || store_alarm_set(store, STORE_ALARM_NONE, err)) && store_alarm_set(store, ms, err);
 }
 
 jsval
@@ -168,17 +170,18 @@ native_alarm_set(NATIVE_PARAMS)
 {
     struct agent *a = agent_current();
     struct store *store = agent_current_store();
+    bool is_none = js_is_nullish(ARG(0)), changes;
     double ms = js_get_double(ARG(0));
     struct err err = { 0 };
 
     if (store == NULL)
         return JSV_EXCEPTION;
-    if (!js_is_nullish(ARG(0)) && !(ms > 0 && ms < 8.64e15))
+    if (!is_none && !(ms > 0 && ms < 8.64e15))
         return js_throw_type("setAlarm() cannot be called with an alarm time <= 0");
-    if (!(js_is_nullish(ARG(0)) ? store_alarm_set(store, STORE_ALARM_NONE, &err) : set_anew(store, (int64_t)ms, &err)))
+    if (!set_anew(store, is_none ? STORE_ALARM_NONE : (int64_t)ms, &changes, &err))
         return js_throw_error("%s", err.message);
-    a->alarm_changed = true;
-    if (a->alarm_running_ms != STORE_ALARM_NONE && !js_is_nullish(ARG(0)))
+    a->alarm_changed |= changes;
+    if (a->alarm_running_ms != STORE_ALARM_NONE && !is_none)
         a->alarm_set_while_running = true;
     return JSV_UNDEFINED;
 }

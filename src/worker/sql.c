@@ -451,22 +451,39 @@ native_kv_list(NATIVE_PARAMS)
 
 /* ---- transactions ---- */
 
+/* What is rolled back has not changed the alarm. Beyond 64 levels the next commit may say again what stands. */
+static void
+note_alarm(struct agent *a, unsigned depth, double op)
+{
+    const uint64_t level = depth >= 1 && depth <= 64 ? 1ull << (depth - 1) : 0;
+
+    if (op == 0)
+        a->alarm_changed_before = a->alarm_changed ? a->alarm_changed_before | level : a->alarm_changed_before & ~level;
+    else if (op == 2 && level != 0)
+        a->alarm_changed = (a->alarm_changed_before & level) != 0;
+}
+
 jsval
 native_txn(NATIVE_PARAMS)
 {
+    struct agent *a = agent_current();
     struct store *store = agent_current_store();
     double op = js_get_double(ARG(0));
     struct err err = { 0 };
+    unsigned depth;
     bool ok;
 
     if (store == NULL)
         return JSV_EXCEPTION;
+    depth = store_depth(store);
     if (op == 0)
         ok = store_txn_begin(store, &err);
-    else if (store_depth(store) == 0)
+    else if (depth == 0)
         return js_throw_error("no transaction is open");
     else
         ok = op == 1 ? store_txn_commit(store, &err) : store_txn_rollback(store, &err);
+    if (ok)
+        note_alarm(a, op == 0 ? depth + 1 : depth, op);
     return ok ? JSV_UNDEFINED : throw_store(&err);
 }
 
