@@ -18,7 +18,7 @@ const DATE_MAX = 8.64e15;
 const PUT_TEXT = "put() may only be called with a single key-value pair and optional options as put(key, value, options) or with " +
   "multiple key-value pairs and optional options as put(entries, options)";
 
-export const BEGIN = 0, COMMIT = 1, ROLLBACK = 2;
+export const BEGIN = 0, COMMIT = 1, ROLLBACK = 2, BEGIN_LONG = 3;
 
 /* What the platform does differently by compatibility date; set by env.js. */
 export const rules = { doesDeleteAllDeleteAlarm: true, isFacet: false, deleteFacets: undefined };
@@ -229,7 +229,7 @@ export class DurableObjectTransaction {
 }
 
 async function runTransaction(callback) {
-  host.txn(BEGIN);
+  host.txn(BEGIN_LONG);
   const txn = new DurableObjectTransaction(MADE);
   try {
     const value = await callback(txn);

@@ -451,15 +451,30 @@ native_kv_list(NATIVE_PARAMS)
 
 /* ---- transactions ---- */
 
+enum txn_op { TXN_BEGIN, TXN_COMMIT, TXN_ROLLBACK, TXN_BEGIN_LONG };
+
+/* What the turn wrote so far must not wait for a transaction that outlives it: its effects leave with the turn. */
+static void
+commit_before_long(struct agent *a)
+{
+    struct err err = { 0 };
+
+    if (gate_commit(a, &err))
+        return;
+    free(a->abort_message);
+    a->abort_message = bytes_dup(bytes_of(err.code == ERR_DISK_FULL ? err.message : TEXT_STORAGE_FAILED));
+    engine_trap(TRAP_ABORT);           /* its writes are undone: the turn cannot go on as if they were there */
+}
+
 /* What is rolled back has not changed the alarm. Beyond 64 levels the next commit may say again what stands. */
 static void
-note_alarm(struct agent *a, unsigned depth, double op)
+note_alarm(struct agent *a, unsigned depth, enum txn_op op)
 {
     const uint64_t level = depth >= 1 && depth <= 64 ? 1ull << (depth - 1) : 0;
 
-    if (op == 0)
+    if (op == TXN_BEGIN)
         a->alarm_changed_before = a->alarm_changed ? a->alarm_changed_before | level : a->alarm_changed_before & ~level;
-    else if (op == 2 && level != 0)
+    else if (op == TXN_ROLLBACK && level != 0)
         a->alarm_changed = (a->alarm_changed_before & level) != 0;
 }
 
@@ -468,22 +483,30 @@ native_txn(NATIVE_PARAMS)
 {
     struct agent *a = agent_current();
     struct store *store = agent_current_store();
-    double op = js_get_double(ARG(0));
+    double given = js_get_double(ARG(0));
     struct err err = { 0 };
+    enum txn_op op;
     unsigned depth;
     bool ok;
 
     if (store == NULL)
         return JSV_EXCEPTION;
+    if (!(given >= TXN_BEGIN && given <= TXN_BEGIN_LONG))
+        return js_throw_type("txn takes 0 to 3");
+    op = (enum txn_op)given;
+    if (op == TXN_BEGIN_LONG) {
+        commit_before_long(a);
+        op = TXN_BEGIN;
+    }
     depth = store_depth(store);
-    if (op == 0)
+    if (op == TXN_BEGIN)
         ok = store_txn_begin(store, &err);
     else if (depth == 0)
         return js_throw_error("no transaction is open");
     else
-        ok = op == 1 ? store_txn_commit(store, &err) : store_txn_rollback(store, &err);
+        ok = op == TXN_COMMIT ? store_txn_commit(store, &err) : store_txn_rollback(store, &err);
     if (ok)
-        note_alarm(a, op == 0 ? depth + 1 : depth, op);
+        note_alarm(a, op == TXN_BEGIN ? depth + 1 : depth, op);
     return ok ? JSV_UNDEFINED : throw_store(&err);
 }
 

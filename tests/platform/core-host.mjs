@@ -215,7 +215,7 @@ function storageNatives(world) {
     },
     txn(operation) {
       world.calls.push(["txn", operation]);
-      if (operation === 0) world.snapshots.push(new Map(world.kv));
+      if (operation === 0 || operation === 3) world.snapshots.push(new Map(world.kv));
       else if (operation === 1) world.snapshots.pop();
       else world.kv = world.snapshots.pop();
     },

@@ -1,0 +1,377 @@
+/* prop_run — one run of a program: the schedule of events, which its seed decides, and sleep after each of them, which the mode decides. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <unistd.h>
+
+#include "lib/base/map.h"
+#include "lib/ident/ident.h"
+#include "src/worker/agent.h"
+#include "src/worker/agent_sleep.h"
+#include "src/worker/heap_internal.h"
+#include "src/worker/worker.h"
+#include "tests/prop/prop.h"
+
+#define REQUESTS      6                /* of a program */
+#define REQUESTS_AGAIN 3               /* of one that was killed */
+#define STEPS_MAX     3000
+#define REST_ROUNDS   16
+
+enum purpose { FOR_SCHEDULE = 1, FOR_SLEEP, FOR_FAULT, FOR_KILL, FOR_SLEEPERS, FOR_STEPS = 1000 };
+
+static struct {
+    const struct prop_plan *plan;
+    struct chance           schedule, sleep, fault;
+    uint32_t                requests;  /* still to come */
+    char                    peers[400];
+    struct buf              old_image; /* FAULT_OLD */
+    const struct agent     *old_of;
+} run;
+
+/* ---- agents ---- */
+
+/* A name for an agent of SLOT. */
+static void
+name_of_slot(uint16_t slot, uint32_t n, char *out, size_t size, struct agent_id *out_id)
+{
+    struct ident_key key;
+    uint32_t tries = 0;
+
+    ident_key_init(&key, BYTES_LIT("prop"), BYTES_LIT("Prog"));
+    do {
+        (void)snprintf(out, size, "%llu-%u-%u", (unsigned long long)run.plan->seed, n, tries++);
+        ident_from_name(&key, bytes_of(out), out_id);
+    } while (agent_id_slot(out_id, HOUSE_SLOTS) != slot);
+}
+
+static void
+name_agents(void)
+{
+    struct agent_id id;
+    char far[32];
+    int n;
+
+    shared->agents_count = 1 + chance_below(&run.schedule, AGENTS_MAX);
+    n = snprintf(run.peers, sizeof run.peers, "&near=");
+    for (uint32_t i = 0; i < shared->agents_count; i++) {
+        struct prop_agent *a = &shared->agents[i];
+
+        name_of_slot(0, i, a->name, sizeof a->name, &a->id);
+        n += snprintf(run.peers + n, sizeof run.peers - (size_t)n, "%s%s", i > 0 ? "," : "", a->name);
+    }
+    name_of_slot(1, AGENTS_MAX, far, sizeof far, &id);
+    (void)snprintf(run.peers + n, sizeof run.peers - (size_t)n, "&far=%s", far);
+}
+
+/* ---- sleep ---- */
+
+static void
+sleep_now(enum sleep_pressure pressure)
+{
+    uint64_t before;
+
+    worker.sleep.pressure = pressure;
+    for (int i = 0; i < REST_ROUNDS; i++) {
+        before = worker.sleeps + worker.colds + worker.evictions;
+        (void)agents_rest();
+        if (worker.sleeps + worker.colds + worker.evictions == before)
+            break;
+    }
+    worker.sleep.pressure = SLEEP_AT_EASE;
+}
+
+static void
+sleep_as_planned(void)
+{
+    house_chance(chance_of(run.plan->seed, FOR_SLEEPERS));
+    switch (run.plan->mode) {
+    case MODE_WARM:
+        sleep_now(SLEEP_TIGHT);
+        return;
+    case MODE_COLD:
+        sleep_now(SLEEP_STARVING);
+        return;
+    case MODE_MIXED:
+        if (chance_below(&run.sleep, 3) > 0)
+            sleep_now(chance_below(&run.sleep, 2) == 0 ? SLEEP_TIGHT : SLEEP_STARVING);
+        return;
+    default:
+        return;
+    }
+}
+
+/* ---- faults: controls of the test ---- */
+
+struct picking {
+    struct chance *chance;
+    uint32_t       page, count;
+};
+
+static void
+pick_page(void *ctx, uint32_t page)
+{
+    struct picking *p = ctx;
+
+    if (chance_below(p->chance, ++p->count) == 0)
+        p->page = page;
+}
+
+#define WORDS_SPOILED 32               /* many words of a heap are dead, or of things that a program does not use again */
+
+/* A bit each in words that the agent's own pages hold. */
+static void
+spoil_words(struct agent *a)
+{
+    if (!agent_wake(a))
+        prop_fail("the worker refuses its own image");
+    for (uint32_t tries = 0, spoiled = 0; spoiled < WORDS_SPOILED && tries < 1000; tries++) {
+        struct picking p = { .chance = &run.fault };
+        uint32_t *word;
+
+        heap_own_pages(a->heap, pick_page, &p);
+        word = (uint32_t *)(void *)(a->heap->base + (size_t)p.page * KERNEL_PAGE + 4ul * chance_below(&run.fault, KERNEL_PAGE / 4));
+        if (*word == 0)
+            continue;
+        *word ^= 1u << chance_below(&run.fault, 32);
+        spoiled++;
+    }
+    shared->spoiled++;
+    agent_is_quiet(a);
+}
+
+static void
+spoil_image(struct agent *a)
+{
+    a->image.data[chance_u64(&run.fault) % a->image.len] ^= (uint8_t)(1u << chance_below(&run.fault, 8));
+    shared->spoiled++;
+}
+
+static void
+swap_image(struct agent *a)
+{
+    if (run.old_of != a) {             /* later */
+        buf_clear(&run.old_image);
+        buf_append_bytes(&run.old_image, buf_view(&a->image));
+        run.old_of = a;
+        return;
+    }
+    if (bytes_equal(buf_view(&run.old_image), buf_view(&a->image)))
+        return;
+    buf_clear(&a->image);
+    buf_append_bytes(&a->image, buf_view(&run.old_image));
+    shared->spoiled++;
+}
+
+static void
+spoil_as_planned(void)
+{
+    size_t cursor = 0;
+    struct bytes key;
+    void *value;
+
+    if (run.plan->fault == FAULT_NONE || shared->spoiled > 0 || shared->steps < 8 || chance_below(&run.fault, 6) > 0)
+        return;
+    if (run.plan->fault == FAULT_TIMER) {
+        shared->spoiled += house_timer_drop(chance_below(&run.fault, 64));
+        return;
+    }
+    while (bmap_next(worker.agents, &cursor, &key, &value)) {
+        struct agent *a = value;
+
+        if (a->state != AGENT_WARM)
+            continue;
+        if (run.plan->fault == FAULT_IMAGE)
+            spoil_image(a);
+        else if (run.plan->fault == FAULT_WORDS)
+            spoil_words(a);
+        else
+            swap_image(a);
+        return;
+    }
+}
+
+/* ---- the schedule ---- */
+
+static void
+request(void)
+{
+    struct chance *c = &run.schedule;
+    const int agent = (int)chance_below(c, shared->agents_count);
+    const uint32_t kind = chance_below(c, 12), seed = (uint32_t)(chance_u64(c) >> 34), fragments = 2 + chance_below(c, 7);
+    char path[600];
+
+    (void)snprintf(path, sizeof path, "%s?s=%u&n=%u%s", kind == 0 ? "/ws" : kind == 1 ? "/up" : "/go", seed, fragments, run.peers);
+    world_request(agent, path, kind == 1);
+}
+
+/* To the next timer or alarm, or nowhere. */
+static bool
+let_time_pass(void)
+{
+    const int64_t timer = house_timer_due_us(), alarm = world_alarm_due_us();
+
+    if (timer == INT64_MAX && alarm == INT64_MAX)
+        return false;
+    if (alarm < timer) {
+        world_alarm_fire();
+    } else {
+        say("a timer");
+        house_timer_fire();
+    }
+    return true;
+}
+
+/* One event. False: there is nothing left to happen. */
+static bool
+act(void)
+{
+    struct chance *c = &run.schedule;
+    const uint32_t what = chance_below(c, 100), waiting = world_waiting();
+
+    if (run.requests > 0 && what < 30) {
+        run.requests--;
+        request();
+        return true;
+    }
+    if (run.requests > 0 && ((what < 36 && world_socket_message(c)) || (what == 36 && world_socket_close(c)) || (what == 37 && world_cancel(c))))
+        return true;
+    if (waiting > 0 && (what < 85 || house_timer_due_us() == INT64_MAX)) {
+        world_happen(chance_below(c, waiting));
+        return true;
+    }
+    if (let_time_pass())
+        return true;
+    return waiting > 0 || run.requests > 0;
+}
+
+static void
+end_if_killed(bool has_been_heard)
+{
+    struct chance c = chance_of(run.plan->seed, FOR_KILL);
+
+    if (shared->steps != run.plan->kill_step || (chance_below(&c, 2) == 0) != has_been_heard)
+        return;
+    shared->is_killed = true;
+    _exit(0);
+}
+
+static bool
+step(bool (*fn)(void))
+{
+    bool is_more;
+
+    if (++shared->steps > STEPS_MAX)
+        prop_fail("the program does not come to rest");
+    say("-- %u at %lld", shared->steps, (long long)house_now_us / 1000);
+    house_chance(chance_of(run.plan->seed, FOR_STEPS + shared->steps));
+    house_now_us += 1000 * (int64_t)chance_below(&run.schedule, 4);
+    is_more = fn();
+    end_if_killed(false);
+    world_hear();
+    end_if_killed(true);
+    sleep_as_planned();
+    world_hear();
+    spoil_as_planned();
+    if (house_exits())
+        prop_fail("the worker exits");
+    return is_more;
+}
+
+static uint32_t asked;                 /* agent and question of ask_last() */
+
+static bool
+ask_last(void)
+{
+    world_request((int)(asked / 2), asked % 2 == 0 ? "/hashes" : "/end", false);
+    return true;
+}
+
+static void
+finish(void)
+{
+    while (step(act))
+        ;
+    world_hurry();
+    while (step(act))
+        ;
+    for (asked = 0; asked < 2 * shared->agents_count; asked++) {
+        (void)step(ask_last);
+        while (step(act))
+            ;
+    }
+    if (!world_is_answered())
+        prop_fail("a request has no answer");
+}
+
+static void
+count(void)
+{
+    shared->turns += worker.turns;
+    shared->sleeps += worker.sleeps;
+    shared->colds += worker.colds;
+    shared->warm_wakes += worker.warm_wakes;
+    shared->cold_wakes += worker.cold_wakes;
+    shared->resets += worker.resets;
+    for (int i = 0; i < IMAGE_REFUSALS; i++)
+        shared->refused += worker.images_refused[i];
+}
+
+void
+run_program(const struct prop_plan *plan)
+{
+    run.plan = plan;
+    run.schedule = chance_of(plan->seed, FOR_SCHEDULE);
+    run.sleep = chance_of(plan->seed, FOR_SLEEP);
+    run.fault = chance_of(plan->seed, FOR_FAULT);
+    run.requests = REQUESTS;
+    name_agents();
+    world_begin(plan->seed, false);
+    finish();
+    count();
+    shared->is_done = true;
+}
+
+/* What is left of a killed agent: whole commits, all that anybody was told of, nothing else. */
+static void
+judge(const struct prop_agent *a)
+{
+    if (a->trail < 0 || a->verdict[0] != '\0')
+        prop_fail("after the kill, agent %s: %s", a->name, a->trail < 0 ? "no answer" : a->verdict);
+    if (a->trail < a->told)
+        prop_fail("after the kill, agent %s has %lld operations; an answer told of %lld", a->name, (long long)a->trail, (long long)a->told);
+    if (a->hashes_count != (uint64_t)a->trail || a->hashes_count > a->expected_count)
+        prop_fail("after the kill, agent %s has %u hashes of %lld operations; never slept: %u", a->name, a->hashes_count, (long long)a->trail,
+                  a->expected_count);
+    if (memcmp(a->hashes, a->expected, a->hashes_count * sizeof a->hashes[0]) != 0)
+        prop_fail("after the kill, agent %s did other things than without sleep", a->name);
+}
+
+void
+run_again(const struct prop_plan *plan)
+{
+    static struct prop_plan again;
+    const int64_t now_us = house_now_us;
+
+    again = *plan;
+    again.kill_step = 0;
+    run.plan = &again;
+    run.schedule = chance_of(plan->seed, FOR_SCHEDULE);
+    name_agents();
+    run.schedule = chance_of(plan->seed, FOR_KILL);
+    run.sleep = chance_of(plan->seed, FOR_SLEEP);
+    house_now_us = now_us + 60 * 1000000ll;
+    say("==== the worker was killed ====");
+    world_begin(plan->seed, true);
+    for (asked = 0; asked < 2 * shared->agents_count; asked++) {
+        (void)step(ask_last);
+        while (world_waiting() > 0)
+            (void)step(act);
+    }
+    for (uint32_t i = 0; i < shared->agents_count; i++)
+        judge(&shared->agents[i]);
+    run.requests = REQUESTS_AGAIN;
+    finish();
+    count();
+    shared->is_done = true;
+}
