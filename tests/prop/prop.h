@@ -117,5 +117,8 @@ struct prop_plan {
 void run_program(const struct prop_plan *plan);
 /* The same agents in a new worker, after run_program() was killed. */
 void run_again(const struct prop_plan *plan);
+void run_sleep(void);                  /* now, as the plan's mode has it */
+/* A program, then a thousand cycles of one of its agents (prop_cycles.c). The transcript is a line that tells the sizes. */
+void run_cycles(const struct prop_plan *plan);
 
 #endif

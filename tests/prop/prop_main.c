@@ -1,7 +1,8 @@
 /*
  * prop_main — programs that sleep against programs that do not (README.md).
  *
- * usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control image|words|timer|old]      in the project's folder
+ * usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control image|words|timer|old] | --cycles
+ *        in the project's folder
  */
 #include <assert.h>
 #include <errno.h>
@@ -46,7 +47,7 @@ struct totals {                        /* of one job, shared with its parent */
 static struct {
     uint64_t        from, seeds;
     uint32_t        jobs;
-    bool            tells;
+    bool            tells, cycles;
     enum prop_fault fault;
     char            root[FOLDER_MAX], data[FOLDER_MAX + 40];
     struct totals  *totals;            /* this job's */
@@ -278,6 +279,23 @@ run_slept(uint64_t seed, struct bytes awake)
 }
 
 static void
+cycle_seed(uint64_t seed)
+{
+    struct prop_plan plan = { .seed = seed };
+
+    for (plan.mode = MODE_WARM; plan.mode <= MODE_COLD; plan.mode++) {
+        test.totals->programs++;
+        start_afresh();
+        shared->text_len = 0;
+        run_in_child(run_cycles, &plan);
+        if (shared->failure[0] != '\0')
+            tell_failure(&plan, shared->failure);
+        else
+            (void)printf("program %llu, %s: %s\n", (unsigned long long)seed, mode_names[plan.mode], shared->text);
+    }
+}
+
+static void
 run_seed(uint64_t seed)
 {
     const struct prop_plan plan = { .seed = seed };
@@ -326,7 +344,7 @@ job(uint32_t index)
                test.root, test.data, HOUSE_SLOTS);
     house_start(buf_view(&conf));
     for (uint64_t seed = test.from + index; seed < test.from + test.seeds && test.totals->failed < FAILED_MAX; seed += test.jobs)
-        run_seed(seed);
+        (test.cycles ? cycle_seed : run_seed)(seed);
     remove_all(test.data);
     (void)fflush(NULL);
     _exit(0);
@@ -386,6 +404,10 @@ conclude(const struct totals *t)
         least = t->fragment[i].runs;
         rarest = t->fragment[i].name;
     }
+    if (test.cycles) {
+        (void)printf("%llu passed, %llu failed\n", (unsigned long long)(t->programs - t->failed), (unsigned long long)t->failed);
+        return t->failed == 0 ? 0 : 1;
+    }
     (void)printf("%llu programs, %llu steps, %llu turns; %llu sleeps (%llu to disk), %llu wakes warm, %llu cold, %llu images refused; %llu resets, %llu kills; "
                  "%u fragments, the rarest ('%s') ran %llu times\n", (unsigned long long)t->programs, (unsigned long long)t->steps,
                  (unsigned long long)t->turns, (unsigned long long)t->sleeps, (unsigned long long)t->colds, (unsigned long long)t->warm_wakes,
@@ -424,7 +446,7 @@ take_arguments(int argc, char **argv)
 {
     static const struct option options[] = {
         { "seed", required_argument, NULL, 's' }, { "seeds", required_argument, NULL, 'n' }, { "from", required_argument, NULL, 'f' },
-        { "jobs", required_argument, NULL, 'j' }, { "tell", no_argument, NULL, 't' }, { "control", required_argument, NULL, 'c' }, { 0 },
+        { "jobs", required_argument, NULL, 'j' }, { "tell", no_argument, NULL, 't' }, { "cycles", no_argument, NULL, 'y' }, { "control", required_argument, NULL, 'c' }, { 0 },
     };
     int option;
 
@@ -438,6 +460,8 @@ take_arguments(int argc, char **argv)
             test.jobs = (uint32_t)strtoul(optarg, NULL, 10);
         else if (option == 't')
             test.tells = true;
+        else if (option == 'y')
+            test.cycles = true;
         else if (option != 'c')
             return false;
         for (int i = 0; option == 'c' && i < FAULTS; i++)
@@ -453,7 +477,7 @@ main(int argc, char **argv)
     int status = 1;
 
     if (!take_arguments(argc, argv)) {
-        (void)fprintf(stderr, "usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control image|words|timer|old]\n");
+        (void)fprintf(stderr, "usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control image|words|timer|old] | --cycles\n");
         return 2;
     }
     (void)snprintf(test.root, sizeof test.root, "/dev/shm/dormouse-prop-%d", (int)getpid());

@@ -81,8 +81,8 @@ sleep_now(enum sleep_pressure pressure)
     worker.sleep.pressure = SLEEP_AT_EASE;
 }
 
-static void
-sleep_as_planned(void)
+void
+run_sleep(void)
 {
     house_chance(chance_of(run.plan->seed, FOR_SLEEPERS));
     switch (run.plan->mode) {
@@ -270,7 +270,7 @@ step(bool (*fn)(void))
     end_if_killed(false);
     world_hear();
     end_if_killed(true);
-    sleep_as_planned();
+    run_sleep();
     world_hear();
     spoil_as_planned();
     if (house_exits())

@@ -156,11 +156,11 @@ on_list(struct bytes payload)
 
         if (!s->is_hibernatable || s->is_closed || s->agent < 0 || !agent_id_equal(&shared->agents[s->agent].id, &m.agent))
             continue;
-        msg_WS_SOCKET_pack(world_later(PEER_GATEWAY, CHAIN_LISTING),
+        msg_WS_SOCKET_pack(world_at_once(PEER_GATEWAY),
                            &(struct msg_WS_SOCKET){ .request = m.request, .socket = s->id, .tags = bytes_from(s->tags, s->tags_len),
                                                     .attachment = bytes_from(s->attachment, s->attachment_len), .url = BYTES_LIT("http://prog/ws") });
     }
-    msg_WS_LISTED_pack(world_later(PEER_GATEWAY, CHAIN_LISTING), &(struct msg_WS_LISTED){ .request = m.request });
+    msg_WS_LISTED_pack(world_at_once(PEER_GATEWAY), &(struct msg_WS_LISTED){ .request = m.request });
 }
 
 void

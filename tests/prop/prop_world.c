@@ -26,6 +26,7 @@ struct happening {
 struct prop_shared *shared;
 struct world world;
 static struct happening *happenings;
+static struct buf at_once[PEERS];      /* frames that are no event of the schedule */
 
 /* ---- what waits ---- */
 
@@ -57,6 +58,12 @@ void
 world_make_late(void)
 {
     newest()->is_late = true;
+}
+
+struct buf *
+world_at_once(enum prop_peer peer)
+{
+    return &at_once[peer];
 }
 
 void
@@ -177,7 +184,7 @@ send_record(const struct journal_entry *e, struct bytes payload, uint32_t reques
     record.seq = m.seq;
     record.flags = m.flags & (COMMIT_MORE | COMMIT_GONE);
     record.pages = m.pages;
-    msg_RECORD_pack(world_later(PEER_JOURNAL, CHAIN_JOURNAL), &record);
+    msg_RECORD_pack(world_at_once(PEER_JOURNAL), &record);
 }
 
 /* Whether the entry at AT is a durable commit of AGENT (NULL: of anyone) that no checkpoint covers. */
@@ -218,7 +225,7 @@ on_recall(struct bytes payload)
         }
         at += sizeof e + e.len;
     }
-    msg_RECALLED_pack(world_later(PEER_JOURNAL, CHAIN_JOURNAL), &recalled);
+    msg_RECALLED_pack(world_at_once(PEER_JOURNAL), &recalled);
 }
 
 static void
@@ -380,21 +387,36 @@ hear(enum prop_peer peer, struct bytes frame)
     }
 }
 
+/* Calls FN for each frame of FRAMES, which is empty then. */
+static void
+each_frame(struct buf *frames, enum prop_peer peer, void (*fn)(enum prop_peer peer, struct bytes frame))
+{
+    struct buf all = *frames;
+
+    *frames = (struct buf){ 0 };
+    for (size_t at = 0; at + FRAME_HEADER_BYTES <= all.len;) {
+        uint32_t len;
+
+        memcpy(&len, all.data + at, sizeof len);
+        fn(peer, bytes_from(all.data + at, FRAME_HEADER_BYTES + len));
+        at += FRAME_HEADER_BYTES + len;
+    }
+    buf_fini(&all);
+}
+
 void
 world_hear(void)
 {
-    for (int peer = 0; peer < PEERS; peer++) {
-        struct buf out = *house_out((enum prop_peer)peer);
+    bool is_more = true;
 
-        *house_out((enum prop_peer)peer) = (struct buf){ 0 };
-        for (size_t at = 0; at + FRAME_HEADER_BYTES <= out.len;) {
-            uint32_t len;
-
-            memcpy(&len, out.data + at, 4);
-            hear((enum prop_peer)peer, bytes_from(out.data + at, FRAME_HEADER_BYTES + len));
-            at += FRAME_HEADER_BYTES + len;
+    while (is_more) {
+        is_more = false;
+        for (int peer = 0; peer < PEERS; peer++)
+            each_frame(house_out((enum prop_peer)peer), (enum prop_peer)peer, hear);
+        for (int peer = 0; peer < PEERS; peer++) {
+            is_more |= at_once[peer].len > 0;
+            each_frame(&at_once[peer], (enum prop_peer)peer, house_deliver);
         }
-        buf_fini(&out);
     }
 }
 

@@ -40,13 +40,14 @@ extern struct world world;
 
 /* Chains: what belongs together happens in order. */
 #define CHAIN_JOURNAL             1ull
-#define CHAIN_LISTING             2ull
 #define CHAIN_CALL(peer, call)    (1ull << 60 | (uint64_t)(peer) << 50 | (call))
 #define CHAIN_CREDIT(peer, call)  (2ull << 60 | (uint64_t)(peer) << 50 | (call))
 #define CHAIN_UPLOAD(call)        (3ull << 60 | (call))
 #define CHAIN_SOCKET(socket)      (4ull << 60 | (socket))
 
 struct buf *world_later(enum prop_peer peer, uint64_t chain);      /* where to pack the one frame of a new happening */
+/* Answers that only an agent which slept may ask for are given at once: they must not change the schedule. */
+struct buf *world_at_once(enum prop_peer peer);
 void world_make_late(void);            /* the newest one */
 void world_forget(uint64_t chain);
 struct prop_agent *world_agent(const struct agent_id *id);
