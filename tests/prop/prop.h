@@ -113,6 +113,7 @@ struct prop_plan {
     enum prop_mode  mode;
     enum prop_fault fault;
     uint32_t        kill_step;         /* 0: never */
+    bool            tells_hashes;      /* at its end: another run is going to be killed */
 };
 void run_program(const struct prop_plan *plan);
 /* The same agents in a new worker, after run_program() was killed. */

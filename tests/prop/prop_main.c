@@ -39,7 +39,7 @@ static const char *const mode_names[MODES] = { "awake", "warm", "cold", "mixed" 
 static const char *const fault_names[FAULTS] = { "none", "image", "words", "timer", "old" };
 
 struct totals {                        /* of one job, shared with its parent */
-    uint64_t programs, failed, noticed, spoiled, kills, steps, turns, sleeps, colds, warm_wakes, cold_wakes, refused, resets;
+    uint64_t programs, runs, failed, noticed, spoiled, kills, steps, turns, sleeps, colds, warm_wakes, cold_wakes, refused, resets;
     uint32_t fragments;
     struct { char name[32]; uint64_t runs; } fragment[FRAGMENTS_MAX];
 };
@@ -51,6 +51,7 @@ static struct {
     enum prop_fault fault;
     char            root[FOLDER_MAX], data[FOLDER_MAX + 40];
     struct totals  *totals;            /* this job's */
+    volatile sig_atomic_t *is_over;    /* shared: no more programs */
 } test;
 
 /* ---- folders ---- */
@@ -120,6 +121,7 @@ run_in_child(void (*fn)(const struct prop_plan *), const struct prop_plan *plan)
     else if (!shared->is_done && !shared->is_killed && shared->failure[0] == '\0')
         (void)snprintf(shared->failure, sizeof shared->failure, "it ended with status %d", WEXITSTATUS(status));
     test.totals->steps += shared->steps;
+    test.totals->runs++;
 }
 
 static void
@@ -227,7 +229,7 @@ static void
 run_killed(uint64_t seed, uint32_t steps)
 {
     struct chance c = chance_of(seed, 99);
-    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(seed / KILL_EACH % MODES), .kill_step = 1 + chance_below(&c, steps) };
+    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(seed / KILL_EACH % MODES), .kill_step = 1 + chance_below(&c, steps), .tells_hashes = true };
     static int32_t hashes[AGENTS_MAX][HASHES_MAX];
     uint32_t counts[AGENTS_MAX];
 
@@ -256,7 +258,8 @@ run_killed(uint64_t seed, uint32_t steps)
 static void
 run_slept(uint64_t seed, struct bytes awake)
 {
-    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(MODE_WARM + seed % (MODES - 1)), .fault = test.fault };
+    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(MODE_WARM + seed / KILL_EACH % (MODES - 1)), .fault = test.fault,
+                              .tells_hashes = seed % KILL_EACH == 0 };
     bool differs;
 
     run_fresh(&plan);
@@ -298,7 +301,7 @@ cycle_seed(uint64_t seed)
 static void
 run_seed(uint64_t seed)
 {
-    const struct prop_plan plan = { .seed = seed };
+    const struct prop_plan plan = { .seed = seed, .tells_hashes = seed % KILL_EACH == 0 };
     struct buf awake = { 0 };
     uint32_t steps;
 
@@ -343,7 +346,7 @@ job(uint32_t index)
                       "\"manifest\":" MANIFEST ",\"slot\":0,\"slots\":%d,\"boot\":\"" BOOT "\",\"limits\":{\"cpu_ms\":50000}}",
                test.root, test.data, HOUSE_SLOTS);
     house_start(buf_view(&conf));
-    for (uint64_t seed = test.from + index; seed < test.from + test.seeds && test.totals->failed < FAILED_MAX; seed += test.jobs)
+    for (uint64_t seed = test.from + index; seed < test.from + test.seeds && test.totals->failed < FAILED_MAX && !*test.is_over; seed += test.jobs)
         (test.cycles ? cycle_seed : run_seed)(seed);
     remove_all(test.data);
     (void)fflush(NULL);
@@ -408,8 +411,8 @@ conclude(const struct totals *t)
         (void)printf("%llu passed, %llu failed\n", (unsigned long long)(t->programs - t->failed), (unsigned long long)t->failed);
         return t->failed == 0 ? 0 : 1;
     }
-    (void)printf("%llu programs, %llu steps, %llu turns; %llu sleeps (%llu to disk), %llu wakes warm, %llu cold, %llu images refused; %llu resets, %llu kills; "
-                 "%u fragments, the rarest ('%s') ran %llu times\n", (unsigned long long)t->programs, (unsigned long long)t->steps,
+    (void)printf("%llu programs, %llu runs, %llu steps, %llu turns; %llu sleeps (%llu to disk), %llu wakes warm, %llu cold, %llu images refused; %llu resets, %llu kills; "
+                 "%u fragments, the rarest ('%s') ran %llu times\n", (unsigned long long)t->programs, (unsigned long long)t->runs, (unsigned long long)t->steps,
                  (unsigned long long)t->turns, (unsigned long long)t->sleeps, (unsigned long long)t->colds, (unsigned long long)t->warm_wakes,
                  (unsigned long long)t->cold_wakes, (unsigned long long)t->refused, (unsigned long long)t->resets, (unsigned long long)t->kills, t->fragments, rarest, (unsigned long long)least);
     if (test.fault != FAULT_NONE) {
@@ -420,6 +423,13 @@ conclude(const struct totals *t)
     return t->failed == 0 && (test.seeds < 10 || (t->colds > 0 && t->cold_wakes > 0 && t->warm_wakes > 0 && t->kills > 0)) ? 0 : 1;
 }
 
+/* SIGTERM, SIGINT: the programs that run end, then the totals are told. */
+static void
+stop(int signo)
+{
+    *test.is_over = 1;
+}
+
 static int
 run_all(void)
 {
@@ -427,12 +437,15 @@ run_all(void)
     struct totals *totals = shared_memory(test.jobs * sizeof *totals);
     int status, worst = 0;
 
+    test.is_over = shared_memory(sizeof *test.is_over);
+    (void)signal(SIGTERM, stop);
+    (void)signal(SIGINT, stop);
     for (uint32_t i = 0; i < test.jobs; i++) {
         test.totals = &totals[i];
         if (fork() == 0)
             job(i);
     }
-    while (wait(&status) > 0)
+    while (wait(&status) > 0 || errno == EINTR)
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
             worst = 1;
     for (uint32_t i = 0; i < test.jobs; i++)

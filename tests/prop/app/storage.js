@@ -49,5 +49,5 @@ add({
   size: (p) => p.ctx.storage.sql.databaseSize > 4096,
   alarmSet: async (p, r) => { await p.ctx.storage.setAlarm(Date.now() + r(8000)); return r(8); },
   alarmDelete: async (p, r) => { const was = await p.ctx.storage.getAlarm(); if (r(2)) await p.ctx.storage.deleteAlarm(); return `${was} ${await p.ctx.storage.getAlarm()}`; },
-  large: (p, r) => { const v = "v".repeat(6000 + r(9000)); p.trail(["kv", "large", v]); return p.ctx.storage.kv.get("t:large").length; },
+  large: (p, r) => { const v = "v".repeat(r(9) ? 900 : 6000 + r(9000)); p.trail(["kv", "large", v]); return p.ctx.storage.kv.get("t:large").length; },
 });
