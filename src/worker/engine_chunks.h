@@ -20,4 +20,6 @@
 #define SLAB_FIRST_FREE 22             /* u16 number of a block; each free block's header has the next one's */
 #define SLAB_NO_BLOCK 0xffffu
 
+#define RUNTIME_OFF_MALLOC_SIZE 24     /* u32: bytes of all blocks; what the collector's threshold is compared with */
+
 #endif

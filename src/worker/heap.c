@@ -9,6 +9,7 @@
 
 #include "lib/sys/sys.h"
 #include "src/worker/async_context.h"
+#include "src/worker/engine_chunks.h"
 #include "src/worker/heap_internal.h"
 #include "src/worker/js_events.h"
 #include "src/worker/rejections.h"
@@ -209,6 +210,22 @@ report_rejections(void)
     }
 }
 
+/* The engine collects when its memory has grown by half, the template's part included: for a heap that is a hundredth of it, never. */
+static void
+bound_garbage(void)
+{
+    const struct template *t = current->template;
+    uint32_t size, own, slack;
+
+    if (t == NULL)
+        return;
+    memcpy(&size, guest_mem(t->rt + RUNTIME_OFF_MALLOC_SIZE, sizeof size), sizeof size);
+    own = size > t->malloc_size ? size - t->malloc_size : 0;
+    slack = own / 2 > GC_TURN_SLACK_BYTES ? own / 2 : GC_TURN_SLACK_BYTES;
+    if (Z_qjsZ_JS_GetGCThreshold(&engine_q, t->rt) > size + slack)
+        Z_qjsZ_JS_SetGCThreshold(&engine_q, t->rt, size + slack);
+}
+
 void
 heap_dispatch(int event, int argc, const jsval *argv)
 {
@@ -228,6 +245,7 @@ heap_dispatch(int event, int argc, const jsval *argv)
     async_context_set_section(0);
     engine_run_jobs();
     report_rejections();
+    bound_garbage();
 }
 
 /* Bytes of the heap's range that are private to this process, from the kernel's page counts. */

@@ -16,6 +16,7 @@ struct template {
     const uint8_t *view;           /* template_view() */
     uint64_t pages;                /* of 64 KiB */
     uint32_t stack_pointer, ctx, rt;
+    uint32_t malloc_size;          /* as RUNTIME_OFF_MALLOC_SIZE says */
     uint32_t wall;                 /* the allocator's last block of the template: never freed, a heap's own blocks lie behind it; 0: none */
     uint8_t  engine_hash[32];      /* of the engine, the natives and the runtime library */
     uint8_t  identity[32];         /* of everything: heaps of one template have the same */

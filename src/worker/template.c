@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "lib/sys/sys.h"
+#include "src/worker/engine_chunks.h"
 #include "src/worker/heap_internal.h"
 #include "src/worker/image_kin.h"
 #include "src/worker/js_events.h"
@@ -604,6 +605,11 @@ template_open(struct template **out_template, int fd, struct bytes runtime_js, s
     t->modules = h.modules;
     t->exports = h.exports;
     memcpy(t->atoms, h.atoms, sizeof t->atoms);
+    if (sys_pread(t->fd, &t->malloc_size, sizeof t->malloc_size, TEMPLATE_HEADER_BYTES + t->rt + RUNTIME_OFF_MALLOC_SIZE) !=
+        (ssize_t)sizeof t->malloc_size) {
+        template_unref(&t);
+        return err_set(err, ERR_CORRUPT, errno, "read the template's memory");
+    }
     *out_template = t;
     return true;
 }

@@ -9,7 +9,8 @@
 #define TURN_CPU_MS_DEFAULT      30000         /* surface spec 3.3: 30 s per event; "limits.cpu_ms" changes it */
 #define GUEST_STACK_BYTES        (256u << 10)  /* of the guest's own stack; beyond it JavaScript gets a RangeError */
 #define NATIVE_STACK_BYTES       (64u << 20)   /* what 256 KiB of guest stack may need natively, with a wide margin */
-#define GC_SLACK_BYTES           (2u << 20)    /* garbage a heap may gather beyond the template before a collection */
+#define GC_SLACK_BYTES           (2u << 20)    /* what a constructor may make beyond the template before a collection */
+#define GC_TURN_SLACK_BYTES      (128u << 10)  /* garbage a heap may keep between turns, or half of what is its own: it is all in its image */
 #define SCRATCH_BYTES_MAX        (96u << 20)   /* of one native call: two copies of the largest message */
 #define REJECTIONS_MAX           64            /* unhandled rejections reported per turn; more are counted in one line */
 #define HEAP_POOL_MAX            256           /* mapped address ranges kept for the next wake */

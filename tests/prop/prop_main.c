@@ -435,7 +435,7 @@ run_all(void)
 {
     static struct totals sum;
     struct totals *totals = shared_memory(test.jobs * sizeof *totals);
-    int status, worst = 0;
+    int status = 0, worst = 0;
 
     test.is_over = shared_memory(sizeof *test.is_over);
     (void)signal(SIGTERM, stop);
