@@ -340,6 +340,12 @@ room_link(struct room *room, enum role role, uint16_t index, const char *app)
     return NULL;
 }
 
+struct link *
+room_supervisor(struct room *room)
+{
+    return NULL;
+}
+
 uint16_t
 room_index(const struct room *room)
 {
