@@ -24,6 +24,7 @@
 #include "src/worker/snapshot.h"
 #include "src/worker/sockets.h"
 #include "src/worker/sql.h"
+#include "src/worker/starts.h"
 #include "src/worker/timers.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
@@ -567,7 +568,7 @@ agent_pump(struct agent *a)
     struct event *e;
 
     /* The end of a turn posts events of its own (SYNCED): they must not be run, and the agent not put away, below that turn. */
-    if (a->is_running || a->is_pumping)
+    if (a->is_running || a->is_pumping || starts_has(a))
         return;
     a->is_pumping = true;
     list_remove(&a->in_idle);
@@ -575,6 +576,10 @@ agent_pump(struct agent *a)
         while ((e = next_event(a)) != NULL) {
             if (e->is_outside && commits_are_full()) {
                 list_push_back(&worker.stalled, &a->in_idle);
+                a->is_pumping = false;
+                return;
+            }
+            if (a->heap == NULL && !starts_admit(a)) {
                 a->is_pumping = false;
                 return;
             }
@@ -635,6 +640,7 @@ destroy(struct agent *a)
     assert(list_is_empty(&a->calls) && list_is_empty(&a->queue) && list_is_empty(&a->outbox));
     list_remove(&a->in_idle);
     list_remove(&a->in_settled);
+    starts_leave(a);
     recall_forget(a);
     sockets_forget(a);
     if (a->timers != NULL)

@@ -128,6 +128,7 @@ struct agent {
     uint16_t         turn_slot;        /* where this turn's reply or calls point to; SLOT_NONE */
     uint64_t         turn;             /* number of the turn, for logs */
     struct list_node in_idle;          /* worker.idle or young */
+    struct list_node in_starts;        /* it waits for its turn to wake (starts.c) */
     bool             is_young;         /* its constructor has run, and it was not idle since */
     int64_t          idle_since_ms;
     bool             is_pumping;       /* agent_pump() runs: whoever posts meanwhile leaves the event to it */

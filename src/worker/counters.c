@@ -6,6 +6,7 @@
 #include "src/worker/commits.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
+#include "src/worker/starts.h"
 #include "src/worker/worker.h"
 
 #define NAME_BYTES 64                  /* "images_refused." and the longest reason */
@@ -17,6 +18,7 @@ counters_put(struct room *room, struct buf *json)
     count_put(json, "awake", worker.sleep.count[SLEEP_AWAKE]);
     count_put(json, "warm", worker.sleep.count[SLEEP_WARM]);
     count_put(json, "warm_bytes", worker.sleep.warm_bytes);
+    count_put(json, "waiting", starts_count());
     count_put(json, "pressure", (uint64_t)worker.sleep.pressure);
     count_put(json, "calls", worker.calls);
     count_put(json, "calls_open", worker.open_calls);

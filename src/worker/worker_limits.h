@@ -35,6 +35,7 @@
 #define SLEEP_WARM_BYTES_MAX     (1ull << 30)  /* of images in a worker's memory */
 #define SLEEP_WARM_BYTES         2048          /* what a warm agent holds besides its image */
 #define SLEEP_SCRATCH_BYTES_MAX  (1u << 20)    /* kept between two images */
+#define STARTS_SLICE_US          2000          /* of heaps made in one pass of the loop: 10 to 20; then events of awake agents have their turn */
 #define SLEEPS_PER_ROUND         32            /* 100 to 500 us each; then events have their turn */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
 #define AGENT_SHARE_MS_MIN       10000         /* awake for longer, a young heap looks for pages that are the template's again (100 us) */

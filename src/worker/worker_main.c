@@ -25,6 +25,7 @@
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/sockets.h"
+#include "src/worker/starts.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
 
@@ -145,6 +146,7 @@ set_up(void)
     list_init(&worker.detached);
     worker.idle_timer = loop_timer_create(worker.loop, on_idle_timer, NULL);
     worker_start_loopback();
+    starts_init();
 }
 
 static bool
