@@ -57,7 +57,7 @@ void store_trim(struct store *store);
 size_t store_memory(const struct store *store);
 /* The number of the last commit in FOLDER's database, which need not be open; 0 when there is none. False: it cannot be read. */
 MUST_USE bool store_peek_seq(const char *folder, uint64_t *out_seq);
-/* Makes FOLDER, and those above it that are missing, durably: for files that stand beside a database. */
+/* Makes FOLDER, and those above it that are missing, durably: one that agents share, for what stands beside their folders. It is remembered. */
 MUST_USE bool store_folder_make(const char *folder, struct err *err);
 /* Takes FOLDER away, with the database in it, which must not be open: renamed to FOLDER.gone first, so that a crash leaves all or
  * nothing. Files that are not ours stay in FOLDER.gone. True when FOLDER is durably gone; an absent one is. */

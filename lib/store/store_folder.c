@@ -114,9 +114,12 @@ store_folder_make(const char *folder, struct err *err)
 {
     int sys_errno = 0;
 
-    if (vfs_folder_create(folder, &sys_errno) && vfs_folder_sync(folder, VFS_FOLDERS_ABOVE, &sys_errno))
+    if (durable_folders != NULL && bmap_get(durable_folders, bytes_of(folder)) != NULL)
         return true;
-    return err_set(err, sys_errno == ENOSPC || sys_errno == EDQUOT ? ERR_DISK_FULL : ERR_IO, sys_errno, "make the folder '%s'", folder);
+    if (!vfs_folder_create(folder, &sys_errno) || !vfs_folder_sync(folder, VFS_FOLDERS_ABOVE, &sys_errno))
+        return err_set(err, sys_errno == ENOSPC || sys_errno == EDQUOT ? ERR_DISK_FULL : ERR_IO, sys_errno, "make the folder '%s'", folder);
+    (void)bmap_put(durable_folders, bytes_of(folder), durable_folders);
+    return true;
 }
 
 /* Removes what an agent leaves in FOLDER, then FOLDER. Others' files keep it. */

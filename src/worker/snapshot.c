@@ -60,6 +60,16 @@ snapshot_path(struct bytes class_name, const struct agent_id *agent, const struc
     return out;
 }
 
+bool
+snapshot_folders_above(const struct agent *a, struct err *err)
+{
+    char own[SNAPSHOT_PATH_BYTES];
+
+    (void)agent_folder(a, own, sizeof own);
+    *strrchr(own, '/') = '\0';
+    return store_folder_make(own, err);
+}
+
 const char *
 snapshot_code_text(const struct err *err)
 {
@@ -377,7 +387,8 @@ job_store(struct agent *a, struct snapshot_job *job, struct err *err)
     const struct bytes class_name = bytes_of(a->class_name);
     char path[SNAPSHOT_PATH_BYTES];
 
-    if (!store_folder_make(folder_of(class_name, &a->id, path), err) || !make_room(a, (int64_t)job->content.len, err))
+    if (!snapshot_folders_above(a, err) || !snapshot_folder_make(folder_of(class_name, &a->id, path), err) ||
+        !make_room(a, (int64_t)job->content.len, err))
         return false;
     if (snapshot_file_write(snapshot_path(class_name, &a->id, &job->told.id, path), buf_view(&job->content), err))
         return true;

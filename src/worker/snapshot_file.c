@@ -4,55 +4,22 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/crc32c.h"
 #include "lib/ipc/ipc_limits.h"
 #include "lib/sys/sys.h"
+#include "src/worker/snapshot_format.h"
 #include "src/worker/worker_limits.h"
 
-#define MAGIC   0x50414e5345534f44ull  /* "DOSESNAP" */
-#define VERSION 1
-
-/* Then class, label, timers, pages, image, end to end. */
-struct header {
-    uint64_t magic;
-    uint32_t version;
-    uint32_t head_check;               /* of the header behind these two, class and label */
-    uint32_t body_check;               /* of what follows */
-    uint32_t heap;
-    uint64_t bytes;                    /* of the whole file */
-    uint8_t  id[SNAPSHOT_ID_BYTES], agent[32];
-    int64_t  time_ms;
-    uint64_t seq;
-    uint32_t is_passing, next_incoming, last_cursor, last_deflate_stream, wait_until;
-    uint32_t class_bytes, label_bytes, timers_bytes;
-    uint64_t pages_bytes, image_bytes;
-};
-static_assert(sizeof(struct header) + NAME_MAX_BYTES + SNAPSHOT_LABEL_BYTES_MAX <= SNAPSHOT_HEAD_MAX_BYTES, "a head is read at once");
+static_assert(sizeof(struct snapshot_header) + NAME_MAX_BYTES + SNAPSHOT_LABEL_BYTES_MAX <= SNAPSHOT_HEAD_MAX_BYTES, "a head is read at once");
 static_assert(sizeof(struct snapshot_timer) == 16, "timers are packed as they are");
-
-#define CHECKED_FROM offsetof(struct header, body_check)
-
-static size_t
-head_bytes(const struct header *h)
-{
-    return sizeof *h + h->class_bytes + h->label_bytes;
-}
-
-static uint32_t
-head_check(const uint8_t *file, const struct header *h)
-{
-    return crc32c(0, file + CHECKED_FROM, head_bytes(h) - CHECKED_FROM);
-}
 
 void
 snapshot_pack(struct buf *out, const struct snapshot *s)
 {
-    struct header h = {
-        .magic = MAGIC, .version = VERSION, .heap = s->heap, .time_ms = s->time_ms, .seq = s->seq, .is_passing = s->is_passing,
+    struct snapshot_header h = {
+        .magic = SNAPSHOT_MAGIC, .version = SNAPSHOT_VERSION, .heap = s->heap, .time_ms = s->time_ms, .seq = s->seq, .is_passing = s->is_passing,
         .next_incoming = s->next_incoming, .last_cursor = s->last_cursor, .last_deflate_stream = s->last_deflate_stream,
         .wait_until = s->wait_until, .class_bytes = (uint32_t)s->class_name.len, .label_bytes = (uint32_t)s->label.len,
         .timers_bytes = (uint32_t)s->timers.len, .pages_bytes = s->pages.len, .image_bytes = s->image.len,
@@ -64,7 +31,7 @@ snapshot_pack(struct buf *out, const struct snapshot *s)
     assert(s->label.len <= SNAPSHOT_LABEL_BYTES_MAX);
     memcpy(h.id, s->id.bytes, sizeof h.id);
     memcpy(h.agent, s->agent.bytes, sizeof h.agent);
-    head = head_bytes(&h);
+    head = snapshot_head_bytes(&h);
     h.bytes = head + h.timers_bytes + h.pages_bytes + h.image_bytes;
     buf_reserve(out, h.bytes);
     buf_append(out, &h, sizeof h);
@@ -75,7 +42,7 @@ snapshot_pack(struct buf *out, const struct snapshot *s)
     buf_append_bytes(out, s->image);
     h.body_check = crc32c(0, out->data + start + head, h.bytes - head);
     memcpy(out->data + start, &h, sizeof h);
-    h.head_check = head_check(out->data + start, &h);
+    h.head_check = snapshot_head_check(out->data + start, &h);
     memcpy(out->data + start, &h, sizeof h);
 }
 
@@ -95,20 +62,20 @@ take(struct bytes *rest, size_t len)
 }
 
 static bool
-read_head(struct header *h, struct snapshot *s, struct bytes file, struct bytes *out_rest, struct err *err)
+read_head(struct snapshot_header *h, struct snapshot *s, struct bytes file, struct bytes *out_rest, struct err *err)
 {
     struct bytes rest;
 
     if (file.len < sizeof *h)
         return damaged(err, "cut short");
     memcpy(h, file.data, sizeof *h);
-    if (h->magic != MAGIC)
+    if (h->magic != SNAPSHOT_MAGIC)
         return damaged(err, "not a snapshot");
-    if (h->version != VERSION)
-        return err_set(err, ERR_VERSION, 0, "the snapshot is of version %u, this Dormouse reads version %u", h->version, VERSION);
-    if (h->class_bytes > NAME_MAX_BYTES || h->label_bytes > SNAPSHOT_LABEL_BYTES_MAX || head_bytes(h) > file.len)
+    if (h->version != SNAPSHOT_VERSION)
+        return err_set(err, ERR_VERSION, 0, "the snapshot is of version %u, this Dormouse reads version %u", h->version, SNAPSHOT_VERSION);
+    if (h->class_bytes > NAME_MAX_BYTES || h->label_bytes > SNAPSHOT_LABEL_BYTES_MAX || snapshot_head_bytes(h) > file.len)
         return damaged(err, "cut short");
-    if (head_check(file.data, h) != h->head_check || h->heap >= SNAPSHOT_HEAPS || (h->image_bytes > 0) != (h->heap == SNAPSHOT_HEAP))
+    if (snapshot_head_check(file.data, h) != h->head_check || h->heap >= SNAPSHOT_HEAPS || (h->image_bytes > 0) != (h->heap == SNAPSHOT_HEAP))
         return damaged(err, "wrong checksum");
     *s = (struct snapshot){
         .time_ms = h->time_ms, .seq = h->seq, .heap = (enum snapshot_heap)h->heap, .is_passing = h->is_passing != 0,
@@ -127,7 +94,7 @@ read_head(struct header *h, struct snapshot *s, struct bytes file, struct bytes 
 bool
 snapshot_unpack_head(struct snapshot *s, struct bytes head, struct err *err)
 {
-    struct header h;
+    struct snapshot_header h;
     struct bytes rest;
 
     return read_head(&h, s, head, &rest, err);
@@ -136,7 +103,7 @@ snapshot_unpack_head(struct snapshot *s, struct bytes head, struct err *err)
 bool
 snapshot_unpack(struct snapshot *s, struct bytes file, struct err *err)
 {
-    struct header h;
+    struct snapshot_header h;
     struct bytes rest;
 
     if (!read_head(&h, s, file, &rest, err))
@@ -252,7 +219,7 @@ write_synced(const char *path, struct bytes data, struct err *err)
     return ok;
 }
 
-/* The name is on disk too. */
+/* PATH's name is on disk too. */
 static bool
 folder_sync(const char *path, struct err *err)
 {
@@ -284,6 +251,17 @@ snapshot_file_write(const char *path, struct bytes data, struct err *err)
         return false;
     }
     return folder_sync(path, err);
+}
+
+bool
+snapshot_folder_make(const char *folder, struct err *err)
+{
+    if (sys_mkdirat(AT_FDCWD, folder, 0700) != 0)
+        return errno == EEXIST ? true : failed(err, "make", folder);
+    if (folder_sync(folder, err))
+        return true;
+    (void)sys_unlinkat(AT_FDCWD, folder, AT_REMOVEDIR);    /* one that is there is taken for durable */
+    return false;
 }
 
 bool

@@ -65,6 +65,8 @@ MUST_USE bool snapshot_id_from_hex(struct snapshot_id *out_id, struct bytes hex)
 
 /* Writes DATA to PATH, whose folder is there, durably. False: PATH is as it was or, when only the folder could not be synced, new. */
 MUST_USE bool snapshot_file_write(const char *path, struct bytes data, struct err *err);
+/* Makes FOLDER, whose own is there durably, durable itself. */
+MUST_USE bool snapshot_folder_make(const char *folder, struct err *err);
 /* Appends all of PATH to OUT; ERR_NOT_FOUND when it is absent. */
 MUST_USE bool snapshot_file_read(const char *path, struct buf *out, struct err *err);
 

@@ -16,6 +16,8 @@ struct snapshot_id;
 
 /* What the agent's code is told of ERR: paths are for the log. */
 const char *snapshot_code_text(const struct err *err);
+/* The folder that AGENT's is in is there, durably: snapshots and heaps stand beside it. */
+MUST_USE bool snapshot_folders_above(const struct agent *agent, struct err *err);
 const char *snapshot_path(struct bytes class_name, const struct agent_id *agent, const struct snapshot_id *id, char out[SNAPSHOT_PATH_BYTES]);
 /* Where a restored or cloned agent's heap waits for its first event. */
 const char *snapshot_heap_path(const struct agent *agent, char out[SNAPSHOT_PATH_BYTES]);

@@ -79,14 +79,12 @@ heap_put(const struct agent *a, const struct snapshot *s, struct err *err)
 {
     struct snapshot only = *s;
     struct buf file = { 0 };
-    char path[SNAPSHOT_PATH_BYTES], folder[SNAPSHOT_PATH_BYTES];
+    char path[SNAPSHOT_PATH_BYTES];
     bool ok;
 
     only.pages = BYTES_NONE;
     snapshot_pack(&file, &only);
-    snapshot_heap_path(a, path);
-    (void)snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    ok = store_folder_make(folder, err) && snapshot_file_write(path, buf_view(&file), err);
+    ok = snapshot_folders_above(a, err) && snapshot_file_write(snapshot_heap_path(a, path), buf_view(&file), err);
     buf_fini(&file);
     return ok;
 }
