@@ -118,7 +118,7 @@ static const struct option agents_table[] = {
     { "after", 0, OPTION_TEXT, "CURSOR", "list: go on behind this one", offsetof(struct agents_options, after), 0, 0 },
     { "at", 0, OPTION_TEXT, "TIME", "restore: a time (2026-11-20T14:30Z, -10m) or a bookmark", offsetof(struct agents_options, at), 0, 0 },
     { "label", 0, OPTION_TEXT, "TEXT", "snapshot: its label; one that has a label is kept until it is forgotten", offsetof(struct agents_options, label), 0, 0 },
-    { "no-heap", 0, OPTION_FLAG, NULL, "snapshot, clone: the database only", offsetof(struct agents_options, is_without_heap), 0, 0 },
+    { "no-heap", 0, OPTION_FLAG, NULL, "snapshot, rollback, clone: the database only", offsetof(struct agents_options, is_without_heap), 0, 0 },
     { "snapshot", 0, OPTION_TEXT, "WHICH", "rollback, clone, forget: an id, a label, or 'latest'", offsetof(struct agents_options, snapshot), 0, 0 },
     { "alarm", 0, OPTION_FLAG, NULL, "clone: with its alarm", offsetof(struct agents_options, takes_alarm), 0, 0 },
     { "yes", 'y', OPTION_FLAG, NULL, "delete: without asking", offsetof(struct agents_options, is_sure), 0, 0 },

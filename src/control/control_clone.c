@@ -16,7 +16,7 @@ struct cloning {
     char            *app, *class_name, *to;    /* owned */
     char             source_hex[65], target_hex[65];
     struct agent_id  source, target;
-    bool             with_alarm;
+    bool             with_alarm, with_heap;
     json_t          *name;                     /* the agent's, when it was given by its name; owned */
     json_t          *label;                    /* of a snapshot that is there; owned, NULL: one is made */
     json_t          *snapshot;                 /* its id; owned, NULL before it is known */
@@ -94,8 +94,8 @@ on_snapshot(struct control *c, const struct worker_said *said, void *owner)
         cloning_end(c, k);
         return;
     }
-    ask(c, k, &k->target, json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:b}", "op", "clone", "class", k->class_name, "id", k->target_hex, "name", k->to,
-                                    "source", k->source_hex, "snapshot", k->snapshot, "alarm", (int)k->with_alarm), on_cloned);
+    ask(c, k, &k->target, json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:b, s:b}", "op", "clone", "class", k->class_name, "id", k->target_hex, "name", k->to,
+                                    "source", k->source_hex, "snapshot", k->snapshot, "alarm", (int)k->with_alarm, "heap", (int)k->with_heap), on_cloned);
 }
 
 void
@@ -120,6 +120,7 @@ clone_request(struct control *c, struct admin_ref from, const struct app *app, c
     k->name = json_incref(json_object_get(request, "name"));
     k->source = *source;
     k->with_alarm = json_is_true(json_object_get(request, "alarm"));
+    k->with_heap = !json_is_false(json_object_get(request, "heap"));
     ident_key_init(&key, bytes_of(app->name), bytes_of(class_name));
     ident_from_name(&key, bytes_of(k->to), &k->target);
     agent_id_to_hex(&k->source, k->source_hex);
@@ -130,6 +131,6 @@ clone_request(struct control *c, struct admin_ref from, const struct app *app, c
                                         k->label), on_snapshot);
     } else {
         ask(c, k, &k->source, json_pack("{s:s, s:s, s:s, s:O*, s:b, s:b}", "op", "snapshot", "class", class_name, "id", k->source_hex, "name",
-                                        k->name, "passing", 1, "heap", !json_is_false(json_object_get(request, "heap"))), on_snapshot);
+                                        k->name, "passing", 1, "heap", (int)k->with_heap), on_snapshot);
     }
 }

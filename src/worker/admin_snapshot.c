@@ -114,7 +114,7 @@ restored(struct agent *a, const struct snapshot_restored *done, const struct err
 bool
 op_rollback(const json_t *q, struct subject *s, json_t *out, struct err *err)
 {
-    struct snapshot_way way = { .source = s->agent->id };
+    struct snapshot_way way = { .source = s->agent->id, .without_heap = json_is_false(json_object_get(q, "heap")) };
 
     if (!snapshot_find(s->agent, text_of(q, "snapshot"), &way.id, err))
         return false;
@@ -126,7 +126,7 @@ op_rollback(const json_t *q, struct subject *s, json_t *out, struct err *err)
 bool
 op_clone(const json_t *q, struct subject *s, json_t *out, struct err *err)
 {
-    struct snapshot_way way = { .with_alarm = json_is_true(json_object_get(q, "alarm")) };
+    struct snapshot_way way = { .with_alarm = json_is_true(json_object_get(q, "alarm")), .without_heap = json_is_false(json_object_get(q, "heap")) };
 
     if (!agent_id_from_hex(&way.source, text_of(q, "source")) || !snapshot_id_from_hex(&way.id, text_of(q, "snapshot")))
         return err_set(err, ERR_USAGE, 0, "the question names no snapshot of an agent");

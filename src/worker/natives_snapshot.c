@@ -38,6 +38,8 @@ native_snapshot(NATIVE_PARAMS)
         return js_throw_error("snapshot() cannot be called within a transaction.");
     if (wish.label.len > SNAPSHOT_LABEL_BYTES_MAX)
         return js_throw_range("The name of a snapshot has at most %d bytes.", SNAPSHOT_LABEL_BYTES_MAX);
+    if (snapshot_is_full(agent_current()))
+        return js_throw_error("Too many snapshots of this Durable Object are on their way.");
     snapshot_ask(agent_current(), request, &wish);
     return JSV_UNDEFINED;
 }

@@ -342,6 +342,16 @@ take_now(struct agent *a, struct snapshot_job *job, struct err *err)
     return ok;
 }
 
+bool
+snapshot_is_full(const struct agent *a)
+{
+    unsigned count = 0;
+
+    for (const struct list_node *n = a->snapshots.next; n != &a->snapshots; n = n->next)
+        count++;
+    return count >= SNAPSHOTS_UNDER_WAY_MAX;
+}
+
 static struct snapshot_job *
 job_create(struct agent *a, const struct snapshot_wish *wish)
 {
@@ -349,6 +359,7 @@ job_create(struct agent *a, const struct snapshot_wish *wish)
 
     assert(job != NULL);
     assert(wish->label.len <= SNAPSHOT_LABEL_BYTES_MAX);
+    assert(!snapshot_is_full(a));
     job->wish = *wish;
     job->label = bytes_dup(wish->label);
     job->wish.label = bytes_of(job->label);
@@ -406,6 +417,8 @@ snapshot_take(struct agent *a, const struct snapshot_wish *wish, snapshot_taken_
         agent_resume(a);
     if (a->is_leaving)
         return err_set(err, ERR_UNAVAILABLE, 0, "the agent is being restored or deleted; try again");
+    if (snapshot_is_full(a))
+        return err_set(err, ERR_OVERLOADED, 0, "%d snapshots of the agent are on their way to disk; try again", SNAPSHOTS_UNDER_WAY_MAX);
     job = job_create(a, wish);
     job->taken = taken;
     job->owner = owner;

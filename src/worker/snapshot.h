@@ -30,7 +30,8 @@ typedef void snapshot_taken_fn(struct agent *agent, const struct snapshot_told *
 /* Between turns: takes AGENT as it is now; TAKEN comes when it is on disk, maybe at once. An agent that is not in memory is woken, if it has an
  * image; no constructor runs. False: it cannot be now; nothing happened. */
 MUST_USE bool snapshot_take(struct agent *agent, const struct snapshot_wish *wish, snapshot_taken_fn *taken, void *owner, struct err *err);
-/* From the agent's code, in a turn: as it is at the end of this turn. Answered by the event SNAPSHOT. */
+bool snapshot_is_full(const struct agent *agent);  /* SNAPSHOTS_UNDER_WAY_MAX are: no more now */
+/* From the agent's code, in a turn: as it is at the end of this turn. Answered by the event SNAPSHOT. Not when it is full. */
 void snapshot_ask(struct agent *agent, uint32_t request, const struct snapshot_wish *wish);
 void snapshot_end_turn(struct agent *agent);       /* its writes are committed: takes what this turn asked for */
 void snapshot_settled(struct agent *agent);        /* commits of it are durable: snapshots that waited for them go to disk */
@@ -51,6 +52,7 @@ struct snapshot_way {
     struct agent_id    source;         /* whose snapshot: the agent's own, or that of the one it becomes a clone of */
     struct snapshot_id id;
     bool               with_alarm;     /* of a clone: it takes the alarm along */
+    bool               without_heap;   /* the database only */
 };
 struct snapshot_restored {
     bool        has_heap;

@@ -107,13 +107,13 @@ snapshot_load(const struct agent *a, const struct snapshot_way *way, struct buf 
 
 /* Whether the heap could be this deployment's. */
 static void
-judge_heap(const struct agent *a, const struct snapshot *s, struct snapshot_restored *out)
+judge_heap(const struct agent *a, const struct snapshot *s, bool is_wanted, struct snapshot_restored *out)
 {
     enum image_refusal refusal;
 
     out->has_heap = false;
-    out->why = snapshot_heap_text(s->heap);
-    if (s->heap != SNAPSHOT_HEAP)
+    out->why = snapshot_heap_text(is_wanted ? s->heap : SNAPSHOT_UNASKED);
+    if (s->heap != SNAPSHOT_HEAP || !is_wanted)
         return;
     if (!deploy_keeps_heap(worker.deploy, bytes_of(a->class_name))) {
         out->why = snapshot_heap_text(SNAPSHOT_DISCARDED);
@@ -199,7 +199,7 @@ snapshot_restore(struct agent *a, const struct snapshot_way *way, snapshot_resto
     r->is_clone = memcmp(&way->source, &a->id, sizeof a->id) != 0;
     ok = !is_busy(a, err) && (!r->is_clone || is_free(a, err)) && snapshot_load(a, way, &file, &s, err);
     if (ok) {
-        judge_heap(a, &s, &r->restored);
+        judge_heap(a, &s, !way->without_heap, &r->restored);
         ok = begin(r, &s, err);
     }
     buf_fini(&file);

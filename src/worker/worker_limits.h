@@ -67,6 +67,7 @@
 #define SNAPSHOT_AGENT_BYTES_MAX (256ll << 20) /* of one agent's snapshots: four of the largest, thousands of usual ones */
 #define SNAPSHOT_LABEL_BYTES_MAX 256           /* as long as a class's name */
 #define SNAPSHOT_FILE_BYTES_MAX  (112ll << 20) /* the largest database and heap that a snapshot takes, with their heads: read at once */
+#define SNAPSHOTS_UNDER_WAY_MAX  4             /* of one agent: each is in memory as a whole until it is on disk */
 #define SNAPSHOT_PASSING_MS_MAX  600000        /* of one made for a clone that nobody took away: its clone has been answered, or never will be */
 #define BOOKMARK_AGE_MS_MAX      (30ll * 24 * 3600 * 1000)   /* surface spec 3.4 */
 #define JOURNAL_PATIENCE_MS      10000         /* a journal that is away so long: what waits for it is given up with a clear error */

@@ -287,6 +287,39 @@ describe("snapshots", { skip }, () => {
     assert.match(refused.error.message, /labelled snapshots fill its room/);
   });
 
+  it("are told once the commit that they show is durable", async (t) => {
+    const server = await serve(t, twin, { limits: LONG, args: ["--workers", "1"] });
+    await say(server, "a", "one");
+    const [{ pid }] = server.rooms("journal");
+    const files = () => readdirSync(join(server.data, "apps/twin/agents"), { recursive: true }).filter((path) => /[0-9a-f]{32}$/.test(path) && path.includes(".snapshots/"));
+    let isTold = false;
+    process.kill(pid, "SIGSTOP");
+    t.after(() => { try { process.kill(pid, "SIGCONT"); } catch { /* it ended */ } });
+    const { turns } = await stats(server), two = say(server, "a", "two");
+    await eventually(async () => (await stats(server)).turns > turns + 1); // the entry's turn, and the agent's: its commit is on its way
+    const taken = ask(server, { op: "agent", do: "snapshot", class: "Twin", name: "a" }).then((answer) => { isTold = true; return answer.result; });
+    for (let i = 0; i < 5; i++) await stats(server); // the worker has heard the question before these
+    assert.deepEqual([isTold, files()], [false, []]);
+    process.kill(pid, "SIGCONT");
+    const { snapshot } = await taken;
+    assert.deepEqual((await two).lines, ["one", "two"]);
+    assert.equal(files().length, 1);
+    await say(server, "a", "three");
+    agents(server, "rollback", "a", "--snapshot", snapshot);
+    assert.equal((await say(server, "a", "drei")).before, "nothing, one, two, drei");
+  });
+
+  it("go without memory when asked, and are not taken without end", async (t) => {
+    const server = await serve(t, twin, { limits: LONG });
+    await say(server, "a", "one");
+    const { snapshot } = agents(server, "snapshot", "a");
+    const { heap, why } = agents(server, "clone", "a", "b", "--snapshot", snapshot, "--no-heap");
+    assert.deepEqual([heap, why], [false, "its memory was not asked for"]);
+    assert.equal(agents(server, "rollback", "a", "--snapshot", snapshot, "--no-heap").heap, false);
+    for (const name of ["a", "b"]) assert.deepEqual((({ turn, lines, starts }) => [turn, lines, starts])(await say(server, name, "two")), [2, ["one", "two"], 2]);
+    assert.deepEqual((await server.json("/t/a/many")).map(({ status }) => status), [...Array(4).fill("fulfilled"), ...Array(6).fill("rejected")]);
+  });
+
   it("are refused in a critical section, but for the database", async (t) => {
     const world = await slowWorld(t), server = await serve(t, twin, { limits: LONG, args: ["--allow-private"] });
     const told = server.json(`/t/a/section?v=${world.url("x")}`), answer = await world.asked("x");

@@ -79,6 +79,7 @@ export class Twin extends DurableObject {
       case "snapshots": return Response.json(await storage.snapshots());
       case "restore": return this.attempt(() => storage.restore(v), false);
       case "forget": return this.attempt(() => storage.deleteSnapshot(v));
+      case "many": return Response.json(await Promise.allSettled(Array.from({ length: 10 }, () => storage.snapshot())));
       case "plans": return Response.json(await this.plans());
       case "inTransaction": return this.attempt(() => storage.transaction(() => storage.snapshot()));
       case "inTurn": { // what is written after the call, in the same turn, belongs to it
