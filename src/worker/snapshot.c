@@ -219,45 +219,58 @@ snapshot_remove_all(struct agent *a)
     free(l);
 }
 
-/* Makes room for one more of BYTES: what was made for clones and is over goes, then the oldest without a label. */
+/* What has no readable head has no label. */
+static void
+entry_look(const struct agent *a, struct entry *e)
+{
+    uint8_t room[SNAPSHOT_HEAD_MAX_BYTES];
+    struct snapshot head = { 0 };
+
+    if (!head_read(a, &e->id, room, &head))
+        return;
+    e->has_label = head.label.len > 0;
+    e->is_passing = head.is_passing;
+    e->time_ms = head.time_ms;
+}
+
 static bool
-make_room(const struct agent *a, int64_t bytes, struct err *err)
+is_over(size_t count, int64_t bytes)
+{
+    return count >= SNAPSHOTS_MAX || bytes > SNAPSHOT_AGENT_BYTES_MAX;
+}
+
+/* Makes room for one more of BYTES: the oldest without a label go. Those made for clones do not count; they go when their time is over. */
+static bool
+make_room(const struct agent *a, const struct snapshot_wish *wish, int64_t bytes, struct err *err)
 {
     struct listing *l = listing_read(a, err);
     const int64_t now_ms = clock_wall_ms();
-    uint8_t room[SNAPSHOT_HEAD_MAX_BYTES];
-    size_t left = 0;
-    int64_t sum = bytes;
     bool ok = l != NULL;
+    size_t count = 0;
 
     for (size_t i = 0; ok && i < l->count; i++) {
         struct entry *e = &l->entries[i];
-        struct snapshot head = { 0 };
-        const bool is_read = head_read(a, &e->id, room, &head);
 
-        e->has_label = head.label.len > 0;
-        if (is_read && head.is_passing && now_ms - head.time_ms > SNAPSHOT_PASSING_MS_MAX && snapshot_remove(a, &e->id, err))
+        entry_look(a, e);
+        if (e->is_passing) {
+            ok = now_ms - e->time_ms <= SNAPSHOT_PASSING_MS_MAX || snapshot_remove(a, &e->id, err);
             continue;
-        sum += e->bytes;
-        l->entries[left++] = *e;
+        }
+        bytes += e->bytes;
+        count++;
     }
-    for (size_t i = 0, count = left; ok && i < left && (count >= SNAPSHOTS_MAX || sum > SNAPSHOT_AGENT_BYTES_MAX); i++) {
-        if (l->entries[i].has_label)
+    for (size_t i = 0; ok && !wish->is_passing && i < l->count && is_over(count, bytes); i++) {
+        struct entry *e = &l->entries[i];
+
+        if (e->is_passing || e->has_label)
             continue;
-        ok = snapshot_remove(a, &l->entries[i].id, err);
-        sum -= l->entries[i].bytes;
-        l->entries[i].bytes = -1;
+        ok = snapshot_remove(a, &e->id, err);
+        bytes -= e->bytes;
         count--;
     }
-    if (ok) {
-        size_t count = 0;
-
-        for (size_t i = 0; i < left; i++)
-            count += l->entries[i].bytes >= 0;
-        if (count >= SNAPSHOTS_MAX || sum > SNAPSHOT_AGENT_BYTES_MAX)
-            ok = err_set(err, ERR_LIMIT, 0, "the agent's labelled snapshots fill its room (%d, %lld MiB): delete some", SNAPSHOTS_MAX,
-                         SNAPSHOT_AGENT_BYTES_MAX >> 20);
-    }
+    if (ok && !wish->is_passing && is_over(count, bytes))
+        ok = err_set(err, ERR_LIMIT, 0, "the agent's labelled snapshots fill its room (%d, %lld MiB): delete some", SNAPSHOTS_MAX,
+                     SNAPSHOT_AGENT_BYTES_MAX >> 20);
     free(l);
     return ok;
 }
@@ -399,7 +412,7 @@ job_store(struct agent *a, struct snapshot_job *job, struct err *err)
     char path[SNAPSHOT_PATH_BYTES];
 
     if (!snapshot_folders_above(a, err) || !snapshot_folder_make(folder_of(class_name, &a->id, path), err) ||
-        !make_room(a, (int64_t)job->content.len, err))
+        !make_room(a, &job->wish, (int64_t)job->content.len, err))
         return false;
     if (snapshot_file_write(snapshot_path(class_name, &a->id, &job->told.id, path), buf_view(&job->content), err))
         return true;

@@ -134,6 +134,21 @@ describe("a clone", { skip }, () => {
     for (const client of [hibernating, live, own]) client.drop();
   });
 
+  it("has a history of its own, from its birth on, and is checkpointed like any other", async (t) => {
+    const server = await serve(t, twin, { limits: LONG });
+    await say(server, "a", "one");
+    await clone(server, "a", "b");
+    const born = Date.now();
+    await eventually(() => Date.now() > born + 2);
+    await say(server, "b", "two");
+    assert.equal(agents(server, "history", "b").history.reduce((sum, span) => sum + span.commits, 0), 2);
+    assert.equal(agents(server, "restore", "b", "--at", new Date(born + 1).toISOString()).complaint, undefined);
+    assert.deepEqual(await server.json("/t/b/lines"), ["one"]);
+    for (const name of ["a", "b"]) assert.equal(agents(server, "evict", name).complaint, undefined);
+    assert.deepEqual([await server.json("/t/a/lines"), await server.json("/t/b/lines")], [["one"], ["one"]]);
+    assert.match(agents(server, "restore", "b", "--at", new Date(born - 600_000).toISOString()).complaint, /does not reach back|no history/);
+  });
+
   it("does not let go of what the original holds of others, and cannot use it", async (t) => {
     const server = await serve(t, twin, { limits: LONG });
     assert.equal(await server.json("/t/a/hold"), "first asked");
@@ -285,6 +300,7 @@ describe("snapshots", { skip }, () => {
     for (let i = 0; i < 99; i++) assert.ok(await take(`label ${i}`));
     const refused = await ask(server, { op: "agent", do: "snapshot", class: "Twin", name: "a" });
     assert.match(refused.error.message, /labelled snapshots fill its room/);
+    assert.equal((await clone(server, "a", "b")).heap, true);
   });
 
   it("are told once the commit that they show is durable", async (t) => {
