@@ -25,6 +25,7 @@ struct vfs_file {
     bool             is_new_name;          /* wal: created by us, its name not yet synced */
     bool             is_locked;
     bool             is_rollback_mode;     /* main: not in WAL mode when it was opened */
+    bool             has_sums;             /* main, journaled: its pages on disk carry checksums (store_image.h) */
     bool             is_copied;            /* main, journaled: has every page of the WAL; SQLite may believe that it wrote them */
     uint64_t         stamp;                /* main: the commit number in its first page */
     struct store_base base_memo;           /* … and what is noted beside it */

@@ -2,6 +2,7 @@
 #include "lib/store/store_frames.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,9 +166,9 @@ frames_write(struct frames *frames, struct bytes data, int64_t at)
     return true;
 }
 
-/* Reads a page that was dropped. What db.sqlite does not have any more reads as zeros. */
+/* Reads a page that was dropped. What db.sqlite does not have any more reads as zeros. False with EBADMSG: its checksum is wrong. */
 static bool
-page_read(int db_fd, uint32_t page, uint8_t *to, size_t len, size_t offset)
+page_read(int db_fd, bool has_sums, uint32_t page, uint8_t *to, size_t len, size_t offset)
 {
     int64_t at = (int64_t)(page - 1) * STORE_PAGE_BYTES + (int64_t)offset;
     size_t got = 0;
@@ -182,11 +183,15 @@ page_read(int db_fd, uint32_t page, uint8_t *to, size_t len, size_t offset)
     }
     memset(to + got, 0, len - got);
     image_hide_stamp(to, len, at);
+    if (has_sums && got == STORE_PAGE_BYTES && !image_sum_is_right(to, page)) {
+        errno = EBADMSG;
+        return false;
+    }
     return true;
 }
 
 bool
-frames_read(const struct frames *frames, int db_fd, void *data, size_t len, int64_t at, size_t *out_got)
+frames_read(const struct frames *frames, int db_fd, bool has_sums, void *data, size_t len, int64_t at, size_t *out_got)
 {
     uint8_t *to = data;
 
@@ -206,7 +211,7 @@ frames_read(const struct frames *frames, int db_fd, void *data, size_t len, int6
             memcpy(to + *out_got, frame->head + place.offset, place.len);
         else if (frame->page != NULL)
             memcpy(to + *out_got, frame->page + place.offset, place.len);
-        else if (!page_read(db_fd, frame_page(frame), to + *out_got, place.len, place.offset))
+        else if (!page_read(db_fd, has_sums, frame_page(frame), to + *out_got, place.len, place.offset))
             return false;
         *out_got += place.len;
     }

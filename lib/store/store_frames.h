@@ -21,8 +21,8 @@ void frames_destroy(struct frames **frames);
 
 /* What SQLite does to its file. Writing fails at STORE_TXN_BYTES_MAX of one transaction and at frames_bytes_max of all stores. DB_FD: db.sqlite, -1 when there is none. */
 MUST_USE bool frames_write(struct frames *frames, struct bytes data, int64_t at);
-/* Fails with errno when db.sqlite cannot be read. *out_got < LEN: the WAL ends there. */
-MUST_USE bool frames_read(const struct frames *frames, int db_fd, void *data, size_t len, int64_t at, size_t *out_got);
+/* Fails with errno when db.sqlite cannot be read, with EBADMSG when its pages HAS_SUMS and one is wrong. *out_got < LEN: the WAL ends there. */
+MUST_USE bool frames_read(const struct frames *frames, int db_fd, bool has_sums, void *data, size_t len, int64_t at, size_t *out_got);
 void frames_truncate(struct frames *frames, int64_t size);
 int64_t frames_bytes(const struct frames *frames);
 

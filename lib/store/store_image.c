@@ -8,26 +8,78 @@
 
 #include <string.h>
 
+#include "lib/base/crc32c.h"
 #include "lib/store/store_be.h"
+
+static void
+page_make(uint8_t page[STORE_PAGE_BYTES], uint8_t reserve)
+{
+    /* https://www.sqlite.org/fileformat.html section 1.3; what is not named here is zero, as in a file SQLite has just made. */
+    memcpy(page, "SQLite format 3", 16);
+    be_put16(page + 16, STORE_PAGE_BYTES);
+    page[18] = page[19] = 2;               /* WAL mode */
+    page[IMAGE_RESERVE_OFFSET] = reserve;
+    page[21] = 64;                         /* payload fractions, fixed by the format */
+    page[22] = page[23] = 32;
+    page[31] = 1;                          /* pages in the file */
+    /* Section 1.6: an empty leaf page of the schema table. */
+    page[IMAGE_HEADER_BYTES] = 0x0d;
+    be_put16(page + IMAGE_HEADER_BYTES + 5, (uint16_t)(STORE_PAGE_BYTES - reserve));
+}
 
 const uint8_t *
 image_page(void)
 {
     static uint8_t page[STORE_PAGE_BYTES];
 
-    if (page[0] != 0)
-        return page;
-    /* https://www.sqlite.org/fileformat.html section 1.3; what is not named here is zero, as in a file SQLite has just made. */
-    memcpy(page, "SQLite format 3", 16);
-    be_put16(page + 16, STORE_PAGE_BYTES);
-    page[18] = page[19] = 2;               /* WAL mode */
-    page[21] = 64;                         /* payload fractions, fixed by the format */
-    page[22] = page[23] = 32;
-    page[31] = 1;                          /* pages in the file */
-    /* Section 1.6: an empty leaf page of the schema table. */
-    page[IMAGE_HEADER_BYTES] = 0x0d;
-    be_put16(page + IMAGE_HEADER_BYTES + 5, STORE_PAGE_BYTES);
+    if (page[0] == 0)
+        page_make(page, 0);
     return page;
+}
+
+const uint8_t *
+image_summed_page(void)
+{
+    static uint8_t page[STORE_PAGE_BYTES];
+
+    if (page[0] == 0) {
+        page_make(page, IMAGE_SUM_BYTES);
+        image_sum_put(page, 1);
+    }
+    return page;
+}
+
+bool
+image_has_sums(const uint8_t header[IMAGE_HEADER_BYTES])
+{
+    return header[IMAGE_RESERVE_OFFSET] == IMAGE_SUM_BYTES;
+}
+
+static uint32_t
+sum_of(const uint8_t page[STORE_PAGE_BYTES], uint32_t number)
+{
+    const size_t skipped = IMAGE_STAMP_OFFSET + IMAGE_STAMP_BYTES + IMAGE_MEMO_BYTES, end = STORE_PAGE_BYTES - IMAGE_SUM_BYTES;
+    uint8_t packed[4];
+    uint32_t sum;
+
+    be_put32(packed, number);
+    sum = crc32c(0, packed, sizeof packed);
+    if (number != 1)
+        return crc32c(sum, page, end);
+    sum = crc32c(sum, page, IMAGE_STAMP_OFFSET);
+    return crc32c(sum, page + skipped, end - skipped);
+}
+
+void
+image_sum_put(uint8_t page[STORE_PAGE_BYTES], uint32_t number)
+{
+    be_put32(page + STORE_PAGE_BYTES - IMAGE_SUM_BYTES, sum_of(page, number));
+}
+
+bool
+image_sum_is_right(const uint8_t page[STORE_PAGE_BYTES], uint32_t number)
+{
+    return be_get32(page + STORE_PAGE_BYTES - IMAGE_SUM_BYTES) == sum_of(page, number);
 }
 
 enum image_state

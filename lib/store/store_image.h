@@ -15,8 +15,19 @@
 #define IMAGE_STAMP_BYTES   8
 #define IMAGE_MEMO_BYTES    12             /* behind the stamp: struct store_base, big-endian */
 
+#define IMAGE_RESERVE_OFFSET 20            /* bytes at the end of each page that SQLite leaves alone */
+#define IMAGE_SUM_BYTES     4              /* in a database of a journaled store: the page's checksum; SEE and cksumvfs reserve more */
+
 /* The page: STORE_PAGE_BYTES bytes, the same for all. */
 const uint8_t *image_page(void);
+/* The same of a database whose pages carry checksums, with its own. */
+const uint8_t *image_summed_page(void);
+
+/* Whether the pages of a database that begins with HEADER carry checksums. */
+bool image_has_sums(const uint8_t header[IMAGE_HEADER_BYTES]);
+/* The checksum is CRC-32C of the page's number and of its bytes, but for the stamp and memo of a first page. */
+void image_sum_put(uint8_t page[STORE_PAGE_BYTES], uint32_t number);
+bool image_sum_is_right(const uint8_t page[STORE_PAGE_BYTES], uint32_t number);
 
 enum image_state {
     IMAGE_SOUND,                           /* a database, or something SQLite must judge */

@@ -15,8 +15,6 @@
 #include "lib/store/store_internal.h"
 #include "lib/sys/sys.h"
 
-#define PENDING_PAGE ((uint32_t)(0x40000000 / STORE_PAGE_BYTES + 1))   /* where SQLite's locks are: never written (file format, section 1.4) */
-
 /* ---- files of before --------------------------------------------------------------------------------------------------- */
 
 static const char *const beside_names[] = { "-wal", "-journal" };
@@ -64,6 +62,7 @@ store_adopt(const char *path, struct err *err)
 {
     char folder[STORE_PATH_MAX_BYTES + 1];
     struct store *store = NULL;
+    int sys_errno = EIO;
     bool ok;
     int rc;
 
@@ -73,6 +72,8 @@ store_adopt(const char *path, struct err *err)
     rc = sqlite3_wal_checkpoint_v2(store->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     ok = rc == SQLITE_OK ? true : store_fail(store, rc, err);
     store_close(&store);
+    if (ok && !vfs_sums_renew(path, &sys_errno))       /* another program wrote it: one of ours leaves nothing beside it */
+        ok = err_set(err, ERR_IO, sys_errno, "write checksums into '%s'", path);
     return ok ? beside_remove(path, err) : err_add(err, "take in '%s-wal'", path);
 }
 
@@ -146,7 +147,7 @@ redo_is_whole(const struct redo *redo)
     if (!vfs_is_unborn(redo->store->db))
         return true;
     for (uint32_t page = 2; page <= redo->size_pages; page++)
-        if (page != PENDING_PAGE && (page >= redo->seen_pages || !(redo->seen[page / 8] >> page % 8 & 1)))
+        if (page != STORE_PENDING_PAGE && (page >= redo->seen_pages || !(redo->seen[page / 8] >> page % 8 & 1)))
             return false;
     return true;
 }

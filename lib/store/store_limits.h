@@ -15,6 +15,7 @@
 #define STORE_BYTES_MAX           (10LL * 1024 * 1024 * 1024)   /* one agent's database, unless the options say otherwise */
 
 #define STORE_PAGE_BYTES          4096               /* workerd's page size, so that files move both ways; a disk block */
+#define STORE_PENDING_PAGE        ((uint32_t)(0x40000000 / STORE_PAGE_BYTES + 1))   /* where SQLite's locks are: never written (file format, section 1.4) */
 #define STORE_CACHE_BYTES_MAX     (1024 * 1024)      /* workerd: compiled statements kept, here by the memory they take */
 #define STORE_PAGES_BYTES_MAX     (512 * 1024)       /* page cache while a turn runs; store_trim() gives it back */
 #define STORE_WAL_PAGES_MAX       1000               /* a longer WAL is moved into the database at the next commit */

@@ -62,6 +62,10 @@ MUST_USE bool vfs_stamp_write(sqlite3 *db, uint32_t size_pages, uint64_t stamp, 
 struct store_base *vfs_base_memo(sqlite3 *db);
 /* COUNT pages from FIRST on as db.sqlite has them, zeros beyond its end, without the stamp; the constant first page when there is none. */
 MUST_USE bool vfs_pages_read(sqlite3 *db, uint32_t first, size_t count, uint8_t *out, int *out_errno);
+/* Whether PAGE, as vfs_pages_read() gave it, has the right checksum, or none. False also for one that a power cut tore and the WAL has anew. */
+MUST_USE bool vfs_page_is_right(sqlite3 *db, const uint8_t *page, uint32_t number);
+/* Puts new checksums into the closed database PATH, if its pages have room for them, and syncs it. */
+MUST_USE bool vfs_sums_renew(const char *path, int *out_errno);
 MUST_USE bool vfs_file_pages(sqlite3 *db, uint32_t *out_pages, int *out_errno);
 /* Between true and false, SQLite's own checkpoint believes that it writes pages, which are there already. */
 void vfs_set_copied(sqlite3 *db, bool is_copied);

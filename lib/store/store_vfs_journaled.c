@@ -4,6 +4,9 @@
  * SQLite never writes db.sqlite here. vfs_pages_write() does, in a checkpoint or to apply what the journal gave back; nothing is
  * ever synced: the journal keeps every record until the whole disk was (docs/decisions/007-journal.md). Until a first page is there,
  * reads give the constant one: a database whose file a power cut left empty is its records on top of that page.
+ *
+ * Pages in the file carry checksums, put when they are written there and checked when they are read from there; what is on its way has the
+ * journal's. A database of an older release, or an import, has no room for them and goes on without.
  */
 #include <assert.h>
 #include <errno.h>
@@ -33,14 +36,46 @@ journaled_close(sqlite3_file *base)
 }
 
 static int
+read_constant(uint8_t *data, size_t len, int64_t at)
+{
+    size_t got = 0;
+
+    if (at < STORE_PAGE_BYTES) {
+        got = (size_t)(STORE_PAGE_BYTES - at) < len ? (size_t)(STORE_PAGE_BYTES - at) : len;
+        memcpy(data, image_summed_page() + at, got);
+    }
+    return read_tail(data, len, got);
+}
+
+static int
+read_main(struct vfs_file *file, uint8_t *data, size_t len, int64_t at)
+{
+    uint32_t number = (uint32_t)(at / STORE_PAGE_BYTES + 1);
+    bool is_glance;
+    int rc;
+
+    if (file->is_unborn)
+        return read_constant(data, len, at);
+    rc = read_disk(file, data, len, at);
+    /* The header, and the first page before the WAL is open, only tell SQLite that there is a WAL: it reads that page again, from there when
+     * the journal gave it back. */
+    is_glance = len != STORE_PAGE_BYTES || (number == 1 && file->wal == NULL && frames_size_pages(file->frames) > 0);
+    if (!file->has_sums || is_glance || (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ))
+        return rc;
+    return rc == SQLITE_OK && image_sum_is_right(data, number) ? SQLITE_OK : SQLITE_CORRUPT;       /* short: the file was cut */
+}
+
+static int
 journaled_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
 {
     struct vfs_file *file = file_of(base);
     size_t got;
 
     if (file->kind == FILE_MAIN)
-        return file->is_unborn ? read_image(data, (size_t)len, at) : read_disk(file, data, (size_t)len, at);
-    if (!frames_read(file->main->frames, file->main->fd, data, (size_t)len, at, &got)) {
+        return read_main(file, data, (size_t)len, at);
+    if (!frames_read(file->main->frames, file->main->fd, file->main->has_sums, data, (size_t)len, at, &got)) {
+        if (errno == EBADMSG)
+            return SQLITE_CORRUPT;
         file_note(file->main, errno);
         return SQLITE_IOERR_READ;
     }
@@ -115,6 +150,18 @@ static const sqlite3_io_methods journaled_methods = {
 
 /* ---- sqlite3_vfs ---------------------------------------------------------------------------------------------------- */
 
+/* Whether the first page's checksum is right but for the byte that says that there are any. */
+static bool
+has_lost_sums(struct vfs_file *file)
+{
+    uint8_t page[STORE_PAGE_BYTES];
+
+    if (sys_pread(file->fd, page, sizeof page, 0) != (ssize_t)sizeof page)
+        return false;
+    page[IMAGE_RESERVE_OFFSET] = IMAGE_SUM_BYTES;
+    return image_sum_is_right(page, 1);
+}
+
 /* Looks at the start of the file. All zero: a checkpoint was cut off before its first page reached the disk. */
 static int
 main_look(struct vfs_file *file)
@@ -135,7 +182,8 @@ main_look(struct vfs_file *file)
     }
     file->disk_bytes = st.st_size;
     file->is_unborn = memcmp(header, zeros, sizeof header) == 0;
-    file->is_headless = file->is_unborn ? st.st_size > STORE_PAGE_BYTES : !image_is_head(header);
+    file->has_sums = file->is_unborn || image_has_sums(header);
+    file->is_headless = file->is_unborn ? st.st_size > STORE_PAGE_BYTES : !image_is_head(header) || (!file->has_sums && has_lost_sums(file));
     if (file->is_headless)
         return SQLITE_OK;                  /* the rest of it is no more to be trusted */
     file->is_rollback_mode = header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
@@ -154,7 +202,7 @@ open_main(struct vfs_file *file)
         file_note(file, errno);
         return SQLITE_CANTOPEN;
     }
-    file->is_unborn = file->fd < 0;
+    file->is_unborn = file->has_sums = file->fd < 0;
     rc = main_lock(file);
     if (rc == SQLITE_OK && file->fd >= 0)
         rc = main_look(file);
@@ -253,7 +301,9 @@ vfs_is_headless(sqlite3 *db)
 void
 vfs_set_unborn(sqlite3 *db)
 {
-    journaled_of_db(db)->is_unborn = true;
+    struct vfs_file *file = journaled_of_db(db);
+
+    file->is_unborn = file->has_sums = true;
 }
 
 void
@@ -287,7 +337,7 @@ vfs_file_make(sqlite3 *db, int *out_errno)
         *out_errno = EAGAIN;
         return false;
     }
-    if (file->is_unborn && !sys_pwrite_all(file->fd, image_page(), STORE_PAGE_BYTES, 0)) {
+    if (file->is_unborn && !sys_pwrite_all(file->fd, image_summed_page(), STORE_PAGE_BYTES, 0)) {
         *out_errno = errno;
         return false;
     }
@@ -308,8 +358,12 @@ vfs_pages_write(sqlite3 *db, const struct page_image *images, size_t count, int 
         do {
             memcpy(run + n++ * STORE_PAGE_BYTES, images[i++].data, STORE_PAGE_BYTES);
         } while (n < RUN_PAGES && i < count && images[i].number == first + n);
-        if (first == 1)
+        if (first == 1) {
             image_stamp(run, file->stamp); /* the old one, until all is written */
+            file->has_sums = image_has_sums(run);
+        }
+        for (size_t k = 0; file->has_sums && k < n; k++)
+            image_sum_put(run + k * STORE_PAGE_BYTES, first + (uint32_t)k);
         if (!sys_pwrite_all(file->fd, run, n * STORE_PAGE_BYTES, (int64_t)(first - 1) * STORE_PAGE_BYTES)) {
             *out_errno = errno;
             return false;
@@ -372,10 +426,47 @@ vfs_pages_read(sqlite3 *db, uint32_t first, size_t count, uint8_t *out, int *out
     if (file->is_unborn) {
         memset(out, 0, count * STORE_PAGE_BYTES);
         if (first == 1)
-            memcpy(out, image_page(), STORE_PAGE_BYTES);
+            memcpy(out, image_summed_page(), STORE_PAGE_BYTES);
         return true;
     }
     rc = read_disk(file, out, count * STORE_PAGE_BYTES, (int64_t)(first - 1) * STORE_PAGE_BYTES);
     *out_errno = errno;
     return rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ;
+}
+
+bool
+vfs_page_is_right(sqlite3 *db, const uint8_t *page, uint32_t number)
+{
+    const struct vfs_file *file = journaled_of_db(db);
+
+    return !file->has_sums || number == STORE_PENDING_PAGE || image_sum_is_right(page, number);
+}
+
+/* Puts a checksum into each page of the file FD. */
+static bool
+sums_put(int fd)
+{
+    uint8_t page[STORE_PAGE_BYTES];
+    uint32_t number = 1;
+    ssize_t n;
+
+    for (; (n = sys_pread(fd, page, sizeof page, (int64_t)(number - 1) * STORE_PAGE_BYTES)) == sizeof page; number++) {
+        if (number == 1 && !image_has_sums(page))
+            return true;
+        image_sum_put(page, number);
+        if (!sys_pwrite_all(fd, page, sizeof page, (int64_t)(number - 1) * STORE_PAGE_BYTES))
+            return false;
+    }
+    return n >= 0 && sys_fdatasync(fd) == 0;
+}
+
+bool
+vfs_sums_renew(const char *path, int *out_errno)
+{
+    int fd = sys_open(path, O_RDWR | O_NOFOLLOW, 0);
+    bool ok = fd >= 0 && sums_put(fd);
+
+    *out_errno = errno;
+    (void)sys_close(fd);
+    return ok;
 }

@@ -28,6 +28,8 @@ part_pack(struct whole *whole, struct buf *out, uint32_t first, size_t count, ui
         images[i] = (struct page_image){ .number = first + (uint32_t)i, .data = raw + i * STORE_PAGE_BYTES };
         if (whole->held_next < whole->held_count && whole->held[whole->held_next].number == images[i].number)
             images[i].data = whole->held[whole->held_next++].data;
+        else if (!vfs_page_is_right(whole->store->db, images[i].data, images[i].number))
+            return err_set(err, ERR_CORRUPT, 0, "page %u of '%s' is damaged; restore it from a backup", images[i].number, whole->store->path);
     }
     pages_pack(out, images, count, size_pages);
     return true;

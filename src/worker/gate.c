@@ -153,8 +153,8 @@ static void
 commit_failed(struct agent *a, const struct err *err)
 {
     worker_log_agent(a, 3, "a commit failed, the turn is undone: %s", err->message);
-    agent_reset(a, err->code, FAIL_RESET | (err->code == ERR_DISK_FULL ? 0 : FAIL_RETRYABLE),
-                err->code == ERR_DISK_FULL ? err->message : TEXT_STORAGE_FAILED);
+    agent_reset(a, err->code, FAIL_RESET | (err->code == ERR_DISK_FULL || err->code == ERR_CORRUPT ? 0 : FAIL_RETRYABLE),
+                err->code == ERR_DISK_FULL ? err->message : agent_storage_text(err->code));
 }
 
 /* What this turn made waits for the agent's last commit, be it of this turn or an earlier one. */

@@ -189,6 +189,93 @@ damage_is_an_error_at_worst(void **state)
         buf_fini(&wal);
 }
 
+/* Reads all of the table into OUT; false when SQLite or we found damage. */
+static bool
+all_rows(const char *name, struct buf *out)
+{
+    struct store *store = NULL;
+    struct err err;
+    bool ok;
+
+    buf_clear(out);
+    if (!test_open(&store, agent_folder(name), NULL, &err))
+        return false;
+    buf_append_str(out, answer(store, "select group_concat(a || b || hex(c), ' ') from t"));
+    ok = !store_is_broken(store);
+    test_close(&store);
+    return ok;
+}
+
+/* Every byte of the file that says anything is vouched for: damage is an error, or changes nothing. */
+static void
+no_flipped_bit_is_believed(void **state)
+{
+    struct store *store;
+    struct buf db, right = { 0 }, seen = { 0 };
+    struct err err;
+    unsigned refused = 0;
+    char path[224];
+
+    if (test_mode != MODE_JOURNALED)
+        skip();                            /* only their pages carry checksums */
+    store = store_must_open("summed");
+    assert_true(run(store, "create table t(a integer primary key, b text, c blob)"));
+    assert_true(run(store, "with recursive n(x) as (select 1 union all select x + 1 from n where x < 60)"
+                           " insert into t select x, 'x' || x, randomblob(x * 30) from n"));
+    (void)commit(store);
+    assert_true(test_checkpoint(store, &err));
+    test_close(&store);
+    assert_true(all_rows("summed", &right));
+    db = file_read("summed", "db.sqlite");
+    assert_true(db.len > 10 * STORE_PAGE_BYTES);
+    (void)snprintf(path, sizeof path, "%s", agent_folder("flipped"));
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t at = round < 200 ? (size_t)round : (size_t)chance(db.len);
+        uint8_t bit = (uint8_t)(1u << (round < 8 ? (unsigned)round : chance(8)));
+
+        if (round < 8)
+            at = 20;                       /* where the file says that it has checksums */
+        db.data[at] ^= bit;
+        file_write("flipped", "db.sqlite", buf_view(&db));
+        db.data[at] ^= bit;
+        if (!all_rows("flipped", &seen))
+            refused++;
+        else
+            assert_true(bytes_equal(buf_view(&seen), buf_view(&right)));
+    }
+    assert_true(refused > ROUNDS * 9 / 10);
+    buf_fini(&db);
+    buf_fini(&right);
+    buf_fini(&seen);
+}
+
+/* A page at another's place is damage, too: the disk wrote it elsewhere. */
+static void
+a_misplaced_page_is_not_believed(void **state)
+{
+    struct store *store;
+    struct buf db, seen = { 0 };
+    struct err err;
+    char path[224];
+
+    if (test_mode != MODE_JOURNALED)
+        skip();
+    store = store_must_open("placed");
+    assert_true(run(store, "create table t(a integer primary key, b text, c blob); insert into t values(1, 'one', zeroblob(20000)), (2, 'two', randomblob(20000))"));
+    (void)commit(store);
+    assert_true(test_checkpoint(store, &err));
+    test_close(&store);
+    db = file_read("placed", "db.sqlite");
+    memcpy(db.data + 4 * STORE_PAGE_BYTES, db.data + 5 * STORE_PAGE_BYTES, STORE_PAGE_BYTES);
+    (void)snprintf(path, sizeof path, "%s", agent_folder("misplaced"));
+    assert_int_equal(mkdir(path, 0700), 0);
+    file_write("misplaced", "db.sqlite", buf_view(&db));
+    assert_false(all_rows("misplaced", &seen));
+    buf_fini(&db);
+    buf_fini(&seen);
+}
+
 static int
 no_sync(int fd)
 {
@@ -200,6 +287,8 @@ all_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damage_is_an_error_at_worst),
+        cmocka_unit_test(no_flipped_bit_is_believed),
+        cmocka_unit_test(a_misplaced_page_is_not_believed),
     };
 
     sys_table.fsync = no_sync;             /* nothing here is about power cuts */
