@@ -47,6 +47,8 @@ static struct {
     uint64_t           kept_bytes_max;
     uint64_t           commits, bytes, writes;     /* since the start: taken; and what of them, in how many syncs, became durable */
     bool               is_sync_due;
+    bool               is_full;            /* the last batch was refused for want of space */
+    bool               is_retrying;        /* `retry` is armed for that */
     struct loop_timer *farewell;           /* at a stop: how long the last words of workers are waited for */
     bool               is_stopping;
     bool               is_farewell_over;
@@ -121,6 +123,7 @@ batch_flush(void)
     outcome = log_write(shell.log, &shell.batch, &segment, &offset, &why);
     buf_clear(&shell.batch);
     shell.is_sync_due = log_take_closed(shell.log) || shell.is_sync_due;
+    shell.is_full = outcome != LOG_DURABLE && why.code == ERR_DISK_FULL;
     if (outcome == LOG_DURABLE) {
         core_batch_durable(shell.core, segment, offset);
         shell.writes++;
@@ -434,20 +437,21 @@ carry(struct core_agent *agent, struct buf *scratch)
     }
 }
 
-/* Above the limit, what pins the oldest segment goes: its worker is asked to checkpoint, or without one its records move to the head;
- * not when most of the log is needed anyway: then moving frees nothing. */
+/* Above the limit, and when the disk is full, what pins the oldest segment goes: its worker is asked to checkpoint, or without one its
+ * records move to the head; not when most of the log is needed anyway: then moving frees nothing. */
 static void
 space_make(void)
 {
     struct pinning pinning = { 0 };
     struct buf scratch = { 0 };
 
-    if (shell.is_over || log_bytes(shell.log) <= shell.kept_bytes_max)
+    if (shell.is_over || (!shell.is_full && log_bytes(shell.log) <= shell.kept_bytes_max))
         return;
-    log_give_up_alarms(shell.log, shell.core);
+    if (!shell.is_full)
+        log_give_up_alarms(shell.log, shell.core);
     core_pinning(shell.core, log_oldest(shell.log), on_pinning, &pinning);
     for (size_t i = 0; i < pinning.count; i++) {
-        if (core_kept_bytes(shell.core) < log_bytes(shell.log) / 2)
+        if (!shell.is_full && core_kept_bytes(shell.core) < log_bytes(shell.log) / 2)
             carry(pinning.agents[i], &scratch);
     }
     batch_flush();
@@ -541,6 +545,7 @@ on_farewell(void *owner)
 static void
 on_retry(void *owner)
 {
+    shell.is_retrying = false;
     shell.is_sync_due = true;              /* the pass does the rest */
 }
 
@@ -579,6 +584,10 @@ on_pass(void *owner)
     else if (is_closed && !core_has_claims(shell.core) && !syncer_is_running(shell.syncer)) {
         shell.is_sync_due = false;
         space_make();
+    }
+    if (shell.is_full && !shell.is_retrying) {
+        shell.is_retrying = true;          /* no segment is closed any more: agents that rest meanwhile free those that there are */
+        loop_timer_arm(shell.retry, SYNC_RETRY_MS);
     }
 }
 

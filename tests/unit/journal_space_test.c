@@ -174,6 +174,36 @@ what_pins_too_much_is_asked_for(void **state)
     assert_int_equal(one.wanted, 1);       /* once is enough */
 }
 
+/* Far below the limit of its space, but there is none. */
+static void
+a_full_disk_asks_for_what_pins_it_and_syncs_what_rests(void **state)
+{
+    uint64_t seq = 0;
+    unsigned before;
+
+    conf_more = ",\"segment_bytes\":65536";
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, 1);            /* pins the first segment */
+    fill_until_synced(&one, &seq, 3);
+    recall(&one, 3);
+    before = files();
+    assert_true(before >= 3);
+    assert_int_equal(one.wanted, 0);
+    disk_errno[FAIL_PWRITE] = ENOSPC;
+    send_part(&one, &(struct sent){ 9, ++seq, 0, 7, 4000 }, false);
+    RUN_UNTIL(one.refusals == 1);
+    RUN_UNTIL(one.wanted > 0);
+    claim(&one, 3);
+    claim(&one, 9);
+    while (files() >= before)              /* nobody writes: no segment is closed */
+        recall(&one, 5);
+    disk_errno[FAIL_PWRITE] = 0;
+    one.ours++;
+    one.sent = one.ticket;
+    commit_durably(&one, 3, 2);
+}
+
 static void
 without_a_worker_records_are_carried_forward(void **state)
 {
@@ -239,6 +269,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_claim_from_before_a_failed_sync_is_void, setup, teardown),
         cmocka_unit_test_setup_teardown(a_journal_that_dies_in_a_sync_begins_an_era, setup, teardown),
         cmocka_unit_test_setup_teardown(what_pins_too_much_is_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_asks_for_what_pins_it_and_syncs_what_rests, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_worker_records_are_carried_forward, setup, teardown),
         cmocka_unit_test_setup_teardown(in_its_sandbox_it_syncs_reserves_reads_and_stops, setup, teardown),
     };
