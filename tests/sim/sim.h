@@ -26,7 +26,7 @@ bool sim_wall_reached(int64_t wall_ms, int64_t since_us);
 struct sim_plan {
     bool     is_calm;                              /* no faults any more: everything must come right */
     uint32_t events;                               /* iterations of rooms until then */
-    uint32_t kill, power, stall, step;             /* per million iterations */
+    uint32_t kill, power, stall, step, part;       /* per million iterations */
     uint32_t journal_kill;
     uint32_t write_eio, write_full, write_short, sync_eio, syncfs_eio, read_eio, name_eio;   /* per million calls */
     uint32_t writeback;                            /* per million iterations: the kernel writes on its own */
@@ -55,7 +55,7 @@ NORETURN void sim_fail(const char *fmt, ...) PRINTF(1, 2);     /* a promise was 
     X(RETIRED, "segment retired") X(SEALED, "segment sealed") \
     X(ALARM_FIRED, "alarm fired") X(ALARM_RETRIED, "alarm retried") X(ALARM_SCAN, "databases scanned for alarms") X(ALARM_GAP, "gap in the feed of alarms") \
     X(TRAP, "turn trapped after writing") X(IMAGED, "heap put to sleep") X(WOKEN, "heap woken from its image")          \
-    X(CLOCK_STEPPED, "wall clock set") X(STALLED, "room stalled") X(NO_SPACE, "disk full") X(WRITE_SHORT, "short write") \
+    X(CLOCK_STEPPED, "wall clock set") X(STALLED, "room stalled") X(PARTED, "link broken while both ends live") X(NO_SPACE, "disk full") X(WRITE_SHORT, "short write") \
     X(UNKNOWN, "request with an unknown end") X(FAILED, "request failed") X(STOPPED, "house stopped in order") X(IMPATIENT, "room gave up by itself")
 enum sim_sight {
 #define X(name, text) SAW_##name,

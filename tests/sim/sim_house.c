@@ -580,9 +580,44 @@ proc_next_us(const struct proc *proc)
     return next < proc->stalled_us ? proc->stalled_us : next;
 }
 
+/* Keeps the first COUNT frames of what is on its way. */
+static void
+frames_cut(struct buf *in, uint32_t count)
+{
+    uint32_t len = 0;
+    size_t at = 0;
+
+    while (count-- > 0 && at < in->len) {
+        memcpy(&len, in->data + at, sizeof len);
+        at += FRAME_HEADER_BYTES + len;
+    }
+    in->len = at;
+}
+
+/* A worker and the journal lose their link, both live on: nobody links them again, until one of them is started anew. */
+static void
+part(void)
+{
+    struct proc *worker = &procs[2 + sim_below(plan.workers)];
+    struct link *link = worker->is_alive ? worker->links : NULL;
+
+    while (link != NULL && (link->peer.role != ROLE_JOURNAL || !link->is_up || link->is_replaced || link->other == NULL))
+        link = link->next;
+    if (link == NULL || !link->other->is_up)
+        return;
+    sim_saw(SAW_PARTED);
+    sim_trace("---- %s and the journal lose their link ----", worker->name);
+    frames_cut(&link->in, sim_below(4));
+    frames_cut(&link->other->in, sim_below(4));
+    link->other->other = NULL;
+    link->other = NULL;
+}
+
 static void
 misfortune(void)
 {
+    if (sim_chance(plan.part))
+        part();
     if (sim_chance(plan.writeback))
         disk_writeback();
     if (sim_chance(plan.stall)) {

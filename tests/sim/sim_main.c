@@ -183,6 +183,7 @@ plan_make(void)
         .workers = 1 + sim_below(2), .agents = 1 + sim_below(6), .away_ms_max = sim_below(3) == 0 ? 40000 : 1500,
         .names_in_order = sim_below(2) == 0, .has_wide = sim_below(40) == 0,
     };
+    plan.part = rate(8, 2000);
 }
 
 static void
