@@ -11,10 +11,12 @@ import { Load, MIX, ask, startWitness } from "./load.mjs";
 import { Log, check } from "./oracle.mjs";
 import { Rig } from "./rig.mjs";
 
-const DISK_MIB = 512;
+const DISK_MIB = 1280;
+const SPACE_MIB_MIN = 256; // without the ballast: what the rounds write, and segments of the journal, must not fill the disk by themselves
 const HEAL_MS = 5_000;
 const REFUSALS_MIN = 20; // so many operations end badly before there is space again
 const ROUNDS_PER_DISK = 4; // the last with a kill -9 of everything
+const REFUSAL_MS_MAX = 10_000; // nothing waits for space
 const SMALLEST_BYTES = 4096;
 const PAGE_BYTES = 4096;
 const QUOTA_PAGES = 2_621_440; // lib/store: 10 GB
@@ -88,19 +90,18 @@ async function fillDisk(seen, rounds, isControl) {
 async function fillOnce({ disk, witness, house, seen, round }) {
   const log = new Log({ prefix: `f${round}-`, file: rig.logFile }), bad = [], troubles = [];
   const loads = APPS.map((app) => new Load({
-    log, witness, app, server: () => house.now, agents: [0, 1, 2].map((i) => `${app}-f${round}-${i}`), clients: 4, sockets: 1, random: rig.random, bigBytes: 1_000_000, mix: [...MIX.filter((kind) => kind !== "alarm"), "big", "big"],
+    log, witness, app, server: () => house.now, agents: [0, 1, 2].map((i) => `${app}-f${round}-${i}`), clients: 4, sockets: 1, random: rig.random, bigBytes: 1_000_000, mix: [...MIX, "big", "big"],
     onEnd(op) { if (op.state === "unknown") troubles.push(op); },
   }));
-  /* Whoever sets an alarm waits for the index of alarms: until there is space, if need be. Their agents are others than those that must go on. */
-  const alarms = new Load({ log, witness, server: () => house.now, agents: [0, 1].map((i) => `alarms-f${round}-${i}`), clients: 2, sockets: 0, random: rig.random, mix: ["alarm"], onEnd: (op) => { if (op.state === "unknown") troubles.push(op); } });
   const quiet = new Load({ log, witness, server: () => house.now, agents: [0, 1, 2].map((i) => `quiet-f${round}-${i}`), clients: 0, sockets: 0, random: rig.random });
   for (const name of quiet.agents) await quiet.operate(name, "pair");
-  const all = (work) => Promise.all([...loads, alarms].map(work));
+  const all = (work) => Promise.all(loads.map(work));
   await all((load) => load.resume());
   await eventually(() => loads.every((load) => load.fine() >= 30) || "too few operations before the disk was full", 30_000);
   const before = house.family();
   disk.fill();
-  await eventually(() => troubles.length >= REFUSALS_MIN || `only ${troubles.length} operations were refused by the full disk`, 30_000).catch((error) => bad.push({ rule: "full", text: error.message }));
+  const isRefused = (kind) => troubles.some((op) => op.kind === kind);
+  await eventually(() => (troubles.length >= REFUSALS_MIN && isRefused("alarm")) || `only ${troubles.length} operations were refused by the full disk, ${isRefused("alarm") ? "" : "not "}one that sets an alarm among them`, 30_000).catch((error) => bad.push({ rule: "full", text: error.message }));
   bad.push(...(await readsGoOn(house, quiet)));
   const isKilled = round % ROUNDS_PER_DISK === 0;
   if (isKilled) {
@@ -111,16 +112,30 @@ async function fillOnce({ disk, witness, house, seen, round }) {
     await house.up();
     await all((load) => load.resume());
   } else disk.free();
-  bad.push(...(await heals([...loads, alarms], seen)));
+  if (disk.leftBytes() < SPACE_MIB_MIN * 1024 * 1024) throw new Error(`the rig's own disk is too small: ${disk.leftBytes() >> 20} MiB are left without the ballast`);
+  bad.push(...(await heals(loads, seen)));
   await all((load) => load.pause());
   for (const op of troubles) if (!/^(500|503|555) \S/.test(op.error) && !(op.kind === "ws" && op.error === "the socket closed") && !isKilled) bad.push({ rule: "untyped", text: `'${op.key}' ended with '${op.error}'` });
+  if (!isKilled) for (const op of troubles) if (op.endedAt - op.at > REFUSAL_MS_MAX) bad.push({ rule: "slow", text: `'${op.key}' (${op.kind}) was refused after ${Math.round(op.endedAt - op.at)} ms` });
   if (!isKilled) bad.push(...deaths(before, house.family()));
-  if (bad.length > 0) for (const line of house.now.output.slice(-60)) rig.say(`  | ${line}`);
-  for (const load of [...loads, alarms, quiet]) bad.push(...(await house.judgeDrained(load)));
+  if (bad.length > 0) rig.say(`  | ${disk.leftBytes() >> 20} MiB are left: ${spawnSync("du", ["-m", "--max-depth=2", disk.data], { encoding: "utf8" }).stdout.trim().split("\n").map((line) => line.split("\t").map((word) => word.replace(disk.data, ".")).join(" ")).join(", ")}`);
+  if (bad.length > 0) for (const line of distinct(house.now.output).slice(-60)) rig.say(`  | ${line}`);
+  for (const load of [...loads, quiet]) bad.push(...(await house.judgeDrained(load)));
   await Promise.all([all((load) => load.stop()), quiet.stop()]);
   seen.refused += log.counts.unknown;
   seen.acknowledged += log.counts.ok;
   return bad;
+}
+
+/* A full disk says the same again and again: each kind of line once, where it came last, and how often. */
+function distinct(lines) {
+  const kinds = new Map();
+  for (const line of lines) {
+    const kind = line.replace(/\d+/g, "0"), times = (kinds.get(kind)?.times ?? 0) + 1;
+    kinds.delete(kind);
+    kinds.set(kind, { line, times });
+  }
+  return [...kinds.values()].map(({ line, times }) => (times > 1 ? `${line} (${times} times like this)` : line));
 }
 
 async function readsGoOn(house, load) {
