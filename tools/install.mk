@@ -25,7 +25,7 @@ install: all ## install beneath PREFIX (DESTDIR is put before it)
 	  install -D -m 644 packaging/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/dormouse.conf && \
 	  { [ -f $(DESTDIR)/etc/dormouse.json ] || install -D -m 644 packaging/dormouse.json $(DESTDIR)/etc/dormouse.json; }; }
 
-package: ## a Debian package in build/
+package: all ## a Debian package in build/
 	@rm -rf $(PACKAGE_ROOT) && $(MAKE) --no-print-directory install PREFIX=/usr DESTDIR=$(CURDIR)/$(PACKAGE_ROOT)
 	@find $(PACKAGE_ROOT)/usr/lib/dormouse/bin -type f -exec strip --strip-unneeded {} +
 	@gzip -9nf $(PACKAGE_ROOT)/usr/share/man/man1/dormouse.1

@@ -30,12 +30,14 @@ doctor_says() {
     [ -z "$left" ] || echo "FAIL  $LAYOUT: the doctor left $left"
 }
 
-# GROUP COMMAND …: runs it with a shell above it that stands for the command line, both in GROUP and alone there.
+# GROUP COMMAND …: runs it with a shell above it that stands for the command line, which has another child with a child, as the bundler
+# is one. All of them are in GROUP, and alone there.
 within() {
     group=$1
     shift
     mkdir -p "$group"
-    run sh -c 'echo $$ >"$0/cgroup.procs" && "$@"; exit $?' "$group" "$@"
+    run sh -c 'echo $$ >"$0/cgroup.procs" && { sh -c "sleep 600 & wait" & } &&
+        until [ "$(wc -l <"$0/cgroup.procs")" -ge 4 ]; do :; done && "$@"; exit $?' "$group" "$@"
 }
 
 # What systemd does for Delegate=yes and User=12345.
