@@ -405,7 +405,7 @@ jail_cgroup_join(const struct jail_spec *spec, struct jail_report *report)
         limit_name((enum controller)i, spec, limits);
     }
     if (missing != NULL)
-        report_set(report, LAYER_CGROUP, LAYER_ABSENT, "this machine cannot limit %s, as was asked; in force: %s", missing, limits);
+        report_set(report, LAYER_CGROUP, LAYER_ABSENT, "%s is not limited as asked: the controller is missing, or not delegated; in force: %s", missing, limits);
     else
         report_set(report, LAYER_CGROUP, LAYER_ON, "v%d: %s", group.kind == GROUP_V2 ? 2 : 1, limits);
     return missing == NULL;

@@ -56,6 +56,8 @@ v2)
     doctor_says '"cgroup":{"state":"on","reason":"v2: memory, cpu, pids (512)"}'
     within $groups/session "$RUN" "v2, root, among others" v2 $groups threads
     within $groups/session $user "$RUN" "v2, a user, among others" refused "processes of others"
+    echo "+memory +pids -cpu" >$groups/cgroup.subtree_control
+    within $groups/part "$RUN" "v2, root, without the processor's controller" partial "cpu is not limited as asked"
     echo "+memory +pids +cpu" >$groups/cgroup.subtree_control
     within $groups/service "$RUN" "v2, root, in a delegated group" v2 $groups/service
     delegate $groups/scope
