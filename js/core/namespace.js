@@ -38,7 +38,7 @@ export class DurableObjectId {
   static {
     become = (id, hex, name) => {
       id.#hex = hex;
-      id.name = name;
+      Reflect.defineProperty(id, "name", { value: name, writable: true, enumerable: true, configurable: true }); // false, not a throw, when code froze it
     };
     hexOf = (id) => (typeof id === "object" && id !== null && #hex in id ? id.#hex : undefined);
   }

@@ -134,6 +134,21 @@ describe("a clone", { skip }, () => {
     for (const client of [hibernating, live, own]) client.drop();
   });
 
+  it("is woken by the alarm that it took along, as is one that was taken back to before it fired; others are not", async (t) => {
+    const server = await serve(t, twin, { limits: LONG });
+    await server.json("/t/a/alarm?v=1500");
+    const { snapshot } = agents(server, "snapshot", "a");
+    await clone(server, "a", "silent");
+    await clone(server, "a", "loud", { alarm: true, snapshot });
+    const fired = async (name, times) => eventually(async () => (await server.json(`/t/${name}/notes`)).filter((note) => note === `alarm of ${name}`).length === times);
+    await eventually(async () => (await server.json("/t/a/due")) === null); // the agent's own is over
+    await fired("a", 1);
+    await fired("loud", 1);
+    agents(server, "rollback", "a", "--snapshot", snapshot); // its memory of then knows of no alarm that fired
+    await fired("a", 1);
+    assert.deepEqual([await server.json("/t/a/due"), await server.json("/t/silent/due"), await server.json("/t/silent/notes")], [null, null, []]);
+  });
+
   it("has a history of its own, from its birth on, and is checkpointed like any other", async (t) => {
     const server = await serve(t, twin, { limits: LONG });
     await say(server, "a", "one");
