@@ -186,9 +186,12 @@ teardown(void **state)
     return sys_unlinkat(AT_FDCWD, folder, AT_REMOVEDIR);       /* empty: nothing else was left */
 }
 
+static struct buf calls_seen;          /* a letter each */
+
 static bool
-is_failing(void)
+is_failing(char call)
 {
+    buf_append_byte(&calls_seen, (uint8_t)call);
     if (--failing != 0)
         return false;
     errno = ENOSPC;
@@ -198,25 +201,25 @@ is_failing(void)
 static int
 openat_failing(int dir, const char *name, int flags, mode_t mode)
 {
-    return is_failing() ? -1 : kernel.openat(dir, name, flags, mode);
+    return is_failing('o') ? -1 : kernel.openat(dir, name, flags, mode);
 }
 
 static ssize_t
 write_failing(int fd, const void *data, size_t len)
 {
-    return is_failing() ? -1 : kernel.write(fd, data, len);
+    return is_failing('w') ? -1 : kernel.write(fd, data, len);
 }
 
 static int
 fsync_failing(int fd)
 {
-    return is_failing() ? -1 : kernel.fsync(fd);
+    return is_failing('s') ? -1 : kernel.fsync(fd);
 }
 
 static int
 renameat_failing(int from_dir, const char *from, int to_dir, const char *to)
 {
-    return is_failing() ? -1 : kernel.renameat(from_dir, from, to_dir, to);
+    return is_failing('r') ? -1 : kernel.renameat(from_dir, from, to_dir, to);
 }
 
 static void
@@ -259,6 +262,36 @@ test_a_file_is_whole_or_as_it_was(void **state)
     buf_fini(&got);
 }
 
+/* A power cut must not leave the name without the bytes, nor take back what was answered. */
+static void
+test_bytes_are_on_disk_before_their_name(void **state)
+{
+    char inner[96];
+    struct err err = { 0 };
+
+    (void)snprintf(inner, sizeof inner, "%s/inner", folder);
+    sys_table.openat = openat_failing;
+    sys_table.write = write_failing;
+    sys_table.fsync = fsync_failing;
+    sys_table.renameat = renameat_failing;
+    failing = 0;
+    buf_clear(&calls_seen);
+    assert_true(snapshot_file_write(path, BYTES_LIT("bytes"), &err));
+    assert_string_equal(buf_cstr(&calls_seen), "owsros");
+    buf_clear(&calls_seen);
+    assert_true(snapshot_folder_make(inner, &err));
+    assert_string_equal(buf_cstr(&calls_seen), "os");      /* the folder above */
+    buf_clear(&calls_seen);
+    assert_true(snapshot_folder_make(inner, &err));
+    assert_int_equal(calls_seen.len, 0);
+    assert_int_equal(sys_unlinkat(AT_FDCWD, inner, AT_REMOVEDIR), 0);
+    failing = 2;                       /* one whose name may not be on disk must not stay */
+    assert_false(snapshot_folder_make(inner, &err));
+    assert_int_not_equal(access(inner, F_OK), 0);
+    failing = 0;
+    buf_fini(&calls_seen);
+}
+
 int
 main(void)
 {
@@ -270,6 +303,7 @@ main(void)
         cmocka_unit_test(test_too_many_timers_are_refused),
         cmocka_unit_test(test_ids),
         cmocka_unit_test_setup_teardown(test_a_file_is_whole_or_as_it_was, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bytes_are_on_disk_before_their_name, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
