@@ -39,33 +39,94 @@ put_varint(uint8_t *p, uint32_t v)
     return p;
 }
 
-static size_t
-run_end(const uint64_t *own, const uint64_t *base, size_t at)
-{
-    size_t end = at;                   /* behind the last changed word */
+#define GROUP_WORDS 8
 
-    for (; at < PAGE_WORDS && at - end < GAP_WORDS; at++)
-        if (own[at] != base[at])
-            end = at + 1;
-    return end;
+/* Which words of a page differ from its base: a bit for each. */
+struct changed {
+    uint64_t bits[PAGE_WORDS / 64];
+    unsigned count;
+};
+
+typedef uint64_t group __attribute__((vector_size(GROUP_WORDS * sizeof(uint64_t)), aligned(sizeof(uint64_t)), may_alias));
+
+static inline uint64_t
+bits_of(group words)
+{
+    uint64_t bits = 0;
+
+    for (int i = 0; i < GROUP_WORDS; i++)
+        bits |= (uint64_t)(words[i] != 0) << i;
+    return bits;
+}
+
+static inline bool
+is_zero(group words)
+{
+    return ((words[0] | words[1]) | (words[2] | words[3]) | (words[4] | words[5]) | (words[6] | words[7])) == 0;
+}
+
+/* OWN against BASE, as exclusive or with KIN unless that is NULL. Most groups of most pages are equal. */
+static void
+find_changed(const uint64_t *own, const uint64_t *base, const uint64_t *kin, struct changed *out)
+{
+    *out = (struct changed){ 0 };
+    for (size_t at = 0; at < PAGE_WORDS; at += GROUP_WORDS) {
+        group words = *(const group *)(own + at) ^ *(const group *)(base + at);
+        uint64_t bits;
+
+        if (kin != NULL)
+            words ^= *(const group *)(kin + at);
+        if (is_zero(words))
+            continue;
+        bits = bits_of(words);
+        out->bits[at / 64] |= bits << at % 64;
+        out->count += (unsigned)__builtin_popcountll(bits);
+    }
+}
+
+/* The first word from AT on that is (not) changed; PAGE_WORDS: there is none. */
+static size_t
+next_word(const struct changed *c, size_t at, bool is_changed)
+{
+    while (at < PAGE_WORDS) {
+        uint64_t bits = (is_changed ? c->bits[at / 64] : ~c->bits[at / 64]) >> at % 64;
+
+        if (bits != 0)
+            return at + (size_t)__builtin_ctzll(bits);
+        at = (at / 64 + 1) * 64;
+    }
+    return PAGE_WORDS;
+}
+
+/* Behind the last changed word of the run that begins at AT. */
+static size_t
+run_end(const struct changed *c, size_t at)
+{
+    for (;;) {
+        size_t end = next_word(c, at, false);
+
+        at = next_word(c, end, true);
+        if (at == PAGE_WORDS || at - end >= GAP_WORDS)
+            return end;
+    }
 }
 
 /* The words that differ; returns the end of what was written. */
 static uint8_t *
-put_page(uint8_t *out, const uint64_t *own, const uint64_t *base)
+put_page(uint8_t *out, const uint64_t *own, const uint64_t *base, const uint64_t *kin, const struct changed *c)
 {
-    size_t at = 0, end = 0;
+    size_t end = 0;
 
     for (;;) {
-        while (at < PAGE_WORDS && own[at] == base[at])
-            at++;
+        size_t at = next_word(c, end, true);
+
         out = put_varint(out, (uint32_t)(at - end));
         if (at == PAGE_WORDS)
             return out;
-        end = run_end(own, base, at);
+        end = run_end(c, at);
         out = put_varint(out, (uint32_t)(end - at));
         for (; at < end; at++, out += sizeof *own) {
-            uint64_t changed = own[at] ^ base[at];
+            uint64_t changed = own[at] ^ base[at] ^ (kin != NULL ? kin[at] : 0);
 
             memcpy(out, &changed, sizeof changed);
         }
@@ -109,23 +170,19 @@ is_dead(struct packer *p, uint32_t page)
     return p->dead != p->dead_end && page >= p->dead->first;
 }
 
-/* Writes the page against the template's and against the kin's, and keeps what is shorter: what both heaps made at their start is in the
- * kin's; what came later compresses better as it is. */
+/* Writes the page, whose words C differ from the template's, against that or against the kin's, whichever has fewer to tell: what both
+ * heaps made at their start is in the kin's; what came later compresses better as it is. */
 static uint8_t *
-put_shorter(uint8_t *start, uint32_t gap, const uint64_t *own, const uint64_t *base, const uint64_t *kin)
+put_shorter(uint8_t *out, uint32_t gap, const uint64_t *own, const uint64_t *base, const uint64_t *kin, const struct changed *c)
 {
-    uint8_t *end = put_page(put_varint(start, 2 * gap), own, base), *other;
-    uint64_t both[PAGE_WORDS];
+    struct changed from_kin;
 
-    if (kin == NULL)
-        return end;
-    for (size_t i = 0; i < PAGE_WORDS; i++)
-        both[i] = base[i] ^ kin[i];
-    other = put_page(put_varint(end, 2 * gap + 1), own, both);
-    if (other - end >= end - start)
-        return end;
-    memmove(start, end, (size_t)(other - end));
-    return start + (other - end);
+    if (kin != NULL) {
+        find_changed(own, base, kin, &from_kin);
+        if (from_kin.count < c->count)
+            return put_page(put_varint(out, 2 * gap + 1), own, base, kin, &from_kin);
+    }
+    return put_page(put_varint(out, 2 * gap), own, base, NULL, c);
 }
 
 static void
@@ -143,13 +200,17 @@ pack_page(void *ctx, uint32_t page)
     uint64_t offset = (uint64_t)page * KERNEL_PAGE;
     const void *own = p->heap->base + offset;
     const void *base = offset < p->heap->template->pages * HEAP_PAGE ? p->view + offset : (const uint8_t *)zeros;
+    struct changed changed;
     uint8_t *start;
 
-    if (p->is_too_long || is_dead(p, page) || memcmp(own, base, KERNEL_PAGE) == 0)
+    if (p->is_too_long || is_dead(p, page))
         return;
-    buf_reserve(p->unpacked, 2 * (PAGE_PACKED_MAX + VARINT_BYTES_MAX));
+    find_changed(own, base, NULL, &changed);
+    if (changed.count == 0)
+        return;
+    buf_reserve(p->unpacked, PAGE_PACKED_MAX + VARINT_BYTES_MAX);
     start = p->unpacked->data + p->unpacked->len;
-    p->unpacked->len += (size_t)(put_shorter(start, page - p->next_page, own, base, image_kin_page(p->kin, page)) - start);
+    p->unpacked->len += (size_t)(put_shorter(start, page - p->next_page, own, base, image_kin_page(p->kin, page), &changed) - start);
     p->next_page = page + 1;
     if (p->maker != NULL)
         image_kin_add(p->maker, page, own, base);
@@ -353,6 +414,7 @@ repack_block(void *ctx, struct reader *r)
     buf_clear(&alone);
     while (r->at < r->end) {
         uint64_t changes[PAGE_WORDS] = { 0 };
+        struct changed changed;
         uint8_t *at;
 
         if (!take_number(r, &page, &kin))
@@ -362,7 +424,8 @@ repack_block(void *ctx, struct reader *r)
         if (!take_words(r, (uint8_t *)changes))
             return false;
         buf_reserve(&alone, PAGE_PACKED_MAX + VARINT_BYTES_MAX);
-        at = put_page(put_varint(alone.data + alone.len, 2 * (page - p->next_page)), changes, zeros);
+        find_changed(changes, zeros, NULL, &changed);
+        at = put_page(put_varint(alone.data + alone.len, 2 * (page - p->next_page)), changes, zeros, NULL, &changed);
         alone.len = (size_t)(at - alone.data);
         p->next_page = page + 1;
         if (alone.len >= IMAGE_BLOCK_BYTES) {
