@@ -9,7 +9,7 @@ export const sdk = join(ROOT, "bench/apps/sdk");
 const STAY_AWAKE = { warm_ms: 600_000, idle_ms: 600_000 };
 export const SERVERS = {
   workerd: (dir, data, figure) => startPeer(dir, { data, evict: !figure.keepAwake }),
-  dormouse: (dir, data, figure, isDeployed) => startDormouse(dir, { data, isDeployed, limits: figure.keepAwake ? STAY_AWAKE : undefined }),
+  dormouse: (dir, data, figure, isDeployed) => startDormouse(dir, { data, isDeployed, limits: figure.keepAwake ? STAY_AWAKE : figure.limits }),
 };
 
 export const round = (value, digits = 0) => (value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }));

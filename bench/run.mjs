@@ -8,6 +8,7 @@ import { DORMOUSE, ROOT } from "../tests/scenario/lib.mjs";
 import { DURABLE } from "./durable.mjs";
 import { get, load, memory, openSockets, sleep, touch } from "./measure.mjs";
 import { SERVERS, failures, round, sdk, speed, trivial, withServer } from "./rig.mjs";
+import { SLEEP } from "./sleep.mjs";
 import { START } from "./start.mjs";
 
 // Each figure: what it is, in which unit, and how one server is asked (WHOLE starts its servers itself). HIGHER tells which way is better.
@@ -52,6 +53,7 @@ const FIGURES = {
     open.close();
     return { value: (after.pssKb - before.pssKb) / 2000, note: `${round((after.fds - before.fds) / 2000, 1)} descriptors each` };
   } },
+  ...SLEEP,
   ...START,
 };
 

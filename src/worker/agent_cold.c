@@ -206,6 +206,7 @@ agent_cold_wake(struct agent *a)
 {
     static struct buf image;           /* kept: the next one needs it too */
     char path[PATH_BYTES];
+    int64_t start_us = clock_cpu_us();
     enum image_refusal refusal;
 
     assert(a->state == AGENT_ABSENT && a->heap == NULL);
@@ -219,6 +220,7 @@ agent_cold_wake(struct agent *a)
     }
     a->state = a->are_sockets_stale && sockets_list(a) ? AGENT_LISTING : AGENT_AWAKE;
     worker.cold_wakes++;
+    worker.wake_us += clock_cpu_us() - start_us;
     agent_heap_made(a);
     return true;
 }

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { connect, DORMOUSE, eventually, fixture, missing, scratch, serve, slowWorld, start, stats } from "./lib.mjs";
+import { ask, connect, DORMOUSE, eventually, fixture, missing, scratch, serve, slowWorld, start, stats } from "./lib.mjs";
 
 const sleeper = fixture("sleeper");
 const skip = missing({ only: "dormouse" });
@@ -386,6 +386,58 @@ describe("sleep in the middle of", { skip }, () => {
     const done = await told;
     assert.deepEqual([done.status, (await done.json()).heard], [200, "in time"]);
     assert.equal((await server.json("/s/a/step?v=a")).version, "two");
+  });
+});
+
+/* What one process holds: KiB of its own, mappings, descriptors. */
+function held(pid) {
+  const own = /^Private_Dirty:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1];
+  return { kib: Number(own), maps: readFileSync(`/proc/${pid}/maps`, "utf8").split("\n").length, fds: readdirSync(`/proc/${pid}/fd`).length };
+}
+
+const GARBAGE_MAX = 64 << 10; // in an image: what 128 KiB of cycles that nobody can reach are packed
+
+describe("sleeping and waking again and again", { skip }, () => {
+  /* CYCLE often enough for whatever is made once; then COUNT times more leave the workers as they were. */
+  async function leavesNothing(server, cycle, count) {
+    for (let i = 0; i < count / 10; i++) await cycle();
+    const before = server.rooms("worker").map(({ pid }) => [pid, held(pid)]), { warm_bytes, resets } = await stats(server);
+    for (let i = 0; i < count; i++) await cycle();
+    for (const [pid, was] of before) {
+      const is = held(pid);
+      assert.ok(is.kib - was.kib < 512, `${is.kib - was.kib} KiB more after ${count} cycles`);
+      assert.ok(is.maps - was.maps <= 4, `${is.maps - was.maps} mappings more`); // the heap's own range may have moved in the pool
+      assert.equal(is.fds, was.fds);
+    }
+    const after = await stats(server);
+    assert.ok(after.warm_bytes < 2 * warm_bytes + GARBAGE_MAX, `${after.warm_bytes} bytes warm after ${warm_bytes}`);
+    assert.deepEqual([after.resets, after.images_refused], [resets, {}]);
+  }
+
+  it("1,000 times warm leaves its heap and its worker where they were", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    const client = await connect(server.ws("/s/w/ws?v=a"));
+    await leavesNothing(server, async () => {
+      assert.equal((await server.json("/s/w/book?v=a")).tagged.length, 1);
+      const { ok, result } = await ask(server, { op: "agent", do: "sleep", class: "Sleeper", name: "w" });
+      assert.deepEqual([ok, result.is], [true, "warm"]);
+    }, 1000);
+    assert.equal((await stats(server)).warm_wakes, 1099);
+    client.drop();
+  });
+
+  it("30 times cold too, with its socket", async (t) => {
+    const server = await serve(t, sleeper, { limits: { warm_ms: 1, cold_ms: 1 } });
+    const client = await connect(server.ws("/s/w/ws?v=a"));
+    let size;
+    await leavesNothing(server, async () => {
+      await eventually(() => images(server.data).length === 1);
+      const now = readFileSync(images(server.data)[0]).length;
+      size ??= now;
+      assert.ok(now < 2 * size + GARBAGE_MAX, `an image of ${now} bytes after one of ${size}`);
+      assert.equal((await server.json("/s/w/book?v=a")).tagged.length, 1);
+    }, 30);
+    client.drop();
   });
 });
 

@@ -1,0 +1,71 @@
+// Figures of sleep: what it costs to make an image of a heap, and what a request waits longer because its agent sleeps.
+import http from "node:http";
+import { stats } from "../tests/scenario/lib.mjs";
+import { get, sleep, touch } from "./measure.mjs";
+import { failures, round, sdk, trivial } from "./rig.mjs";
+
+const COUNT = 500;
+const TRIVIAL = "/a/agent-{i}/get", MINIMAL = "/agents/minimal/agent-{i}";
+const WARM = { warm_ms: 1000, cold_ms: 3_600_000 }, COLD = { warm_ms: 500, cold_ms: 500 };
+
+const ROUND_S_MAX = 60;
+
+/* Waits until no agent is awake but the app's entries, and none warm when they go COLD. */
+async function asleep(server, limits) {
+  for (let i = 0; i < ROUND_S_MAX * 10; i++) {
+    const now = await stats(server);
+    if (now.awake <= server.rooms("worker").length && (limits === COLD ? now.warm === 0 : now.warm >= COUNT)) return now;
+    await sleep(0.1);
+  }
+  throw new Error(`the agents were not asleep after ${ROUND_S_MAX} s`);
+}
+
+/* COUNT agents, asked once, asleep; then each is asked twice in a row: asleep, and awake. */
+async function wakeAll(server, path, limits) {
+  await touch({ server, path: path.replace("get", "put"), count: COUNT, inFlight: 4 });
+  const before = await asleep(server, limits);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 }), first = [], second = [], more = [];
+  let failed = 0;
+  for (let i = 0; i < COUNT; i++) {
+    const url = server.url + path.replace("{i}", i);
+    const one = await get(url, agent), two = await get(url, agent);
+    failed += [one, two].filter(({ status }) => status === 0 || status >= 500).length;
+    first.push(one.took), second.push(two.took), more.push(one.took - two.took);
+  }
+  agent.destroy();
+  return { before, first, second, more, failed, after: await stats(server) };
+}
+
+const at = (values, part) => [...values].sort((a, b) => a - b)[Math.floor(values.length * part)];
+const p50p99 = (values) => `p50 ${round(at(values, 0.5), 2)} p99 ${round(at(values, 0.99), 2)} ms`;
+
+const goingWarm = (app, path, name) => ({
+  title: `${name} going warm: processor time of its worker`, unit: "µs", app, limits: WARM, only: "dormouse", async ask(server) {
+    const { before, failed } = await wakeAll(server, path, WARM), after = await asleep(server, WARM);
+    return {
+      value: (after.sleep_us - before.sleep_us) / (after.sleeps - before.sleeps),
+      note: `${after.sleeps - before.sleeps} times; ${round(after.warm_bytes / after.warm)} bytes kept of each, with its structure${failures({ failed })}`,
+    };
+  },
+});
+
+const waking = (app, path, name, limits, depth) => ({
+  title: `${name} ${depth}: its first answer, over its next`, unit: "ms", digits: 2, app, limits, only: "dormouse", async ask(server) {
+    const { before, first, second, more, failed, after } = await wakeAll(server, path, limits);
+    const wakes = after.warm_wakes + after.cold_wakes - before.warm_wakes - before.cold_wakes, refused = Object.entries(after.images_refused);
+    return {
+      value: at(more, 0.5),
+      note: `${p50p99(first)}, the next ${p50p99(second)}; ${round((after.wake_us - before.wake_us) / wakes)} µs CPU to make the heap of its image` +
+        `, ${wakes} wakes${refused.length ? `, REFUSED ${JSON.stringify(refused)}` : ""}${failures({ failed })}`,
+    };
+  },
+});
+
+export const SLEEP = {
+  "going-warm": goingWarm(trivial, TRIVIAL, "a trivial agent"),
+  "going-warm-sdk": goingWarm(sdk, MINIMAL, "a minimal SDK agent"),
+  "waking": waking(trivial, TRIVIAL, "a trivial agent", WARM, "warm"),
+  "waking-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", WARM, "warm"),
+  "waking-cold": waking(trivial, TRIVIAL, "a trivial agent", COLD, "cold"),
+  "waking-cold-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", COLD, "cold"),
+};
