@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/sys/sys.h"
+#include "src/backup/backup_job.h"
 #include "src/backup/backup_limits.h"
 #include "src/backup/backup_s3.h"
 #include "src/backup/backup_target.h"
@@ -96,7 +97,7 @@ ask(struct bucket *b, struct s3_request *request, struct buf *out, struct err *e
         if (!is_good && (!may_pass(&answer) || tries == S3_TRIES))
             (void)refused(b, request, &answer, err);
         s3_answer_fini(&answer);
-        if (is_good || err->code != ERR_NONE)
+        if (is_good || err->code != ERR_NONE || !go_on(err))
             return is_good;
         retry_wait(b, tries);
     }

@@ -1,6 +1,7 @@
 /* backup_job — see backup_job.h. */
 #include "src/backup/backup_job.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,31 @@
 #include "src/backup/backup_limits.h"
 #include "src/backup/backup_manifest.h"
 #include "src/backup/backup_target.h"
+
+static volatile sig_atomic_t is_interrupted;
+
+static void
+on_signal(int signo)
+{
+    is_interrupted = 1;
+}
+
+void
+interrupts_take(void)
+{
+    const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+    const struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+    (void)sigaction(SIGPIPE, &ignore, NULL);   /* who listened to us may have gone before we have */
+    (void)sigaction(SIGTERM, &action, NULL);   /* cannot fail for these */
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
+bool
+go_on(struct err *err)
+{
+    return !is_interrupted || err_set(err, ERR_CANCELLED, 0, "Interrupted. Run it again; a backup goes on where it was.");
+}
 
 static const char *
 text_of(const struct job *job, const char *field)

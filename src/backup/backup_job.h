@@ -27,6 +27,11 @@ struct job {
 MUST_USE bool job_read(struct job *out_job, const char *text, struct err *err);
 void job_fini(struct job *job);
 
+/* A pipe that nobody reads is an error like others. From now on SIGTERM and SIGINT ask for an orderly end: what holds the journal or fills a scratch folder goes first. The second one ends at once. */
+void interrupts_take(void);
+/* False, with err set, once that was asked for. Whatever takes long looks now and then. */
+MUST_USE bool go_on(struct err *err);
+
 /* A line for the command line; FIELDS is stolen. */
 void say_event(const char *name, json_t *fields);
 /* "progress" with these fields, not too often unless IS_LAST. */

@@ -18,6 +18,7 @@ main(int argc, char **argv)
     bool is_known = false;
 
     map_seed(rng_u64());
+    interrupts_take();
     for (size_t i = 0; ok && i < ARRAY_LEN(verbs) && !is_known; i++) {
         is_known = strcmp(job.verb, verbs[i].verb) == 0;
         if (is_known)

@@ -109,6 +109,12 @@ on_tick(void *owner, struct err *err)
     source_tick(m->source);
     if (!source_is_held(m->source, err))
         return false;
+    if (!go_on(err)) {
+        struct err ignored = { 0 };        /* then the next run has a little more to do */
+
+        (void)(packs_flush(m->packs, &ignored) && unfinished_write(m, &ignored));
+        return false;
+    }
     if (clock_mono_ms() - m->checkpoint_ms < m->job->checkpoint_ms)
         return true;
     return packs_flush(m->packs, err) && unfinished_write(m, err);

@@ -122,7 +122,6 @@ opens_start(struct opens **out_opens, const char *scratch, struct err *err)
         (void)sys_close(to[1]);
         return err_set(err, ERR_IO, errno, "make a pipe");
     }
-    (void)signal(SIGPIPE, SIG_IGN);        /* its death is an answer */
     opens = calloc(1, sizeof *opens);
     assert(opens != NULL);
     opens->pid = fork();

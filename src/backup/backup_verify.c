@@ -127,7 +127,7 @@ entry_verify(struct verify *v, const struct entry *entry, bool is_wanted, struct
 
     if (is_wanted && v->scratch != NULL ? write_entry(&v->writer, entry, &why) : read_entry(&v->writer, entry, &why))
         return true;
-    if (why.code == ERR_IO || why.code == ERR_DISK_FULL)       /* ours, not the backup's */
+    if (why.code == ERR_IO || why.code == ERR_DISK_FULL || why.code == ERR_CANCELLED)       /* ours, not the backup's */
         return err_set(err, why.code, 0, "%s", why.message);
     complain(v, entry->path, why.message);
     return true;

@@ -35,6 +35,8 @@ static bool
 content(struct writer *w, int fd, const struct entry *entry, struct err *err)
 {
     for (uint32_t i = 0; i < entry->refs_count; i++) {
+        if (!go_on(err))
+            return false;
         if (w->before != NULL)
             w->before(w->owner, entry->refs[i].pack);
         buf_clear(&w->chunk);

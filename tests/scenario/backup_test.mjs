@@ -408,6 +408,8 @@ describe("verify, list and prune", { skip }, () => {
     assert.match((await backup(data, dir("target"))).error.message, /Another backup/);
     slow.kill("SIGINT");
     await ended;
+    await eventually(() => !existsSync(join(data, "journal/hold")) || "an interrupted backup still holds the journal");
+    assert.equal((await backup(data, dir("slow"))).done.resumed, true);
     for (const args of [["backup", "--help"], ["restore", "--help"]]) assert.match((await dormouse(args)).said, /s3:\/\/BUCKET\/PREFIX/);
   });
 });
