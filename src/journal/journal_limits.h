@@ -9,6 +9,7 @@
 #define INDEX_BYTES_MAX       (48u << 20)      /* a footer: a segment of the smallest records has 570,000 of them */
 #define KEPT_BYTES_MAX        (512ull << 20)   /* beyond it what pins the oldest segment is asked for or carried forward */
 #define SEGMENTS_MAX          4096             /* files at a start; beyond it something else writes into our folder */
+#define KEPT_SEGMENTS_MAX     (SEGMENTS_MAX / 4)   /* the same beyond so many: backups cut the log into small ones, and a start must be able to list them */
 #define SCAN_WINDOW_BYTES     (4u << 20)       /* read at once at a start: larger than any record */
 #define SUSPECTS_CHUNK_BYTES  (60 * 1024)      /* of SUSPECTS.entries: below CHUNK_MAX_BYTES by more than one entry */
 #define RECALLS_PER_LINK_MAX  4096             /* questions of one worker that wait; it asks once per agent that it starts */

@@ -45,6 +45,7 @@ static struct {
     struct feed       *feed;               /* of the log */
     struct buf         alarms;             /* struct feed_record of each alarm in the batch; offset: in the batch */
     uint64_t           kept_bytes_max;
+    size_t             kept_segments_max;
     uint64_t           commits, bytes, writes;     /* since the start: taken; and what of them, in how many syncs, became durable */
     bool               is_sync_due;
     bool               is_full;            /* the last batch was refused for want of space */
@@ -442,16 +443,17 @@ carry(struct core_agent *agent, struct buf *scratch)
 static void
 space_make(void)
 {
+    const bool is_many = log_segments(shell.log) > shell.kept_segments_max;
     struct pinning pinning = { 0 };
     struct buf scratch = { 0 };
 
-    if (shell.is_over || (!shell.is_full && log_bytes(shell.log) <= shell.kept_bytes_max))
+    if (shell.is_over || (!shell.is_full && !is_many && log_bytes(shell.log) <= shell.kept_bytes_max))
         return;
     if (!shell.is_full)
         log_give_up_alarms(shell.log, shell.core);
     core_pinning(shell.core, log_oldest(shell.log), on_pinning, &pinning);
     for (size_t i = 0; i < pinning.count; i++) {
-        if (!shell.is_full && core_kept_bytes(shell.core) < log_bytes(shell.log) / 2)
+        if (!shell.is_full && (is_many || core_kept_bytes(shell.core) < log_bytes(shell.log) / 2))
             carry(pinning.agents[i], &scratch);
     }
     batch_flush();
@@ -595,7 +597,7 @@ on_pass(void *owner)
 
 struct conf {
     char *data, *apps;                     /* owned */
-    int64_t segment_bytes, kept_bytes;
+    int64_t segment_bytes, kept_bytes, kept_segments;
     int64_t history_days, history_mb;
 };
 
@@ -607,10 +609,11 @@ conf_read(struct bytes text, struct conf *out, struct err *err)
     const char *apps = json_string_value(json_object_get(json, "apps"));
     const json_t *segment_bytes = json_object_get(json, "segment_bytes");
     const json_t *kept_bytes = json_object_get(json, "kept_bytes");
+    const json_t *kept_segments = json_object_get(json, "kept_segments");
     const json_t *history_days = json_object_get(json, "history_days");
     const json_t *history_mb = json_object_get(json, "history_mb");
 
-    *out = (struct conf){ .segment_bytes = SEGMENT_BYTES, .kept_bytes = KEPT_BYTES_MAX, .history_days = HISTORY_DAYS };
+    *out = (struct conf){ .segment_bytes = SEGMENT_BYTES, .kept_bytes = KEPT_BYTES_MAX, .kept_segments = KEPT_SEGMENTS_MAX, .history_days = HISTORY_DAYS };
     if (data != NULL && apps != NULL) {
         out->data = bytes_dup(bytes_of(data));
         out->apps = bytes_dup(bytes_of(apps));
@@ -619,6 +622,8 @@ conf_read(struct bytes text, struct conf *out, struct err *err)
         out->segment_bytes = json_integer_value(segment_bytes);
     if (json_is_integer(kept_bytes))
         out->kept_bytes = json_integer_value(kept_bytes);
+    if (json_is_integer(kept_segments))
+        out->kept_segments = json_integer_value(kept_segments);
     if (json_is_integer(history_days))
         out->history_days = json_integer_value(history_days);
     if (json_is_integer(history_mb))
@@ -626,8 +631,9 @@ conf_read(struct bytes text, struct conf *out, struct err *err)
     json_decref(json);
     if (out->data == NULL)
         return err_set(err, ERR_CONFIG, 0, "journal: \"data\" and \"apps\" must name folders");
-    if (out->segment_bytes < SEGMENT_BYTES_MIN || out->segment_bytes > SEGMENT_BYTES || out->kept_bytes < 0)
-        return err_set(err, ERR_CONFIG, 0, "journal: \"segment_bytes\" is %u to %u, \"kept_bytes\" is not negative", SEGMENT_BYTES_MIN, SEGMENT_BYTES);
+    if (out->segment_bytes < SEGMENT_BYTES_MIN || out->segment_bytes > SEGMENT_BYTES || out->kept_bytes < 0 || out->kept_segments < 1)
+        return err_set(err, ERR_CONFIG, 0, "journal: \"segment_bytes\" is %u to %u, \"kept_bytes\" is not negative, \"kept_segments\" is positive", SEGMENT_BYTES_MIN,
+                       SEGMENT_BYTES);
     if (out->history_days < 0 || out->history_days > INT16_MAX || out->history_mb < 0 || out->history_mb > INT32_MAX)
         return err_set(err, ERR_CONFIG, 0, "journal: \"history_days\" is 0 to %d, \"history_mb\" 0 to %d", INT16_MAX, INT32_MAX);
     return true;
@@ -653,6 +659,7 @@ on_start(struct room *room, struct bytes text, struct err *err)
     shell.room = room;
     shell.core = core_create();
     shell.kept_bytes_max = (uint64_t)conf.kept_bytes;
+    shell.kept_segments_max = (size_t)conf.kept_segments;
     list_init(&shell.sides);
     ok = ok && shell_open(&conf, text, err);
     if (ok)

@@ -136,6 +136,29 @@ a_journal_without_commits_has_nothing_to_end(void **state)
 }
 
 static void
+cuts_without_end_do_not_leave_segments_without_end(void **state)
+{
+    conf_more = ",\"segment_bytes\":4096,\"kept_segments\":8";
+    room_start();
+    join(&one, 0);
+    control_join();
+    commit_durably(&one, 3, 1);            /* pins the oldest, as an agent does that never rests */
+    for (uint64_t seq = 1; one.wanted == 0; seq++) {
+        assert_in_range(seq, 1, 200);
+        commit_durably(&one, 4, seq);
+        claim(&one, 4);
+        (void)cut();
+    }
+    claim(&one, 3);
+    for (uint64_t seq = 1; files() > 10; seq++) {
+        assert_in_range(seq, 1, 200);
+        commit_durably(&one, 5, seq);
+        claim(&one, 5);
+        (void)cut();
+    }
+}
+
+static void
 only_control_may_ask(void **state)
 {
     room_start();
@@ -152,6 +175,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_was_durable_lies_in_a_file_that_stays_as_it_is, setup, cut_teardown),
         cmocka_unit_test_setup_teardown(commits_that_came_before_the_question_are_on_this_side, setup, cut_teardown),
         cmocka_unit_test_setup_teardown(a_journal_without_commits_has_nothing_to_end, setup, cut_teardown),
+        cmocka_unit_test_setup_teardown(cuts_without_end_do_not_leave_segments_without_end, setup, cut_teardown),
         cmocka_unit_test_setup_teardown(only_control_may_ask, setup, teardown),
     };
 
