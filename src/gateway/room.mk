@@ -1,3 +1,3 @@
 bin := dormouse-gateway
 uses := lib/ipc lib/jail lib/wire lib/loop lib/sys lib/base
-libs := -ljansson -luv
+libs := -ljansson -luv -llz4

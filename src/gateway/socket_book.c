@@ -103,7 +103,7 @@ socket_destroy(struct socket *s)
     free(s->url);
     free(s->protocol);
     buf_fini(&s->tags);
-    buf_fini(&s->attachment);
+    attachment_fini(&s->attachment);
     buf_fini(&s->partial);
     buf_fini(&s->held);
     buf_fini(&s->early);

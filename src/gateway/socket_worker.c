@@ -99,7 +99,7 @@ on_open(struct gateway *gw, struct worker *worker, struct bytes payload, struct 
     is_first = agent->hibernatable == 0;
     socket_own(s, worker, agent, (enum ws_mode)m.mode);
     buf_append_bytes(&s->tags, m.tags);
-    buf_append_bytes(&s->attachment, m.attachment);
+    attachment_set(&s->attachment, m.attachment);
     if (m.mode == WS_HIBERNATABLE && is_first) {
         struct worker *home = app_agent_worker(gw, worker->app, &m.agent);
         struct msg_WS_AGENTS present = { .present = 1, .ids = bytes_from(m.agent.bytes, sizeof m.agent.bytes) };
@@ -224,8 +224,7 @@ on_attach(struct gateway *gw, struct worker *worker, struct bytes payload, struc
     s = find_own(gw, worker, m.socket);
     if (s == NULL)
         return true;
-    buf_fini(&s->attachment);
-    buf_append_bytes(&s->attachment, m.attachment);
+    attachment_set(&s->attachment, m.attachment);
     return true;
 }
 
@@ -249,12 +248,13 @@ on_auto(struct gateway *gw, struct worker *worker, struct bytes payload, struct 
 static void
 list_one(struct worker *worker, uint32_t request, const struct socket *s)
 {
+    static struct buf scratch; /* kept: the next socket of the list needs it too */
     struct msg_WS_SOCKET m = {
         .request = request,
         .socket = s->id,
         .auto_ms = s->auto_ms,
         .tags = buf_view(&s->tags),
-        .attachment = buf_view(&s->attachment),
+        .attachment = attachment_get(&s->attachment, &scratch),
         .url = bytes_of(s->url),
         .protocol = bytes_of(s->protocol),
     };

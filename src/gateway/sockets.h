@@ -14,6 +14,7 @@
 
 #include "lib/wire/ws_frame.h"
 #include "src/gateway/app.h"
+#include "src/gateway/attachment.h"
 #include "src/gateway/conn.h"
 #include "src/gateway/http.h"
 
@@ -65,7 +66,8 @@ struct socket {
     int64_t auto_ms;  /* of the last auto-response; 0: none */
     char *url;
     char *protocol;
-    struct buf tags, attachment;
+    struct buf tags;
+    struct attachment attachment;
     struct buf partial;  /* of the message under way */
     struct buf held;     /* frames for the worker while it is away */
     struct buf unread;   /* of the client: its agent's end is not known, behind, or away */
