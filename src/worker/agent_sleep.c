@@ -125,8 +125,7 @@ agent_heap_drop(struct agent *a)
 static void
 keep_image(struct agent *a, struct bytes image)
 {
-    buf_reserve(&a->image, image.len);
-    buf_append_bytes(&a->image, image);
+    a->image = (struct buf){ .data = (uint8_t *)bytes_dup(image), .len = image.len, .cap = image.len };
     heap_destroy(&a->heap);
     a->state = AGENT_WARM;
     worker.sleeps++;
