@@ -188,6 +188,25 @@ describe("a backup of a running node", { skip }, () => {
     assert.deepEqual(await older.json("/p/born/all"), []);
   });
 
+  it("has snapshots, with the memory in them", async (t) => {
+    const { node, data, dir, again } = await house(t);
+    const agents = (where, ...args) => spawnSync(DORMOUSE, ["agents", ...args, "--data", where], { encoding: "utf8" });
+    await put(node, "a", 0, 3);
+    await node.json("/p/a/keep?v=remembered");
+    assert.equal(agents(data, "snapshot", "Probe/a", "--label", "mark").status, 0);
+    await put(node, "a", 3, 5);
+    assert.equal((await backup(data, dir("target"))).status, 0);
+    await node.stop();
+    assert.equal((await restore(dir("target"), dir("two"))).status, 0);
+    const copy = await again("two");
+    assert.deepEqual(await copy.json("/p/a/all"), upTo(5));
+    assert.deepEqual(await copy.json("/p/a/kept"), []); // control: memory itself is not in a backup
+    const rolled = agents(dir("two"), "rollback", "Probe/a", "--snapshot", "mark");
+    assert.equal(rolled.status, 0, rolled.stdout + rolled.stderr);
+    assert.deepEqual(await copy.json("/p/a/all"), upTo(3));
+    assert.deepEqual(await copy.json("/p/a/kept"), ["remembered"]);
+  });
+
   it("has the history, unless it is not wanted", async (t) => {
     const { node, data, dir, again } = await house(t);
     await put(node, "a", 0, 4);
