@@ -79,7 +79,8 @@ on_open(struct bytes payload)
     if (!agent_id_is_none(&m.agent))
         s->agent = (int)(world_agent(&m.agent) - shared->agents);
     s->tags_len = m.tags.len < sizeof s->tags ? (uint32_t)m.tags.len : 0;
-    memcpy(s->tags, m.tags.data, s->tags_len);
+    if (s->tags_len > 0)
+        memcpy(s->tags, m.tags.data, s->tags_len);
 }
 
 static void
@@ -141,7 +142,8 @@ on_attach(struct bytes payload)
     if (!msg_WS_ATTACH_unpack(&m, payload, NULL) || (s = find(m.socket)) == NULL || m.attachment.len > sizeof s->attachment)
         return;
     s->attachment_len = (uint32_t)m.attachment.len;
-    memcpy(s->attachment, m.attachment.data, m.attachment.len);
+    if (m.attachment.len > 0)
+        memcpy(s->attachment, m.attachment.data, m.attachment.len);
 }
 
 static void
