@@ -275,8 +275,10 @@ supervisor_closed(void *owner, struct link *link, const struct err *err)
 {
     struct room *room = owner;
 
-    if (room->is_exiting)
+    if (room->is_exiting) {
+        room->supervisor = NULL;       /* destroyed after this */
         return;
+    }
     if (err->code != ERR_LOST)
         room_log(room, 3, "link to the supervisor closed: %s", err->message);
     _exit(EXIT_ORPHAN); /* at once: without its supervisor nobody would ever stop this process */
@@ -325,7 +327,8 @@ room_fini(struct room *room)
         free(peer->app);
         free(peer);
     }
-    link_flush(room->supervisor);
+    if (room->supervisor != NULL)
+        link_flush(room->supervisor);
     link_destroy(&room->supervisor);
     loop_destroy(&room->loop);
 }

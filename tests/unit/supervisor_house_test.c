@@ -576,6 +576,9 @@ test_an_inherited_filter_is_no_sandbox(void **state)
     const char *status;
     pid_t pid;
 
+#ifdef __SANITIZE_ADDRESS__
+    skip();                                /* such rooms cannot be filtered, and are believed without */
+#endif
     (void)snprintf(text, sizeof text, "{\"data\":\"%s\",\"listen\":[\"127.0.0.1:0\"],\"workers\":2,\"allow\":[\"" OPEN_ROOMS "\"]}", stage->data);
     file_put(stage->config, text);
     pid = fork();
