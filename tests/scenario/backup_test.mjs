@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
@@ -13,7 +13,8 @@ import { KEYS, startS3 } from "./s3_server.mjs";
 
 const probe = fixture("probe");
 const skip = missing({ only: "dormouse" });
-const WORKER = join(dirname(DORMOUSE), "dormouse-backup");
+const PROGRAMS = dirname(realpathSync(DORMOUSE)); // build/dormouse is a link
+const WORKER = join(PROGRAMS, "dormouse-backup");
 const PLAIN = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("AWS_")));
 
 /* A command to its end, beside everything that goes on: { status, events, said }. */
@@ -369,7 +370,7 @@ describe("verify, list and prune", { skip }, () => {
   it("opens them in a sandbox, without the secrets of the store", async (t) => {
     const own = scratch();
     t.after(own.remove);
-    const child = spawn(join(dirname(DORMOUSE), "dormouse-check"), [own.dir], { stdio: ["pipe", "pipe", "inherit"], env: { PATH: process.env.PATH } });
+    const child = spawn(join(PROGRAMS, "dormouse-check"), [own.dir], { stdio: ["pipe", "pipe", "inherit"], env: { PATH: process.env.PATH } });
     const [line] = await once(child.stdout, "data");
     assert.equal(JSON.parse(line).ok, true);
     const state = readFileSync(`/proc/${child.pid}/status`, "utf8");
