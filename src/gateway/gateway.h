@@ -105,7 +105,7 @@ struct gateway {
     uint32_t idle_agent_count;
     uint32_t listing_round;
     struct list_node pending; /* sockets that wait for their other half, oldest first */
-    struct list_node ghosts;  /* closed sockets that wait for their worker */
+    struct list_node ghosts;  /* closed sockets whose agent has not handled it */
     uint32_t ghost_count;
     uint64_t ws_out_bytes, ws_held_bytes;
     struct list_node asset_calls; /* answers to CALL_ASSETS that still stream */

@@ -51,12 +51,7 @@ socket_deliver_close(struct socket *s, uint16_t code, struct bytes reason, bool 
     if (s->state == SOCKET_GHOST)
         return;
     msg_WS_CLOSE_pack(to_agent(s), &m);
-    if (s->held.len == 0 || s->mode != WS_HIBERNATABLE) {
-        struct socket_agent *agent = s->agent;
-        bool was_last = s->mode == WS_HIBERNATABLE && agent->hibernatable == 1 && s->worker->link != NULL;
-        struct msg_WS_AGENTS none = { .ids = bytes_from(m.agent.bytes, sizeof m.agent.bytes) };
-        if (was_last)
-            msg_WS_AGENTS_pack(link_out(s->worker->link), &none);
+    if (s->mode != WS_HIBERNATABLE) {
         socket_destroy(s);
         return;
     }
@@ -64,6 +59,18 @@ socket_deliver_close(struct socket *s, uint16_t code, struct bytes reason, bool 
     s->state = SOCKET_GHOST;
     gw->ghost_count++;
     socket_wait(s, &gw->ghosts); /* sockets_tick() keeps them few */
+}
+
+/* The agent was told that S is closed: nobody asks for its tags any more. */
+static void
+ghost_rests(struct socket *s, struct worker *worker)
+{
+    struct msg_WS_AGENTS none = { .ids = bytes_from(s->agent->id.bytes, sizeof s->agent->id.bytes) };
+
+    assert(s->state == SOCKET_GHOST);
+    if (s->agent->hibernatable == 1)
+        msg_WS_AGENTS_pack(link_out(worker->link), &none);
+    socket_destroy(s);
 }
 
 /* ---- messages of workers ----------------------------------------------------------------------------------------- */
@@ -192,7 +199,9 @@ on_close(struct gateway *gw, struct worker *worker, struct bytes payload, struct
         return true;
     }
     s = find_own(gw, worker, m.socket);
-    if (s != NULL && s->agent != NULL)
+    if (s != NULL && s->state == SOCKET_GHOST)
+        ghost_rests(s, worker);
+    else if (s != NULL && s->agent != NULL)
         socket_close(s, m.code, m.reason);
     return true;
 }
@@ -208,6 +217,10 @@ on_credit(struct gateway *gw, struct worker *worker, struct bytes payload, struc
     s = find_own(gw, worker, m.socket);
     if (s == NULL)
         return true;
+    if (s->state == SOCKET_GHOST && m.bytes == 0) {
+        ghost_rests(s, worker);
+        return true;
+    }
     s->unhandled -= m.bytes < s->unhandled ? m.bytes : s->unhandled;
     socket_read(s);
     return true;
@@ -345,14 +358,16 @@ sockets_link_up(struct gateway *gw, struct worker *worker)
     buf_fini(&ids);
     list_each(s, &worker->sockets, struct socket, in_worker)
     {
-        if (s->held.len > 0)
+        const bool was_told = s->held.len == 0;
+
+        if (!was_told)
             buf_append_bytes(link_out(worker->link), buf_view(&s->held));
         buf_fini(&s->held);
         socket_account_kept(s);
-        if (s->state == SOCKET_GHOST)
-            socket_destroy(s);
-        else
+        if (s->state != SOCKET_GHOST)
             socket_read(s);
+        else if (was_told)
+            socket_destroy(s);         /* the former process was, and handled it or died of it */
     }
 }
 

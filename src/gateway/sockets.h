@@ -23,9 +23,12 @@
  * (none)     OPENED             ATTACHED                   –                    –                    –
  * OPENED     error, ignored     OPEN                       OPENED, is_closed    –                    –
  * ATTACHED   OPEN               error 500                  –                    gone                 gone
- * OPEN       error, ignored     error 500                  CLOSING              told, gone           told, gone
- * CLOSING    error, ignored     error 500                  CLOSING              told, gone           told, gone
- * GHOST      – the client is gone, and the agent cannot be told before its worker is back –
+ * OPEN       error, ignored     error 500                  CLOSING              told, GHOST          told, GHOST
+ * CLOSING    error, ignored     error 500                  CLOSING              told, GHOST          told, GHOST
+ * GHOST      error, ignored     error 500                  gone                 –                    –
+ *
+ * GHOST (of hibernatable ones; others are gone): the client has left, and the agent has not said yet that it handled that (WS_CREDIT of 0 bytes), perhaps
+ * because its worker is away. An agent that is woken for it asks for its tags and attachment.
  */
 enum socket_state { SOCKET_OPENED, SOCKET_ATTACHED, SOCKET_OPEN, SOCKET_CLOSING, SOCKET_GHOST };
 

@@ -324,8 +324,10 @@ on_ws_close(struct peer *p, struct bytes payload, struct err *err)
         free(part);
     }
     a = owner_of(m.socket, &m.agent, m.class_name, m.name);
-    if (a == NULL)
+    if (a == NULL) {
+        msg_WS_CREDIT_pack(peer_out(p), &(struct msg_WS_CREDIT){ .socket = m.socket });    /* nobody is left who could be told */
         return true;
+    }
     w = sockets_find(a, m.socket);
     if (w != NULL)
         w->is_closed = true;
@@ -383,8 +385,11 @@ sockets_event_done(struct agent *a, uint64_t socket, uint64_t bytes)
     struct peer *p = peer_of_role(w != NULL ? w->role : ROLE_GATEWAY);
     struct msg_WS_CREDIT m = { .socket = socket, .bytes = (uint32_t)bytes };
 
-    /* Behind the gate: the gateway takes it as "handled for good", and keeps the socket through this worker's death. */
-    if (bytes > 0 && p != NULL)
+    bool is_over = (w == NULL || (w->is_closed && !w->is_live)) && bytes == 0;
+
+    /* Behind the gate: the gateway takes it as "handled for good", and keeps the socket through this worker's death. With no bytes: its
+     * close was handled, and the gateway may forget what it kept for the handler. */
+    if ((bytes > 0 || is_over) && p != NULL)
         msg_WS_CREDIT_pack(agent_out(a, p), &m);
     if (w != NULL && w->is_closed)
         info_free(w);
@@ -397,7 +402,7 @@ sockets_event_lost(struct agent *a, uint64_t socket)
     struct peer *gateway = peer_of_role(ROLE_GATEWAY);
     struct msg_WS_CLOSE m = { .socket = socket, .code = WS_CODE_RESTART, .reason = BYTES_LIT("The agent was reset.") };
 
-    if (gateway == NULL || (w != NULL && (w->is_live || w->is_closed)))
+    if (gateway == NULL || (w != NULL && w->is_live))
         return;
     msg_WS_CLOSE_pack(peer_out(gateway), &m);
 }

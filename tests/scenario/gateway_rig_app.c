@@ -260,6 +260,8 @@ on_ws_close(struct worker *w, struct bytes payload, struct err *err)
            w->slot, m.code, m.was_clean);
     print_text(m.reason);
     rig_end_line();
+    if (rig_gives_credit)
+        msg_WS_CREDIT_pack(link_out(w->link), &(struct msg_WS_CREDIT){ .socket = m.socket });
     return true;
 }
 

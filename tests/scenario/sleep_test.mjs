@@ -236,6 +236,20 @@ describe("sleep on disk with hibernated sockets", { skip }, () => {
     again.drop();
   });
 
+  it("a class that discards its heap is told with tags and attachment, also when it has to start for it", async (t) => {
+    const server = await serve(t, sleeper, { limits: { ...LONG, idle_ms: 50 } });
+    const gone = async () => (await stats(server)).awake === 0;
+    for (const [v, leave] of [["a", (client) => client.close(4001, "bye")], ["b", (client) => client.drop()]]) {
+      const client = await connect(server.ws(`/forgetful/f/ws?v=${v}`));
+      await eventually(gone);
+      await leave(client);
+      await eventually(async () => (await server.json("/forgetful/f/closes")).some(([, , kept]) => kept?.tagged === v));
+    }
+    assert.deepEqual(await server.json("/forgetful/f/closes"), [[4001, true, { tagged: "a" }, ["a"]], [1006, false, { tagged: "b" }, ["b"]]]);
+    await eventually(gone);
+    assert.deepEqual((await server.json("/forgetful/f/book")).tagged, [], "no socket is left");
+  });
+
   it("outlives its worker's death: messages, and the loss of a socket in between, reach the same heap", async (t) => {
     const { server, client } = await asleep(t);
     const other = await connect(server.ws(`/s/${NAME}/ws?v=b`));

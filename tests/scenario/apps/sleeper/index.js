@@ -97,6 +97,7 @@ export class Sleeper extends DurableObject {
       case "until": this.ctx.waitUntil(fetch(v).then((r) => r.text()).then((heard) => { this.heard = heard; })); return told(null);
       case "timer": setTimeout((a) => { this.heard = a + before; }, Number(v), "timer"); return told(null);
       case "heard": return told(this.heard ?? null);
+      case "closes": return Response.json(this.ctx.storage.kv.get("closes") ?? []);
       case "alarmAwait": this.url = v; return this.ctx.storage.setAlarm(Date.now()).then(() => told(null));
       case "live": {
         const pair = new WebSocketPair();
@@ -130,7 +131,12 @@ export class Sleeper extends DurableObject {
   }
 }
 
-export class Forgetful extends Sleeper {}
+export class Forgetful extends Sleeper {
+  webSocketClose(ws, code, reason, wasClean) {
+    const { kv } = this.ctx.storage;
+    kv.put("closes", [...(kv.get("closes") ?? []), [code, wasClean, ws.deserializeAttachment(), this.ctx.getTags(ws)]]);
+  }
+}
 
 export default {
   fetch(request, env) {
