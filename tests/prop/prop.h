@@ -49,7 +49,7 @@ struct prop_socket {
     uint64_t id, mate;                 /* mate: the other end, when a heap has that one too; 0 */
     int      agent;                    /* of the program; -1: the entry */
     bool     is_hibernatable, is_client;   /* is_client: somebody outside has the other end */
-    bool     is_closed, is_told_closed;
+    bool     is_closed, is_told_closed, is_over;   /* is_over: its holder handled the close */
     uint32_t tags_len, attachment_len;
     uint8_t  tags[512], attachment[512];
 };

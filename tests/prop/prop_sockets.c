@@ -146,6 +146,17 @@ on_attach(struct bytes payload)
         memcpy(s->attachment, m.attachment.data, m.attachment.len);
 }
 
+/* Until then the gateway lists a socket that has closed (src/gateway/sockets.h, GHOST). */
+static void
+on_credit(struct bytes payload)
+{
+    struct msg_WS_CREDIT m;
+    struct prop_socket *s;
+
+    if (msg_WS_CREDIT_unpack(&m, payload, NULL) && m.bytes == 0 && (s = find(m.socket)) != NULL && s->is_told_closed)
+        s->is_over = true;
+}
+
 static void
 on_list(struct bytes payload)
 {
@@ -156,7 +167,7 @@ on_list(struct bytes payload)
     for (uint32_t i = 0; i < shared->sockets_count; i++) {
         struct prop_socket *s = &shared->sockets[i];
 
-        if (!s->is_hibernatable || s->is_closed || s->agent < 0 || !agent_id_equal(&shared->agents[s->agent].id, &m.agent))
+        if (!s->is_hibernatable || s->is_over || s->agent < 0 || !agent_id_equal(&shared->agents[s->agent].id, &m.agent))
             continue;
         msg_WS_SOCKET_pack(world_at_once(PEER_GATEWAY),
                            &(struct msg_WS_SOCKET){ .request = m.request, .socket = s->id, .tags = bytes_from(s->tags, s->tags_len),
@@ -187,8 +198,11 @@ socket_hears(enum prop_peer holder, uint16_t type, struct bytes payload)
     case MSG_WS_LIST:
         on_list(payload);
         return;
+    case MSG_WS_CREDIT:
+        on_credit(payload);
+        return;
     default:
-        return;                        /* credit, automatic answers: nothing comes of them here */
+        return;                        /* automatic answers: nothing comes of them here */
     }
 }
 

@@ -429,7 +429,7 @@ tell_sockets(void)
     for (uint32_t i = 0; i < shared->sockets_count; i++) {
         const struct prop_socket *s = &shared->sockets[i];
 
-        if (s->is_hibernatable && !s->is_closed && s->agent >= 0)
+        if (s->is_hibernatable && !s->is_over && s->agent >= 0)
             buf_append(&ids, shared->agents[s->agent].id.bytes, 32);
     }
     if (ids.len > 0) {
