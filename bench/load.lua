@@ -1,12 +1,19 @@
--- wrk script: requests BENCH_PATH with {i} replaced by a random agent number below BENCH_AGENTS; prints one RESULT line.
-local path, agents, requests = os.getenv("BENCH_PATH"), tonumber(os.getenv("BENCH_AGENTS")), {}
+-- wrk script: requests BENCH_PATH with {i} replaced by a random agent number below BENCH_AGENTS, or by a new one each time, from BENCH_FROM on;
+-- prints one RESULT line.
+local path, agents, from, requests = os.getenv("BENCH_PATH"), tonumber(os.getenv("BENCH_AGENTS")), tonumber(os.getenv("BENCH_FROM")), {}
+
+local function ask(number) return wrk.format("GET", (path:gsub("{i}", tostring(number)))) end
 
 function init()
   math.randomseed(os.time())
-  for i = 0, agents - 1 do requests[i] = wrk.format("GET", (path:gsub("{i}", tostring(i)))) end
+  if not from then for i = 0, agents - 1 do requests[i] = ask(i) end end
 end
 
-function request() return requests[math.random(0, agents - 1)] end
+function request()
+  if not from then return requests[math.random(0, agents - 1)] end
+  from = from + 1
+  return ask(from)
+end
 
 function done(summary, latency)
   local e = summary.errors

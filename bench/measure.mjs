@@ -13,15 +13,17 @@ import { descendants, withTimeout } from "../tests/scenario/lib.mjs";
 
 const run = promisify(execFile);
 const LUA = fileURLToPath(new URL("load.lua", import.meta.url));
+const NEW_PER_PART = 10_000_000; // agents; more than a run can ask
 export const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /* Requests per second over AGENTS agents: the median of RUNS runs of SECONDS, after one that is not counted.
- * ISREFUSED: the app's proper answer is one of 4xx. ANSWERED counts the uncounted second as well. */
-export async function load({ server, path, agents, connections, runs = 5, seconds = 3, isRefused = false }) {
+ * ISNEW: each asks an agent of its own. ISREFUSED: the app's proper answer is one of 4xx. ANSWERED counts the uncounted second as well. */
+export async function load({ server, path, agents = 0, connections, runs = 5, seconds = 3, isNew = false, isRefused = false }) {
+  let parts = 0;
   const wrk = async (duration) => {
     const { stdout, stderr } = await run("bash", ["-c", 'TIMEFORMAT="CPU %U %S"; time wrk "$@"', "wrk", "-t1", `-c${connections}`, `-d${duration}s`, "-s", LUA, server.url], {
-      env: { ...process.env, BENCH_PATH: path, BENCH_AGENTS: String(agents) },
+      env: { ...process.env, BENCH_PATH: path, BENCH_AGENTS: String(agents), ...(isNew && { BENCH_FROM: String(NEW_PER_PART * parts++) }) },
     });
     const [perSecond, p50, p99, broken, refused, count] = /RESULT (.*)/.exec(stdout)[1].split(" ").map(Number);
     const [, user, system] = /CPU (\S+) (\S+)/.exec(stderr).map(Number);
