@@ -166,6 +166,9 @@ test("the book: tags, attachment, url, protocol, auto-response", { skip }, async
   const g = await rig(t);
   const c = await socket(g, "/ws?protocol&x=1");
   await g.tell("auto ping pong pong");
+  await g.tell("list");
+  await g.event("ws_socket");
+  assert.equal((await g.event("ws_listed")).request, "ping", "it is known before the client says it");
   c.send(Buffer.concat([frame(0x81, "ping"), frame(0x01, "pi"), frame(0x80, "ng"), frame(0x82, "ping")]));
   assert.deepEqual(await read(c), [0x81, "pong pong"]);
   assert.deepEqual(await read(c), [0x81, "pong pong"]);
