@@ -161,7 +161,7 @@ path_is_ours(const char *path)
     return true;
 }
 
-static bool
+bool
 ref_unpack(struct ref *ref, const json_t *json, struct packs *packs)
 {
     const char *id = json_string_value(json_array_get(json, 0));

@@ -7,6 +7,8 @@
 #ifndef DORMOUSE_BACKUP_LIST_H
 #define DORMOUSE_BACKUP_LIST_H
 
+#include <jansson.h>
+
 #include "src/backup/backup_packs.h"
 
 struct entry {
@@ -38,6 +40,8 @@ void entry_reuse(struct entry *entry, const struct entry *from);
 bool entry_is_usable(const struct entry *entry);                        /* a new manifest can refer to all of its chunks */
 void list_use(const struct list *list);                                 /* packs_use() for all */
 
+/* [pack, at, len, sum] of a target, whose pack is then known to PACKS. */
+MUST_USE bool ref_unpack(struct ref *ref, const json_t *json, struct packs *packs);
 void list_pack(const struct list *list, struct buf *out);
 MUST_USE bool list_unpack(struct list *out_list, struct bytes bytes, struct packs *packs, struct err *err);
 

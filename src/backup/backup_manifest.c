@@ -12,6 +12,7 @@
 
 #include "lib/sys/sys.h"
 #include "src/backup/backup_limits.h"
+#include "src/backup/backup_list.h"
 #include "src/backup/backup_target.h"
 
 #define HOST_BYTES 256
@@ -165,18 +166,8 @@ sum_holds(struct bytes bytes, struct bytes *out_text)
 static bool
 ref_take(struct ref *ref, const json_t *json, struct packs *packs)
 {
-    const char *id = json_string_value(json_array_get(json, 0));
-    const json_int_t at = json_integer_value(json_array_get(json, 1)), len = json_integer_value(json_array_get(json, 2));
-
-    if (json_is_null(json)) {
-        *ref = (struct ref){ 0 };
-        return true;
-    }
-    ref->pack = id == NULL ? NULL : packs_get(packs, id);
-    ref->at = (uint32_t)at;
-    ref->len = (uint32_t)len;
-    return ref->pack != NULL && at >= 0 && at <= UINT32_MAX && len > 0 && len <= LIST_BYTES_MAX &&
-           hex_parse(json_string_value(json_array_get(json, 3)), ref->sum, SUM_BYTES);
+    *ref = (struct ref){ 0 };
+    return json_is_null(json) || ref_unpack(ref, json, packs);
 }
 
 static bool
