@@ -49,7 +49,7 @@ text_read(const char *folder, const char *name, char *out, size_t size)
     char path[PATH_MAX + NAME_MAX];
 
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    return jail_file_read(path, out, size);
+    return sys_read_text(path, out, size);
 }
 
 static bool
@@ -69,7 +69,7 @@ parent_of(long pid)
     long parent = 0;
 
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    if (!jail_file_read(path, stat, sizeof stat) || (tail = strrchr(stat, ')')) == NULL)   /* a name may hold anything */
+    if (!sys_read_text(path, stat, sizeof stat) || (tail = strrchr(stat, ')')) == NULL)   /* a name may hold anything */
         return 0;
     return sscanf(tail, ") %*c %ld", &parent) == 1 ? parent : 0;
 }

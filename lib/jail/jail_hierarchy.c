@@ -12,22 +12,6 @@
 #include "lib/sys/sys.h"
 
 bool
-jail_file_read(const char *path, char *out, size_t size)
-{
-    int fd = sys_open(path, O_RDONLY, 0);
-    size_t len = 0;
-    ssize_t n = 0;
-
-    if (fd < 0)
-        return false;
-    while (len < size - 1 && (n = sys_read(fd, out + len, size - 1 - len)) > 0)
-        len += (size_t)n;
-    sys_close(fd);
-    out[len] = '\0';
-    return n >= 0;
-}
-
-bool
 jail_list_has(const char *list, const char *word, char separator)
 {
     size_t len = strlen(word);
@@ -90,9 +74,9 @@ jail_hierarchy_find(const char *controller, struct jail_hierarchy *out)
 {
     char *text = malloc(JAIL_PROC_FILE_MAX);
     char place[PATH_MAX / 4];
-    bool ok = text != NULL && jail_file_read("/proc/self/mountinfo", text, JAIL_PROC_FILE_MAX) &&
+    bool ok = text != NULL && sys_read_text("/proc/self/mountinfo", text, JAIL_PROC_FILE_MAX) &&
               mount_find(text, controller == NULL ? "cgroup2" : "cgroup", controller, out->root, sizeof out->root) &&
-              jail_file_read("/proc/self/cgroup", text, JAIL_PROC_FILE_MAX) &&
+              sys_read_text("/proc/self/cgroup", text, JAIL_PROC_FILE_MAX) &&
               place_find(text, controller, place, sizeof place);
 
     free(text);

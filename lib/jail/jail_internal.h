@@ -10,9 +10,6 @@
 void report_set(struct jail_report *report, enum jail_layer layer, enum layer_state state, const char *fmt, ...)
     PRINTF(4, 5);
 
-/* Reads the file PATH as text, cut at SIZE. */
-bool jail_file_read(const char *path, char *out, size_t size);
-
 /* Writes TEXT to an existing file of /proc or a cgroup; errno says why not. */
 bool jail_file_write(const char *path, const char *text);
 

@@ -294,6 +294,35 @@ sys_write_all(int fd, const void *data, size_t len)
 }
 
 bool
+sys_read_text(const char *path, char *out, size_t size)
+{
+    int fd = sys_open(path, O_RDONLY, 0);
+    size_t len = 0;
+    ssize_t n = 0;
+
+    if (fd < 0)
+        return false;
+    while (len < size - 1 && (n = sys_read(fd, out + len, size - 1 - len)) > 0)
+        len += (size_t)n;
+    (void)sys_close(fd);
+    out[len] = '\0';
+    return n >= 0;
+}
+
+bool
+sys_program_beside(const char *name, char *out, size_t size)
+{
+    const size_t name_bytes = strlen(name) + 1;
+    const ssize_t len = readlink("/proc/self/exe", out, size - name_bytes - 1);
+
+    if (len <= 0)
+        return false;
+    out[len] = '\0';
+    memcpy(strrchr(out, '/') + 1, name, name_bytes);
+    return true;
+}
+
+bool
 sys_pwrite_all(int fd, const void *data, size_t len, off_t at)
 {
     const uint8_t *from = data;

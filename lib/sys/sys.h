@@ -61,6 +61,10 @@ ssize_t sys_sendmsg(int fd, const struct msghdr *msg, int flags);
 int     sys_wait_writable(int fd, int timeout_ms);
 bool    sys_write_all(int fd, const void *data, size_t len);
 bool    sys_pwrite_all(int fd, const void *data, size_t len, off_t at);
+/* The first SIZE - 1 bytes of a file of the kernel's, which may be shorter than it says, as a string. */
+bool    sys_read_text(const char *path, char *out, size_t size);
+/* The path of the program NAME in the folder of our own. False: errno. */
+bool    sys_program_beside(const char *name, char *out, size_t size);
 int     sys_fsync(int fd);
 int     sys_fdatasync(int fd);
 int     sys_ftruncate(int fd, off_t len);

@@ -26,20 +26,6 @@ struct opens {
     struct buf in;                         /* read, and not yet a line */
 };
 
-static bool
-program_path(char out[PATH_BYTES], struct err *err)
-{
-    const ssize_t len = readlink("/proc/self/exe", out, PATH_BYTES - sizeof PROGRAM - 1);
-    char *slash;
-
-    if (len <= 0)
-        return err_set(err, ERR_IO, errno, "find our own program");
-    out[len] = '\0';
-    slash = strrchr(out, '/');
-    memcpy(slash + 1, PROGRAM, sizeof PROGRAM);
-    return true;
-}
-
 /* Between fork and exec: only what is safe there. The environment, with the secrets of the store, stays with us. */
 static void
 child_run(const char *program, const char *scratch, int in, int out, pid_t parent)
@@ -115,8 +101,8 @@ opens_start(struct opens **out_opens, const char *scratch, struct err *err)
     const pid_t parent = getpid();
     struct opens *opens;
 
-    if (!program_path(program, err))
-        return false;
+    if (!sys_program_beside(PROGRAM, program, sizeof program))
+        return err_set(err, ERR_IO, errno, "find our own program");
     if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) {
         (void)sys_close(to[0]);
         (void)sys_close(to[1]);

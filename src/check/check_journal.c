@@ -170,20 +170,6 @@ on_late(void *owner)
 
 /* ---- life -------------------------------------------------------------------------------------------------------------------- */
 
-static bool
-program_path(char out[CHECK_PATH_BYTES], struct err *err)
-{
-    const ssize_t len = readlink("/proc/self/exe", out, CHECK_PATH_BYTES - sizeof PROGRAM - 1);
-    char *slash;
-
-    if (len <= 0)
-        return err_set(err, ERR_IO, errno, "find our own program");
-    out[len] = '\0';
-    slash = strrchr(out, '/');
-    memcpy(slash + 1, PROGRAM, sizeof PROGRAM);
-    return true;
-}
-
 /* Between fork and exec: only what is safe there. What the journal says to people goes where our own words go. */
 static void
 child_run(const char *program, int fd, pid_t parent)
@@ -226,8 +212,8 @@ journal_start(struct journal **out_journal, const char *data, struct err *err)
     struct journal *journal;
     int fds[2];
 
-    if (!program_path(program, err))
-        return false;
+    if (!sys_program_beside(PROGRAM, program, sizeof program))
+        return err_set(err, ERR_IO, errno, "find our own program");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
         return err_set(err, ERR_IO, errno, "make a pair of sockets");
     journal = calloc(1, sizeof *journal);

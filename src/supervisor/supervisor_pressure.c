@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/sys.h"
 #include "src/supervisor/supervisor_limits.h"
 #include "src/supervisor/supervisor_use.h"
 
@@ -81,7 +82,7 @@ number_read(const char *folder, const char *name, uint64_t *out)
     char path[PATH_MAX], text[64], *end;
 
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (!text_read(path, text, sizeof text))
+    if (!sys_read_text(path, text, sizeof text))
         return false;
     *out = strtoull(text, &end, 10);   /* "max" is no number */
     return end != text;
@@ -94,7 +95,7 @@ stalled_percent(const char *folder, const char *name)
     char path[PATH_MAX], text[256];
 
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (!text_read(path, text, sizeof text) || strncmp(text, "some avg10=", 11) != 0)
+    if (!sys_read_text(path, text, sizeof text) || strncmp(text, "some avg10=", 11) != 0)
         return 0;
     return (uint32_t)strtoul(text + 11, NULL, 10);
 }
@@ -106,7 +107,7 @@ file_cache(const char *folder, bool is_v2)
     uint64_t active = 0, inactive = 0;
 
     (void)snprintf(path, sizeof path, "%s/memory.stat", folder);
-    if (!text_read(path, text, sizeof text) || !field_read(text, is_v2 ? "active_file" : "total_active_file", &active) ||
+    if (!sys_read_text(path, text, sizeof text) || !field_read(text, is_v2 ? "active_file" : "total_active_file", &active) ||
         !field_read(text, is_v2 ? "inactive_file" : "total_inactive_file", &inactive))
         return 0;
     return active + inactive;
@@ -139,7 +140,7 @@ memory_state_of_system(struct memory_state *out)
     char text[STAT_BYTES];
     uint64_t total_kb = 0, available_kb = 0;
 
-    if (!text_read("/proc/meminfo", text, sizeof text) || !field_read(text, "MemTotal:", &total_kb) ||
+    if (!sys_read_text("/proc/meminfo", text, sizeof text) || !field_read(text, "MemTotal:", &total_kb) ||
         !field_read(text, "MemAvailable:", &available_kb) || available_kb > total_kb || total_kb > UINT64_MAX / 1024)
         return false;
     *out = (struct memory_state){ .used_bytes = (total_kb - available_kb) * 1024, .limit_bytes = total_kb * 1024 };

@@ -13,22 +13,6 @@
 #define STAT_BYTES   1024
 
 bool
-text_read(const char *path, char *out, size_t size)
-{
-    int fd = sys_open(path, O_RDONLY, 0);
-    size_t len = 0;
-    ssize_t n = 0;
-
-    if (fd < 0)
-        return false;
-    while (len < size - 1 && (n = sys_read(fd, out + len, size - 1 - len)) > 0)
-        len += (size_t)n;
-    (void)sys_close(fd);
-    out[len] = '\0';
-    return n >= 0;
-}
-
-bool
 field_read(const char *text, const char *key, uint64_t *out)
 {
     const size_t len = strlen(key);
@@ -51,11 +35,11 @@ process_use_read(pid_t pid, struct process_use *out)
     const char *at;
 
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    if (!text_read(path, text, STAT_BYTES) || (at = strrchr(text, ')')) == NULL ||
+    if (!sys_read_text(path, text, STAT_BYTES) || (at = strrchr(text, ')')) == NULL ||
         sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2)
         return false;
     (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    if (!text_read(path, text, sizeof text))
+    if (!sys_read_text(path, text, sizeof text))
         return false;
     if (!field_read(text, "RssAnon:", &anon_kb))
         return false;                                        /* it just ended */

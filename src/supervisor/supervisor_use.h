@@ -15,7 +15,5 @@ struct process_use {
 MUST_USE bool process_use_read(pid_t pid, struct process_use *out);
 /* The number behind KEY ("MemAvailable:") in the text of a file of /proc or a cgroup; false: it is not there. */
 MUST_USE bool field_read(const char *text, const char *key, uint64_t *out);
-/* The whole of a small file as text. False: it cannot be read. */
-MUST_USE bool text_read(const char *path, char *out, size_t size);
 
 #endif
