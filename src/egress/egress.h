@@ -23,6 +23,8 @@ struct egress {
     struct umap *sockets;              /* id → struct ws_client */
     uint64_t next_socket;
     size_t calls;
+    size_t calls_max;                  /* EGRESS_CALLS_MAX, or what the limit of descriptors allows */
+    size_t request_bytes;              /* http_call.held of all */
     uint64_t calls_total;              /* opened since the start */
     bool is_stopping;
 };
@@ -32,6 +34,7 @@ struct client {                        /* a linked worker */
     struct link *link;
     struct umap *http;                 /* call → struct http_call */
     struct umap *upgrades;             /* call → struct ws_client whose handshake is under way */
+    size_t uploads;                    /* calls whose bodies come in pieces and are not sent yet */
 };
 
 /* Who asked, for log lines. */

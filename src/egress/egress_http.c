@@ -36,6 +36,8 @@ struct http_call {
     bool up_streams; /* comes in pieces */
     bool up_broken;
     bool up_paused;
+    bool is_upload;     /* counted in client.uploads */
+    size_t held;        /* of egress.request_bytes, ours */
 
     int status; /* of the head being read; 0: none yet */
     struct buf status_text;
@@ -54,10 +56,22 @@ struct http_call {
 
 /* ---- the end -------------------------------------------------------------------------------------------------- */
 
+/* Counts what the request holds until it is sent. */
+static void
+account_request(struct http_call *c, size_t held, bool is_upload)
+{
+    c->client->egress->request_bytes += held - c->held;
+    c->client->uploads += is_upload;
+    c->client->uploads -= c->is_upload;
+    c->held = held;
+    c->is_upload = is_upload;
+}
+
 static void
 http_free(struct http_call *c)
 {
     outlet_release(&c->exchange);
+    account_request(c, 0, false);
     curl_slist_free_all(c->fields);
     (void)umap_take(c->client->http, c->id);
     c->client->egress->calls--;
@@ -226,7 +240,7 @@ on_upload(char *to, size_t one, size_t cap, void *owner)
         return 0;
     memcpy(to, c->up.data + c->up_at, len);
     c->up_at += len;
-    if (c->up_streams)
+    if (c->up_streams || c->is_replied)
         touch(c);
     return len;
 }
@@ -322,6 +336,7 @@ start_hop(struct http_call *c, struct err *err)
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)EGRESS_BUFFER_BYTES);
+    (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)EGRESS_UP_BUFFER_BYTES);
     (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (egress->limits.idle_ms + 999) / 1000);
     outlet_start(&c->exchange);
@@ -344,6 +359,7 @@ http_open(struct client *client, const struct msg_CALL *m)
     c->has_up = (m->flags & (CALL_HAS_BODY | CALL_BODY_MORE)) != 0;
     c->request.keeps_body = true;
     asker_set(&c->asker, m);
+    account_request(c, m->body.len + 2 * m->headers.len, c->up_streams);    /* headers: as they came, and for curl */
     buf_append_bytes(&c->up, m->body);
     buf_append_bytes(&c->request.method, m->method);
     buf_append_bytes(&c->request.headers, m->headers);
@@ -432,6 +448,21 @@ flush_upload(struct http_call *c)
     c->up_used = 0;
 }
 
+/* The answer has begun: the request will not be sent again, and a stream of tokens may last for long. */
+static void
+forget_request(struct http_call *c)
+{
+    if (c->up_more || c->up_at < c->up.len || c->fields == NULL)
+        return;
+    if (!c->is_done)
+        (void)curl_easy_setopt(c->exchange.easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(STEAL(c->fields));
+    buf_fini(&c->request.headers);
+    buf_fini(&c->up);
+    c->up_at = c->up_credited = 0;
+    account_request(c, 0, false);
+}
+
 static bool
 has_no_body(const struct http_call *c)
 {
@@ -466,6 +497,8 @@ send_reply(struct http_call *c)
                        .body = body,
                    });
     buf_consume(&c->down, body.len);
+    buf_fini(&c->status_text);
+    buf_fini(&c->headers);
 }
 
 static void
@@ -480,7 +513,7 @@ send_down(struct http_call *c)
         c->down_credit -= (uint32_t)piece.len;
         at += piece.len;
     }
-    buf_clear(&c->down);
+    buf_fini(&c->down); /* the next token may be seconds away */
 }
 
 static void
@@ -574,6 +607,7 @@ http_flush(struct http_call *c)
         return;
     }
     if (!c->is_done) {
+        forget_request(c);
         resume_download(c);
         return;
     }

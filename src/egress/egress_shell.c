@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
@@ -206,6 +207,17 @@ refuse(struct client *client, uint32_t call, enum err_code code, uint8_t flags, 
 }
 
 static bool
+is_full(const struct client *client, const struct msg_CALL *m)
+{
+    const struct egress *egress = client->egress;
+    size_t of_link = umap_count(client->http) + umap_count(client->upgrades);
+
+    return egress->calls >= egress->calls_max || of_link >= EGRESS_CALLS_PER_LINK_MAX ||
+           of_link >= egress->calls_max / EGRESS_CALLS_PART || egress->request_bytes >= EGRESS_REQUEST_BYTES_MAX ||
+           ((m->flags & CALL_BODY_MORE) != 0 && client->uploads >= EGRESS_UPLOADS_PER_LINK_MAX);
+}
+
+static bool
 on_call(struct client *client, struct bytes payload, struct err *err)
 {
     struct egress *egress = client->egress;
@@ -221,8 +233,7 @@ on_call(struct client *client, struct bytes payload, struct err *err)
         refuse(client, m.call, ERR_MALFORMED, 0, "Invalid HTTP method.");
     else if (egress->is_stopping)
         refuse(client, m.call, ERR_UNAVAILABLE, FAIL_RETRYABLE, "Network connection lost.");
-    else if (egress->calls >= EGRESS_CALLS_MAX ||
-             umap_count(client->http) + umap_count(client->upgrades) >= EGRESS_CALLS_PER_LINK_MAX)
+    else if (is_full(client, &m))
         refuse(client, m.call, ERR_OVERLOADED, FAIL_OVERLOADED, "Too many outgoing requests are open.");
     else if ((m.flags & CALL_UPGRADE) != 0)
         ws_open(client, &m);
@@ -433,6 +444,17 @@ warm_up(void)
     curl_easy_cleanup(curl_easy_init());
 }
 
+/* A call beyond the descriptors would fail as if the network had. */
+static size_t
+calls_max(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= EGRESS_CALLS_MAX + EGRESS_FILES_KEPT)
+        return EGRESS_CALLS_MAX;
+    return files.rlim_cur > EGRESS_FILES_KEPT + EGRESS_CALLS_MIN ? files.rlim_cur - EGRESS_FILES_KEPT : EGRESS_CALLS_MIN;
+}
+
 static bool
 on_start(struct room *room, struct bytes conf_json, struct err *err)
 {
@@ -452,6 +474,7 @@ on_start(struct room *room, struct bytes conf_json, struct err *err)
     egress->hook = loop_before_wait(egress->loop, before_wait, egress);
     if (!jail_enter(ROLE_EGRESS, conf_json, err))
         return false;
+    egress->calls_max = calls_max();
     room_ready(room);
     return true;
 }
