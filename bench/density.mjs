@@ -1,33 +1,69 @@
 // make bench-density: how many agents fit, and what they cost while they wait. docs/density.md says what was seen.
 //   AGENTS=50000      agents that are created; the other sections scale with it
+//   SOCKETS=10000     WebSockets (default: a fifth of AGENTS, up to 60,000); WAITING=5000 agents that wait for a model (a tenth, up to 15,000)
 //   ACTIVE_S=20       seconds of 1 % of them called per second
 //   SECTIONS="warm storm model sockets"   only these
-import { fork, spawnSync } from "node:child_process";
+import { execFileSync, fork, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import http from "node:http";
-import net from "node:net";
+import { mkdtempSync, readFileSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DORMOUSE, eventually, ROOT, startDormouse } from "../tests/scenario/lib.mjs";
-import { get, memory, openSockets, sleep, touch } from "./measure.mjs";
-import { round, withData } from "./rig.mjs";
+import { descendants, DORMOUSE, eventually, ROOT, startDormouse } from "../tests/scenario/lib.mjs";
+import { memory, sleep } from "./measure.mjs";
+import { round } from "./rig.mjs";
 
 const AGENTS = Number(process.env.AGENTS ?? 50_000);
 const ACTIVE_S = Number(process.env.ACTIVE_S ?? 20);
 const SECTIONS = (process.env.SECTIONS ?? "warm storm model sockets").split(/\s+/);
 const STORM = Math.min(10_000, Math.floor(AGENTS / 2));
-const WAITING = Math.min(1800, Math.floor(AGENTS / 10));     // egress takes 1,024 requests at a time of each worker, and two are asked
-const SOCKETS = Math.min(10_000, Math.floor(AGENTS / 5));    // a descriptor each, in this process as well
-const KB_EACH = 16;                                          // more than a warm agent takes: what the machine must have free
+const KB_EACH = 16, DISK_KB_EACH = 32, FILES_EACH = 3;       // more than a warm agent takes: what the machine must have free
+const FILES_SPARE = 1500;                                    // descriptors of a room that are not sockets of this
+const FILES_MAX = Number(/Max open files +\d+ +(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? Infinity);
+const SOCKETS_WANTED = Number(process.env.SOCKETS ?? Math.min(60_000, Math.floor(AGENTS / 5)));
+const SOCKETS = Math.min(SOCKETS_WANTED, FILES_MAX - FILES_SPARE);
+const SOCKETS_PER_CLIENT = 15_000;
+const WAITING = Math.min(Number(process.env.WAITING ?? Math.min(15_000, Math.floor(AGENTS / 10))), FILES_MAX - FILES_SPARE);
+const IN_FLIGHT = 32;
 const app = join(ROOT, "bench/apps/density");
 const KEEP_WARM = { warm_ms: 2000, cold_ms: 24 * 3600_000, requests_max: 20_000 };
-const MODEL = fileURLToPath(new URL("density_model.mjs", import.meta.url));
+const script = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 const spread = (ms) => (ms.sort((a, b) => a - b), `p50 ${round(at(ms, 0.5), 1)}, p99 ${round(at(ms, 0.99), 1)}, max ${round(ms.at(-1), 1)} ms`);
 const mib = (kb) => `${round(kb / 1024)} MiB`;
 const say = (what, value) => console.log(`| ${what} | ${value} |`);
+const progress = (what, of) => { const began = performance.now(); return (count) => console.error(`  ${what}: ${round(count)} of ${round(of)}, ${round(count / ((performance.now() - began) / 1000))} per second`); };
+
+/* A process of density_load.mjs. */
+class Load {
+  static all = new Set();
+
+  constructor() {
+    this.child = fork(script("density_load.mjs"), [], { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" });
+    this.open = new Map();
+    this.last = 0;
+    this.child.on("message", ({ id, result, failure, progress: count }) => {
+      const call = this.open.get(id);
+      if (count !== undefined) return call.tell?.(count);
+      this.open.delete(id);
+      if (failure) call.reject(new Error(failure));
+      else call.resolve(result);
+    });
+    this.child.on("exit", () => { for (const { reject } of this.open.values()) reject(new Error("the load generator died")); });
+    Load.all.add(this);
+  }
+
+  do(op, args, tell) {
+    const id = ++this.last;
+    return new Promise((resolve, reject) => { this.open.set(id, { resolve, reject, tell }); this.child.send({ id, op, args }); });
+  }
+
+  end() {
+    Load.all.delete(this);
+    this.child.disconnect();
+  }
+}
 
 function workers(server) {
   const { stdout, stderr, status } = spawnSync(DORMOUSE, ["top", "--once", "--json", "--data", server.data], { encoding: "utf8", maxBuffer: 1 << 26 });
@@ -37,34 +73,28 @@ function workers(server) {
 const count = (server, name) => workers(server).reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
 const untilAsleep = (server, entries = 2) => eventually(() => count(server, "awake") <= entries + 1 || "agents stay awake", 300_000);
 
-/* PERSECOND requests for SECONDS, whether or not the earlier ones were answered; PATH(i) is asked. Latencies from when each was due. */
-async function pace({ server, perSecond, seconds, path }) {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 256 }), ms = [], asked = [];
-  const began = performance.now(), all = perSecond * seconds;
-  let failed = 0;
-  while (asked.length < all) {
-    const due = Math.min(all, Math.floor(((performance.now() - began) / 1000) * perSecond));
-    while (asked.length < due) {
-      const wanted = began + ((asked.length + 1) / perSecond) * 1000;
-      asked.push(get(server.url + path(asked.length), agent).then(({ status }) => { ms.push(performance.now() - wanted); failed += status !== 200; }));
-    }
-    await sleep(0.002);
-  }
-  await Promise.all(asked);
-  agent.destroy();
-  return { ms, failed };
+/* KiB per one of MANY that each room grew by since BEFORE; rooms that grew by less than 0.1 are left out. */
+function rooms(server) {
+  const kb = new Map();
+  for (const { pid, room } of descendants(server.pid)) kb.set(room, (kb.get(room) ?? 0) + memory(pid, true).pssKb);
+  return kb;
+}
+function grown(server, before, many) {
+  const parts = [...rooms(server)].map(([room, kb]) => [room, (kb - (before.get(room) ?? 0)) / many]);
+  return parts.filter(([, kb]) => kb >= 0.1).sort((a, b) => b[1] - a[1]).map(([room, kb]) => `${room} ${round(kb, 1)}`).join(", ");
 }
 
-async function warm(server) {
-  const before = memory(server.pid).pssKb;
-  const born = await touch({ server, path: "/a/agent-{i}/call", count: AGENTS, inFlight: 16 });
-  say(`${round(AGENTS)} agents created, each called once`, `${round(born.perSecond)} per second, ${born.failed} failed`);
+async function warm(server, load) {
+  const before = memory(server.pid).pssKb, disk = statfsSync(server.data), roomsBefore = rooms(server);
+  const born = await load.do("touch", { port: server.port, path: "/a/agent-{i}/call", count: AGENTS, inFlight: IN_FLIGHT }, progress("created", AGENTS));
+  const used = statfsSync(server.data);
+  say(`${round(AGENTS)} agents created, each called once`, `${round(AGENTS / born.seconds)} per second, ${born.failed} failed; ${round(((disk.bfree - used.bfree) * disk.bsize) / 1024 / AGENTS, 1)} KiB of disk and ${round((disk.ffree - used.ffree) / AGENTS, 1)} inodes each`);
   await untilAsleep(server);
   const asleep = memory(server.pid);
-  say("memory of all rooms, all agents asleep with their heaps", `${mib(before)} → ${mib(asleep.pssKb)}: ${round((asleep.pssKb - before) / AGENTS, 2)} KiB per agent; ${round(asleep.fds)} descriptors in all`);
+  say("memory of all rooms, all agents asleep with their heaps", `${mib(before)} → ${mib(asleep.pssKb)}: ${round((asleep.pssKb - before) / AGENTS, 2)} KiB per agent (${grown(server, roomsBefore, AGENTS)}); ${round(asleep.fds)} descriptors in all`);
   const wakes = count(server, "warm_wakes"), warmBefore = count(server, "warm");
-  const { ms, failed } = await pace({ server, perSecond: AGENTS / 100, seconds: ACTIVE_S, path: () => `/a/agent-${Math.floor(Math.random() * AGENTS)}/call` });
-  say(`1 % of them called per second (${round(AGENTS / 100)}/s), ${ACTIVE_S} s`, `${spread(ms)}; ${failed} failed`);
+  const { ms, failed, lines, generator } = await load.do("pace", { port: server.port, path: "/a/agent-{i}/call", agents: AGENTS, perSecond: AGENTS / 100, seconds: ACTIVE_S });
+  say(`1 % of them called per second (${round(AGENTS / 100)}/s), ${ACTIVE_S} s`, `${spread(ms)}; ${failed} failed; ${lines} connections, load generator ${round(generator * 100)} % of a core`);
   say("of these calls, to an agent that was asleep with its heap", `${round(count(server, "warm_wakes") - wakes)} of ${round(ms.length)}; ${round(warmBefore)} were asleep when it began`);
   await untilAsleep(server);
   say("memory afterwards, asleep again", mib(memory(server.pid).pssKb));
@@ -72,59 +102,35 @@ async function warm(server) {
   if (kept.some((calls) => calls < 2)) throw new Error("an agent forgot its heap");
 }
 
-/* A line to the server, open before it is needed. */
-async function line(server) {
-  const socket = net.connect(server.port, "127.0.0.1");
-  await once(socket, "connect");
-  return (path) => new Promise((resolve, reject) => {
-    socket.once("data", (bytes) => { resolve(bytes.toString("latin1").slice(9, 12) === "200"); socket.destroy(); });
-    socket.once("error", reject);
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
-  });
-}
-
-/* An awake agent asked every 10 ms while USE runs. */
+/* An awake agent asked every 10 ms by a process of its own while USE runs. */
 async function probed(server, use) {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 }), ms = [], asked = [];
-  let isOver = false;
-  const used = use().finally(() => { isOver = true; });
-  while (!isOver) {
-    asked.push(get(`${server.url}/a/probe/call`, agent).then(({ took }) => { ms.push(took); }));
-    await sleep(0.01);
-  }
-  await Promise.all(asked);
-  agent.destroy();
-  return { ms, result: await used };
+  const prober = new Load();
+  await prober.do("probe", { port: server.port, path: "/a/probe/call", everyMs: 10 });
+  const result = await use(), { ms, failed } = await prober.do("probed");
+  prober.end();
+  return { ms, failed, result };
 }
 
-async function storm(server) {
+async function storm(server, load) {
   const idle = await probed(server, () => sleep(3));
   say("an awake agent asked every 10 ms, all others asleep", spread(idle.ms));
-  const lines = [];
-  while (lines.length < STORM) lines.push(...await Promise.all(Array.from({ length: Math.min(100, STORM - lines.length) }, () => line(server))));
-  const began = performance.now();
-  const { ms, result } = await probed(server, async () => {
-    const asked = [];
-    for (let i = 0; i < STORM; i++) {
-      asked.push(lines[i](`/a/agent-${i}/call`));
-      if (i % (STORM / 100) < 1) await sleep(Math.max(0, (i / STORM) - (performance.now() - began) / 1000));
-    }
-    return Promise.all(asked);
-  });
-  say(`${round(STORM)} sleeping agents called within a second: the last answer`, `after ${round((performance.now() - began) / 1000, 1)} s; ${result.filter((ok) => !ok).length} failed`);
-  say("the awake agent meanwhile", spread(ms));
+  await load.do("lines", { port: server.port, count: STORM });
+  const { ms, failed, result } = await probed(server, () => load.do("storm", { path: "/a/agent-{i}/call", seconds: 1 }));
+  say(`${round(STORM)} sleeping agents called within a second: the last answer`, `after ${round(result.seconds, 1)} s; ${spread(result.ms)}; ${result.failed} failed`);
+  say("the awake agent meanwhile", `${spread(ms)}; ${failed} failed`);
 }
 
 /* WAITING agents read an answer of the model; memory is looked at LOOK_S after the first one began. */
-async function listen(server, port, { title, names, query, lookS }) {
-  await touch({ server, path: `/a/${names}-{i}/call`, count: WAITING, inFlight: 16 });
+async function listen(server, load, modelPort, { title, names, query, lookS }) {
+  await load.do("touch", { port: server.port, path: `/a/${names}-{i}/call`, count: WAITING, inFlight: IN_FLIGHT }, progress("created", WAITING));
   await untilAsleep(server);
-  const before = memory(server.pid).pssKb, began = performance.now();
-  const url = encodeURIComponent(`http://127.0.0.1:${port}/?${query}`);
-  const { failed } = await touch({ server, path: `/a/${names}-{i}/model?url=${url}`, count: WAITING, inFlight: 16 });
+  const before = memory(server.pid).pssKb, roomsBefore = rooms(server), began = performance.now();
+  const url = encodeURIComponent(`http://127.0.0.1:${modelPort}/?${query}`);
+  const { failed, seconds } = await load.do("touch", { port: server.port, path: `/a/${names}-{i}/model?url=${url}`, count: WAITING, inFlight: IN_FLIGHT });
+  if (seconds > lookS) say("WARNING", `the last agent asked the model ${round(seconds)} s after the first: too many for this machine, some have their answer already`);
   await sleep(Math.max(0, lookS - (performance.now() - began) / 1000));
   const looked = (performance.now() - began) / 1000, waiting = memory(server.pid);
-  say(`${round(WAITING)} agents in the middle of an answer of a model ${title}`, `${round((waiting.pssKb - before) / WAITING, 1)} KiB per agent in all rooms after ${round(looked)} s; ${failed} failed; ${round(count(server, "awake"))} awake at that time`);
+  say(`${round(WAITING)} agents in the middle of an answer of a model ${title}`, `${round((waiting.pssKb - before) / WAITING, 1)} KiB per agent in all rooms after ${round(looked)} s (${grown(server, roomsBefore, WAITING)}); ${failed} failed; ${round(count(server, "awake"))} awake at that time`);
   const done = new Set(), ask = async (i) => {
     const { isDone, failure } = await server.json(`/a/${names}-${i}/heard`);
     if (failure) throw new Error(`agent ${names}-${i}: ${failure}`);
@@ -132,43 +138,40 @@ async function listen(server, port, { title, names, query, lookS }) {
   };
   await eventually(async () => {
     for (let i = 0; i < WAITING; i += Math.ceil(WAITING / 100)) if (!done.has(i)) await ask(i);
-    return done.size >= Math.min(100, WAITING) || `${done.size} of 100 heard the end`;
+    return done.size >= Math.min(100, Math.ceil(WAITING / Math.ceil(WAITING / 100))) || `${done.size} of 100 heard the end`;
   }, 180_000);
   const { heard } = await server.json(`/a/${names}-0/heard`);
   say("what each heard of it in the end", `${heard} bytes: all`);
 }
 
-async function model(server) {
-  const child = fork(MODEL, [], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+async function model(server, load) {
+  const child = fork(script("density_model.mjs"), [], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
   try {
     const port = Number((await once(child.stdout, "data"))[0]);
-    await listen(server, port, { title: "that thinks for 30 s, then streams", names: "thought", query: "first_ms=30000&step_ms=100", lookS: 22 });
-    await listen(server, port, { title: "with a token each 3 s for 30 s", names: "talk", query: "first_ms=3000&step_ms=3000", lookS: 22 });
+    await listen(server, load, port, { title: "that thinks for 30 s, then streams", names: "thought", query: "first_ms=30000&step_ms=100", lookS: 22 });
+    await listen(server, load, port, { title: "with a token each 3 s for 30 s", names: "talk", query: "first_ms=3000&step_ms=3000", lookS: 22 });
   } finally {
     child.kill();
   }
 }
 
 async function sockets(server) {
-  await get(`${server.url}/a/agent-0/call`);
+  if (SOCKETS < SOCKETS_WANTED) say("LIMIT", `${round(SOCKETS_WANTED)} WebSockets need as many descriptors in one process; the hard limit is ${round(FILES_MAX)} (ulimit -Hn), so ${round(SOCKETS)}. As root: prlimit --nofile=1048576:1048576 --pid $$`);
   await untilAsleep(server);
-  const before = memory(server.pid);
-  const open = await openSockets({ server, path: "/a/socket-{i}/ws", count: SOCKETS, inFlight: 16 });
+  const before = memory(server.pid), roomsBefore = rooms(server), tell = progress("connected", SOCKETS);
+  const clients = [], began = performance.now();
+  for (let from = 0; from < SOCKETS; from += SOCKETS_PER_CLIENT) {
+    const client = new Load();
+    clients.push(client);
+    await client.do("sockets", { port: server.port, path: "/a/socket-{i}/ws", from, count: Math.min(SOCKETS_PER_CLIENT, SOCKETS - from), inFlight: IN_FLIGHT, address: clients.length }, (some) => tell(from + some));
+  }
+  const seconds = (performance.now() - began) / 1000;
   await untilAsleep(server);
   const after = memory(server.pid);
-  say(`${round(SOCKETS)} hibernated WebSockets, one per agent, agents asleep with their heaps`, `${round((after.pssKb - before.pssKb) / SOCKETS, 1)} KiB each in all rooms, ${round((after.fds - before.fds) / SOCKETS, 2)} descriptors`);
-  const ms = [], echoed = [];
-  for (let second = 0; second < 5; second++) {
-    for (let i = 0; i < SOCKETS / 100; i++) {
-      const socket = open.sockets[(second * SOCKETS / 100 + i * 7) % SOCKETS], began = performance.now();
-      socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]));      // "hi", masked with zeros
-      echoed.push(once(socket, "data").then(() => ms.push(performance.now() - began)));
-      await sleep(100 / SOCKETS);
-    }
-  }
-  await Promise.all(echoed);
-  say("1 % of them say something per second: the echo", spread(ms));
-  open.close();
+  say(`${round(SOCKETS)} hibernated WebSockets, one per agent, agents asleep with their heaps`, `${round((after.pssKb - before.pssKb) / SOCKETS, 1)} KiB each in all rooms (${grown(server, roomsBefore, SOCKETS)}), ${round((after.fds - before.fds) / SOCKETS, 2)} descriptors; connected at ${round(SOCKETS / seconds)} per second`);
+  const said = await Promise.all(clients.map((client) => client.do("say", { perSecond: SOCKETS / 100 / clients.length, seconds: ACTIVE_S })));
+  say(`1 % of them say something per second (${round(SOCKETS / 100)}/s), ${ACTIVE_S} s: the echo`, `${spread(said.flatMap(({ ms }) => ms))}; ${said.reduce((sum, { lost }) => sum + lost, 0)} sockets lost`);
+  for (const client of clients) client.end();
 }
 
 const free = Number(/MemAvailable:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))[1]);
@@ -177,14 +180,22 @@ console.log(`| what | measured |\n| --- | --- |`);
 for (const section of [{ warm, storm }, { model }, { sockets }]) {
   const names = Object.keys(section).filter((name) => SECTIONS.includes(name));
   if (names.length === 0) continue;
-  await withData(async (data) => {
+  const data = mkdtempSync(join(tmpdir(), "dormouse-bench-")), disk = statfsSync(data);
+  if (disk.bavail * disk.bsize < AGENTS * DISK_KB_EACH * 1024 || disk.ffree < AGENTS * FILES_EACH)
+    throw new Error(`${AGENTS} agents may need ${round((AGENTS * DISK_KB_EACH) / 1024 / 1024, 1)} GiB and ${round(AGENTS * FILES_EACH)} inodes in ${tmpdir()} (TMPDIR chooses another place)`);
+  const load = new Load();
+  try {
     const server = await startDormouse(app, { data, limits: KEEP_WARM, args: ["--allow-private", "--workers", "2"] });
     try {
-      await get(`${server.url}/a/first/call`);
-      if (names.includes("storm") && !names.includes("warm")) await touch({ server, path: "/a/agent-{i}/call", count: STORM, inFlight: 16 }).then(() => untilAsleep(server));
-      for (const name of names) await section[name](server);
+      await server.json("/a/first/call");
+      if (names.includes("storm") && !names.includes("warm"))
+        await load.do("touch", { port: server.port, path: "/a/agent-{i}/call", count: STORM, inFlight: IN_FLIGHT }).then(() => untilAsleep(server));
+      for (const name of names) await section[name](server, load);
     } finally {
       await server.kill9();
     }
-  });
+  } finally {
+    for (const one of [...Load.all]) one.end();
+    execFileSync("rm", ["-rf", data]);       // a million files: node's own needs ten times as long
+  }
 }

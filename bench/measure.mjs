@@ -84,10 +84,10 @@ export function get(url, agent) {
   });
 }
 
-/* PSS in KiB and descriptors of PID and everything below it. Shared pages are counted once, by their share. */
-export function memory(pid) {
+/* PSS in KiB and descriptors of PID and everything below it, or of PID ALONE. Shared pages are counted once, by their share. */
+export function memory(pid, alone = false) {
   let pssKb = 0, fds = 0, processes = 0;
-  for (const { pid: one } of descendants(pid)) {
+  for (const { pid: one } of alone ? [{ pid }] : descendants(pid)) {
     try {
       pssKb += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${one}/smaps_rollup`, "utf8"))[1]);
       fds += readdirSync(`/proc/${one}/fd`).length;

@@ -2,5 +2,5 @@
 bench: ## measure Dormouse beside workerd, one table (FIGURES="warm-get start" for some)
 	@node bench/run.mjs
 
-bench-density: ## how many agents fit and what they cost (AGENTS=50000; takes minutes and AGENTS x 12 KiB of memory)
+bench-density: ## how many agents fit and what they cost (AGENTS=50000; takes minutes and AGENTS x 16 KiB of memory)
 	@node bench/density.mjs
