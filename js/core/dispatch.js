@@ -14,12 +14,13 @@ import { logUncaught } from "./errors.js";
 import { host, phase } from "./host.js";
 import { onRejection } from "./rejections.js";
 import { sizeOf } from "./sockets.js";
+import { onCursors } from "./sql.js";
 import { onSnapshot, onSynced } from "./storage.js";
 import { onLiveClose, onLiveError, onLiveMessage } from "./websocket.js";
 
 const BOOT_ENTRY = 1, BOOT_AGENT = 2, ENTRY = 3, FETCH = 4, RPC = 5, ALARM = 6, WS_MESSAGE = 7, WS_CLOSE = 8, WS_ERROR = 9,
   SCHEDULED = 10, EMAIL = 11, PREPARE = 12, REPLY = 20, REPLY_RPC = 21, FAIL = 22, BODY = 23, BODY_END = 24, DRAIN = 25, CANCELLED = 26,
-  BODY_CANCELLED = 27, HUNG = 28, TIMER = 30, SYNCED = 31, REJECTION = 32, RESTORED = 33, SNAPSHOT = 34;
+  BODY_CANCELLED = 27, HUNG = 28, TIMER = 30, SYNCED = 31, REJECTION = 32, RESTORED = 33, SNAPSHOT = 34, CURSORS = 35;
 
 let isAgent = false;
 
@@ -91,6 +92,7 @@ handlers[SYNCED] = onSynced;
 handlers[REJECTION] = onRejection;
 handlers[RESTORED] = onRestored;
 handlers[SNAPSHOT] = onSnapshot;
+handlers[CURSORS] = onCursors;
 
 /* An event this library does not know is a host of another version: logged, not fatal. */
 export function dispatch(event, a, b, c, d, e, f, g, h) {

@@ -509,6 +509,21 @@ run_event(struct agent *a, struct event *e)
     return ok;
 }
 
+bool
+agent_run_aside(struct agent *a, void (*fn)(void *), void *arg)
+{
+    const uint64_t turn = a->turn, turns = worker.turns;
+    bool ok;
+
+    assert(a->heap != NULL && !a->is_running && !a->is_pumping);
+    a->is_pumping = true;
+    ok = run_turn(a, fn, arg) && gate_end_turn(a);
+    a->is_pumping = false;
+    a->turn = turn;                    /* turns are events: who sleeps has as many as who does not */
+    worker.turns = turns;
+    return ok;
+}
+
 #define CODE_UPDATED "Durable Object reset because its code was updated."
 
 /* Calls that JavaScript is answering: events that still wait do not count. */

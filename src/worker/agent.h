@@ -85,6 +85,7 @@ struct agent {
     struct store    *store;            /* opened at first use; NULL */
     struct umap     *cursors;          /* number → struct cursor (sql.c); NULL: none yet */
     uint32_t         last_cursor, oldest_cursor;
+    bool             cursors_stay;     /* in AGENT_WARM: they have more rows than the heap takes */
     struct umap     *deflate_streams;  /* number → struct deflate_stream; NULL: none yet */
     uint32_t         last_deflate_stream;
     struct list_node queue;            /* struct event */
@@ -149,6 +150,8 @@ struct agent *agent_entry(void);
 void agent_post(struct agent *agent, struct event *event);
 struct event *event_create(void (*deliver)(struct agent *, struct event *), size_t len);
 void agent_pump(struct agent *agent);
+/* A turn that no event started, of an agent whose heap is there: runs FN inside. The caller pumps. False: the agent was reset. */
+MUST_USE bool agent_run_aside(struct agent *agent, void (*fn)(void *arg), void *arg);
 bool agent_has_event(const struct agent *agent);   /* one that can be delivered now */
 /* Ends the heap: callers get CODE and MESSAGE with FLAGS; queued events stay for the next one. */
 void agent_reset(struct agent *agent, enum err_code code, unsigned flags, const char *message);

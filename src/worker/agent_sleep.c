@@ -180,6 +180,7 @@ agent_wake(struct agent *a)
         return false;
     }
     buf_fini(&a->image);
+    a->cursors_stay = false;
     if (a->incoming == NULL)
         a->incoming = umap_create();
     if (a->outgoing == NULL)
@@ -193,19 +194,51 @@ agent_wake(struct agent *a)
 
 /* ---- the clock's part ---- */
 
-static void
+static bool
+has_cursors(const struct agent *a)
+{
+    return a->cursors != NULL && umap_count(a->cursors) > 0;
+}
+
+/* False: A was reset, or has an event now: the caller pumps it. */
+static bool
 rest(struct agent *a)
 {
     list_remove(&a->in_idle);
-    if (agent_is_idle(a))
-        sql_drop_cursors(a);
-    if (a->cursors != NULL && umap_count(a->cursors) > 0)
-        return;                        /* they need it */
+    if (has_cursors(a) && may_sleep(a) && (!sql_rest_cursors(a, 0) || !may_sleep(a)))
+        return false;
+    if (has_cursors(a))
+        return true;                   /* they need it */
     /* Closed, not trimmed: what is left of a trimmed one is spread thin over our own heap (210 KB held for 44 KB used), and its
      * descriptor stays. Opening again takes a quarter of a millisecond, at the first statement. One whose file cannot be written now
      * stays open: its heap may not open the file again without it. */
     if (commits_checkpoint(a))
         commits_close_store(a);
+    return true;
+}
+
+static void
+fall_asleep(struct agent *a)
+{
+    if (go_warm(a))
+        return;
+    a->sleeper.discards = true;        /* too large: it waits as those do that are thrown away */
+    sleep_defer(&worker.sleep, &a->sleeper, clock_mono_ms());
+}
+
+/* A is warm, with cursors that have rows left: those go into its heap, as they are now, and it is warm again. False: it is not; the caller
+ * pumps it. */
+static bool
+take_cursors_along(struct agent *a)
+{
+    if (!agent_wake(a) || !sql_rest_cursors(a, CURSOR_REST_BYTES_MAX) || !may_sleep(a))
+        return false;
+    a->cursors_stay = has_cursors(a);
+    sleep_idle(&worker.sleep, &a->sleeper, a->sleeper.idle_since_ms);
+    if (!rest(a))
+        return false;
+    fall_asleep(a);
+    return a->state == AGENT_WARM;
 }
 
 /* From warm to its folder. Who has sockets stays while there is room: its constructor need not run for the sake of memory. False: it
@@ -215,8 +248,10 @@ leave(struct agent *a)
 {
     bool is_stored;
 
-    if (a->store != NULL)
-        rest(a);
+    if ((has_cursors(a) && !a->cursors_stay && agent_is_idle(a) && !take_cursors_along(a)) || (a->store != NULL && !rest(a))) {
+        agent_pump(a);
+        return true;
+    }
     is_stored = agent_cold_store(a);
     if (is_stored) {
         sleep_note(&worker.sleep, &a->sleeper, SLEEP_STORED, 0, clock_mono_ms());
@@ -235,18 +270,7 @@ agent_sleep_now(struct agent *a)
         return true;
     if (!may_sleep(a) || !is_kept(a))
         return false;
-    rest(a);
-    return go_warm(a);
-}
-
-static void
-fall_asleep(struct agent *a)
-{
-    rest(a);
-    if (go_warm(a))
-        return;
-    a->sleeper.discards = true;        /* too large: it waits as those do that are thrown away */
-    sleep_defer(&worker.sleep, &a->sleeper, clock_mono_ms());
+    return rest(a) && go_warm(a);
 }
 
 /* It is time for A; if it cannot be now, then after another idle time. False: to ask for the next one at once may be in vain too. */
@@ -257,10 +281,12 @@ put_to_sleep(struct agent *a)
         return leave(a);
     if (!may_sleep(a) || (a == worker.entry && worker.sleep.pressure != SLEEP_AT_EASE))
         agent_touched(a);              /* one heap, which every request needs, is no relief */
-    else if (!a->sleeper.discards)
-        fall_asleep(a);
-    else if (!agent_evict(a))
+    else if (a->sleeper.discards && !agent_evict(a))
         agent_touched(a);
+    else if (!a->sleeper.discards && rest(a))
+        fall_asleep(a);
+    else if (!a->sleeper.discards)
+        agent_pump(a);
     return true;
 }
 
@@ -281,8 +307,9 @@ rest_all(struct list_node *list, int64_t now, int64_t rest_ms, enum youth youth,
     unsigned count = 0;
 
     for (; (a = list_first(list, struct agent, in_idle)) != NULL && now - a->idle_since_ms >= rest_ms; count++) {
-        rest(a);
-        if (a->heap != NULL && (youth == YOUNG ? stays_long(a) : a->sleeper.discards))
+        if (!rest(a))
+            agent_pump(a);
+        else if (a->heap != NULL && (youth == YOUNG ? stays_long(a) : a->sleeper.discards))
             (void)heap_share_again(a->heap);
     }
     if (a != NULL && rest_ms - (now - a->idle_since_ms) < *next)

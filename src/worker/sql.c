@@ -13,6 +13,8 @@
 #include "src/worker/agent.h"
 #include "src/worker/clone.h"
 #include "src/worker/engine.h"
+#include "src/worker/heap.h"
+#include "src/worker/js_events.h"
 #include "src/worker/natives.h"
 #include "src/worker/worker_limits.h"
 
@@ -25,6 +27,7 @@ struct cursor {
     uint64_t             shape;        /* of the column names that ATOMS were made from */
     unsigned             columns;
     uint32_t            *atoms;        /* owned; one per column, in the agent's heap */
+    bool                 is_held;      /* by JavaScript, when it was asked last */
 };
 
 /* ---- values ---- */
@@ -145,6 +148,38 @@ sql_drop_cursors(struct agent *a)
     while (umap_next(a->cursors, &at, &number, &value))
         cursor_free(value);
     umap_destroy(&a->cursors);
+}
+
+/* ---- cursors of an agent with nothing to do ---- */
+
+static void
+run_cursors(void *arg)
+{
+    jsval args[1] = { js_new_number(*(const double *)arg) };
+
+    heap_dispatch(JS_CURSORS, 1, args);
+}
+
+bool
+sql_rest_cursors(struct agent *a, size_t rows_bytes_max)
+{
+    double bytes_max = (double)rows_bytes_max;
+    size_t at = 0;
+    uint64_t number;
+    void *value;
+
+    if (a->cursors == NULL || umap_count(a->cursors) == 0)
+        return true;
+    while (umap_next(a->cursors, &at, &number, &value))
+        ((struct cursor *)value)->is_held = false;
+    if (!agent_run_aside(a, run_cursors, &bytes_max))
+        return false;
+    at = 0;
+    while (umap_next(a->cursors, &at, &number, &value)) {
+        if (!((struct cursor *)value)->is_held)
+            cursor_free(umap_take(a->cursors, number));
+    }
+    return true;
 }
 
 /* Makes room by closing the oldest cursors: a program that forgets them by the thousand must not keep statements for ever. */
@@ -324,6 +359,66 @@ native_sql_stats(NATIVE_PARAMS)
         !js_set_index(pair, 1, js_new_number((double)store_cursor_rows_written(c->store_cursor))))
         return JSV_EXCEPTION;
     return pair;
+}
+
+/* Rows of C from the present one on, until they have BYTES_MAX: arrays in ROWS. False: a JavaScript exception is pending. What the database
+ * says instead of a row, be it at the end (deleteAll), goes to *out_failure. */
+static bool
+take_rows(struct cursor *c, size_t bytes_max, jsval rows, jsval *out_failure)
+{
+    struct err err = { 0 };
+    size_t bytes = 0;
+    uint32_t n = 0;
+
+    while (store_cursor_has_row(c->store_cursor) && bytes < bytes_max) {
+        jsval row = js_new_array();
+
+        for (unsigned i = 0; i < store_cursor_columns(c->store_cursor) && i < COLUMNS_MAX; i++) {
+            struct store_value v;
+
+            store_cursor_value(c->store_cursor, i, &v);
+            bytes += sizeof v + v.bytes.len;
+            if (!js_set_index(row, i, from_value(&v)))
+                return false;
+        }
+        if (!js_set_index(rows, n++, row))
+            return false;
+        if (!store_cursor_next(c->store_cursor, &err))
+            break;
+    }
+    if (!store_cursor_has_row(c->store_cursor) && (err.code != ERR_NONE || !store_cursor_next(c->store_cursor, &err)))
+        *out_failure = js_new_string(bytes_of(err.message));
+    return true;
+}
+
+/* (cursor, bytes): JavaScript still has it. undefined: the host does not; false: it has rows left, and BYTES is 0. */
+jsval
+native_sql_keep(NATIVE_PARAMS)
+{
+    struct agent *a = agent_current();
+    double n = js_get_double(ARG(0)), bytes_max = js_get_double(ARG(1));
+    struct cursor *c = a != NULL && a->cursors != NULL && n >= 1 && n <= UINT32_MAX ? umap_get(a->cursors, (uint32_t)n) : NULL;
+    jsval all, rows, failure = JSV_UNDEFINED, names, stats;
+    bool has_more;
+
+    if (c == NULL)
+        return JSV_UNDEFINED;
+    c->is_held = true;
+    if (store_cursor_has_row(c->store_cursor) && !(bytes_max > 0))
+        return JSV_FALSE;
+    all = js_new_array();
+    rows = js_new_array();
+    if (!take_rows(c, bytes_max > 0 && bytes_max < 0x1p32 ? (size_t)bytes_max : 0, rows, &failure))
+        return JSV_EXCEPTION;
+    has_more = store_cursor_has_row(c->store_cursor);
+    names = native_sql_names(q, ctx, this_val, argc, argv);
+    stats = native_sql_stats(q, ctx, this_val, argc, argv);
+    if (js_is_exception(names) || js_is_exception(stats) || !js_set_index(all, 0, names) || !js_set_index(all, 1, stats) ||
+        !js_set_index(all, 2, rows) || !js_set_index(all, 3, js_new_bool(has_more)) || !js_set_index(all, 4, failure))
+        return JSV_EXCEPTION;
+    if (!has_more)
+        cursor_free(umap_take(a->cursors, (uint32_t)n));
+    return all;
 }
 
 jsval

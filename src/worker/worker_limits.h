@@ -79,6 +79,7 @@
 #define SCAN_SLICE_US            3000          /* of a scan for alarms, at once: a request waits no longer for it … */
 #define SCAN_PAUSE_MS            20            /* … and these between: an eighth of the core, 600 agents per second and more */
 #define SCAN_WAIT_MS             100           /* until what was not readable is looked at again */
+#define CURSOR_REST_BYTES_MAX    (1u << 20)    /* of rows that a cursor takes into the heap before the agent leaves memory; with more it stays there */
 #define CURSORS_MAX              128           /* kept per agent, newest first: a row costs its statement, a finished one 150 bytes */
 
 #endif

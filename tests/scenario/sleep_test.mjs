@@ -102,6 +102,54 @@ describe("sleep", { skip }, () => {
   });
 });
 
+/* Asks every cursor for what it has left, after SLEEP between each of the steps. */
+async function cursors(server, path, sleep) {
+  const ask = (v) => server.json(`${path}/cursor?v=${v}`);
+  const told = [await ask("make:1500")];
+  for (const v of ["next", "next", "rest"]) {
+    await sleep?.();
+    told.push(await ask(v));
+  }
+  return told;
+}
+
+describe("cursors of sleepers", { skip }, () => {
+  it("are read on after a sleep, and see what was written meanwhile", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    const awake = await cursors(server, "/s/awake");
+    assert.deepEqual(awake[1], ["id", "text", "bytes", "__proto__", "row 2", 2, true]);
+    assert.deepEqual(awake[3].counts, [1498, 1499]);
+    assert.deepEqual(await cursors(server, "/s/slept", () => putToSleep(server, "Sleeper/slept")), awake);
+    await server.json("/s/w/cursor?v=make:9");
+    putToSleep(server, "Sleeper/w");
+    assert.equal(await server.json("/s/w/cursor?v=write:3"), 1);
+    assert.equal((await server.json("/s/w/cursor?v=next"))[4], "row 2"); // it was there already
+    putToSleep(server, "Sleeper/w");
+    assert.equal((await server.json("/s/w/cursor?v=next"))[4], "new 3");
+    await server.json("/s/w/cursor?v=deleteAll");
+    putToSleep(server, "Sleeper/w");
+    assert.equal(await server.json("/s/w/cursor?v=next"), "Error: SQLite query was canceled because the database was deleted.");
+  });
+
+  it("go to disk with the heap, rows included", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD });
+    const awake = await cursors(await serve(t, sleeper, { limits: LONG }), "/s/awake");
+    let colds = 0;
+    assert.deepEqual(await cursors(server, "/s/cold", () => goneCold(server, ++colds)), awake);
+    assert.equal((await stats(server)).cold_wakes, 3);
+  });
+
+  it("keep their agent in memory when there are more rows than the heap takes", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD });
+    await server.json("/s/small/cursor?v=make:10");
+    await server.json("/s/long/cursor?v=make:60000");
+    await goneCold(server, 1);
+    await eventually(async () => (await stats(server)).warm === 1 && (await stats(server)).awake <= 1);
+    assert.equal((await server.json("/s/long/cursor?v=rest")).counts[0], 60000);
+    await goneCold(server, 2);
+  });
+});
+
 const COLD = { warm_ms: 20, cold_ms: 20 };
 
 /* The image files of the app's agents. */

@@ -37,6 +37,17 @@ const inside = {
   "two cursors of the same query": (ctx) => { const a = ten(ctx); a.next(); const b = ten(ctx); return [b.next().value, caught(() => a.next())]; },
   "a cursor lives across await": async (ctx) => { const c = ten(ctx); c.next(); await Promise.resolve(); return c.toArray().length; },
   "reading while writing the same table": (ctx) => { table(ctx); rows(ctx, "INSERT INTO t(v) VALUES('a'),('b')"); const seen = []; for (const row of ctx.storage.sql.exec("SELECT id FROM t WHERE id < 5")) { seen.push(row.id); rows(ctx, "INSERT INTO t(v) VALUES(?)", `new ${row.id}`); } return seen.slice(0, 2); },
+  "a cursor sees what is written behind it while its agent waits": async (ctx) => {
+    table(ctx);
+    rows(ctx, "INSERT INTO t(v) VALUES('a'),('b'),('c'),('d')");
+    const c = ctx.storage.sql.exec("SELECT id, v FROM t ORDER BY id"), first = c.next().value;
+    await scheduler.wait(2500);
+    rows(ctx, "UPDATE t SET v = 'changed' WHERE id = 3");
+    rows(ctx, "DELETE FROM t WHERE id = 2");
+    await scheduler.wait(1);
+    rows(ctx, "INSERT INTO t(v) VALUES('new')");
+    return [first, c.toArray(), c.columnNames];
+  },
   "iterator helpers of the cursor": (ctx) => typeof ten(ctx)[Symbol.iterator],
   "shape of the cursor": (ctx) => Object.prototype.toString.call(ten(ctx)),
   // several statements

@@ -34,7 +34,17 @@ export class Prog extends DurableObject {
   }
 
   // What there is to say since the last answer.
-  report() { return `k=${this.k};${this.#turns++};${this.lines.splice(0).join("\n")}`; }
+  report() { return `k=${this.k};${this.#turns++};${this.read()}${this.lines.splice(0).join("\n")}`; }
+
+  // The next row of the cursor that is kept, or what can still be told of it and of one that ended.
+  read() {
+    if (this.w.cursor === undefined) return "";
+    const { done, value } = this.w.cursor.next();
+    if (!done) return `${Object.entries(value)};`;
+    const { cursor, ended } = this.w;
+    this.w.cursor = undefined;
+    return `${cursor.columnNames} ${cursor.rowsRead} ${ended.columnNames} ${ended.rowsRead} ${ended.rowsWritten};`;
+  }
 
   run(seed, count) {
     const r = chance(seed);

@@ -37,7 +37,15 @@ add({
   deleteMany: async (p) => p.ctx.storage.delete(["y:a", "y:b", "z"]),
   sync: async (p, r) => { const k = p.trail(["kv", "synced", r(99)]); await p.ctx.storage.sync(); return `${k} ${p.k}`; },
   rows: (p) => short(p.ctx.storage.sql.exec("SELECT id, text FROM rows ORDER BY id").raw().toArray().join()),
-  // Not kept by an agent that has nothing to do: then they end (core.md).
+  // Every later answer reads on in it (index.js). Of rows that nobody changes: what is written behind a cursor is not seen any more once its agent
+  // went to disk (core.md).
+  cursorKept: (p, r) => {
+    const { sql } = p.ctx.storage;
+    sql.exec("SELECT n FROM trail").next();
+    p.w.cursor = sql.exec("WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n LIMIT ?) SELECT i, printf('%.*c', i % 9, 'x') AS x, i AS __proto__ FROM n", r(99), 2 + r(9));
+    p.w.ended = sql.exec("SELECT 1 AS one, 2 AS two LIMIT ?", r(2));
+    return p.w.ended.toArray().length;
+  },
   cursorWaits: async (p, r) => { const c = p.ctx.storage.sql.exec("SELECT n, op FROM trail ORDER BY n"), seen = []; for (let i = 0; i < 3; i++) { const { done, value } = c.next(); seen.push(done ? "end" : value.n); if (i < 2) await pause(r(300)); } return `${seen} ${c.columnNames}`; },
   cursorDone: (p) => { const c = p.ctx.storage.sql.exec("SELECT count(*) AS n, max(n) AS last FROM trail"); const { n } = c.one(); return `${n} ${c.rowsRead} ${c.rowsWritten} ${c.columnNames}`; },
   cursorRaw: (p, r) => { const it = p.ctx.storage.sql.exec("SELECT id, length(text) FROM rows WHERE id > ? ORDER BY id", r(15)).raw(); const first = it.next(); return `${first.value ?? "-"} ${[...it].length}`; },

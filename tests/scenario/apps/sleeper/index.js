@@ -11,6 +11,8 @@ class Account {
   get balance() { return this.#balance; }
 }
 
+const told = (fn) => { try { return fn() ?? null; } catch (e) { return String(e); } };
+
 function* naturals() { for (let n = 1; ; n++) yield n; }
 
 export class Sleeper extends DurableObject {
@@ -57,6 +59,7 @@ export class Sleeper extends DurableObject {
       case "bomb": for (const all = []; ;) all.push(new Uint8Array(1 << 20).fill(1));
       case "line": return Response.json(this.filled?.[Number(v)] ?? null);
       case "sql": return Response.json(this.ctx.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master").one());
+      case "cursor": return Response.json(await this.cursor(v));
       case "auto": this.ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", v)); return Response.json("set");
       case "book": return Response.json({
         tagged: this.ctx.getWebSockets(v).map((ws) => [ws === this.last, ws.deserializeAttachment(), this.ctx.getTags(ws)]),
@@ -73,6 +76,32 @@ export class Sleeper extends DurableObject {
       }
     }
     return this.waiting(url.pathname.split("/")[3], v, request) ?? new Response("no such operation", { status: 404 });
+  }
+
+  // Cursors that are kept from one request to the next.
+  cursor(v) {
+    const { sql } = this.ctx.storage, [what, n] = v.split(":");
+    switch (what) {
+      case "make":
+        sql.exec("CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, text TEXT, bytes BLOB); DELETE FROM rows");
+        sql.exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO rows SELECT i, 'row ' || i, zeroblob(i % 7) FROM n", Number(n));
+        for (let i = 0; i < 40; i++) this.dropped = sql.exec("SELECT id FROM rows").next().value;
+        this.cursors = {
+          rows: sql.exec("SELECT id, text, bytes, id AS __proto__ FROM rows ORDER BY id"), raw: sql.exec("SELECT id, text FROM rows ORDER BY id DESC").raw(),
+          ended: sql.exec("INSERT INTO rows (text) VALUES ('last') RETURNING id"), one: sql.exec("SELECT count(*) AS n FROM rows"),
+          read: sql.exec("SELECT id AS x FROM rows LIMIT 3"),
+        };
+        return [this.cursors.rows.next().value.text, this.cursors.raw.next().value[1], this.cursors.read.toArray().length];
+      case "write": return sql.exec(`UPDATE rows SET text = 'new ' || id WHERE id = ${n}`).rowsWritten;
+      case "deleteAll": return this.ctx.storage.deleteAll().then(() => "deleted");
+      case "next": return told(() => { const { value } = this.cursors.rows.next(); return value && [...Object.keys(value), value.text, value.bytes.byteLength, Object.getPrototypeOf(value) === Object.prototype]; });
+      case "rest": {
+        const { rows, raw, ended, one, read } = this.cursors;
+        const all = [rows.toArray().map(({ text }) => text), [...raw].map(([id]) => id)];
+        return { counts: all.map((a) => a.length), ends: all.map((a) => [a[0], a.at(-1)]), names: [rows, ended, read].map((c) => c.columnNames),
+          ended: [ended.toArray(), ended.rowsWritten], one: [one.one(), one.rowsRead > 0], read: [read.next().done, read.rowsRead], after: rows.next() };
+      }
+    }
   }
 
   // Operations that wait for something; what they heard goes on with what they knew before.
