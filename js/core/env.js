@@ -13,6 +13,7 @@ import { rules as socketRules } from "./websocket.js";
 let base;                                  /* the env of this heap */
 let overrides;                             /* AsyncLocalStorage of withEnv(), made when first used */
 let classNames = new Set();
+let preparedWith = {};                     /* the host's texts */
 
 /* What of the app's settings other modules ask for. */
 export const settings = { isDev: false };
@@ -22,7 +23,10 @@ function bind(env, name, value) {
   Object.defineProperty(env, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
+/* Once per text: what the template was prepared with is there when a heap is born, with what the app's module did to it. */
 export function setUp(envJson, compatJson) {
+  if (envJson === preparedWith.env && compatJson === preparedWith.compat) return base;
+  preparedWith = { env: envJson, compat: compatJson };
   const given = envJson ? JSON.parse(envJson) : {};
   const env = {};
   for (const name of Object.keys(given.vars ?? {})) bind(env, name, given.vars[name]);

@@ -12,9 +12,21 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as later } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import util from "node:util";
-import { caught, caughtAsync, oracle } from "../suite.mjs";
+import { env as importedEnv } from "cloudflare:workers";
+import { CaseObject, caught, caughtAsync, oracle } from "../suite.mjs";
+
+/* What a module does while it is loaded: whoever is born later finds it. */
+process.env.ORACLE_NOTE = "from the module";
+importedEnv.ORACLE_NOTE = { from: "the module" };
+
+export class EnvObject extends CaseObject { cases = inside; }
+
+const inside = {
+  "env: an object's, after the module changed it": (ctx, env) => [process.env.ORACLE_NOTE, importedEnv.ORACLE_NOTE, env.ORACLE_NOTE, env === importedEnv],
+};
 
 const outside = {
+  "env: the entry's, after the module changed it": (env) => [process.env.ORACLE_NOTE, importedEnv.ORACLE_NOTE, env.ORACLE_NOTE, env === importedEnv],
   "buffer: from and to text": () => [Buffer.from("héllo").toString("hex"), Buffer.from("aGk=", "base64").toString(), Buffer.from("68690a", "hex").toString(), Buffer.from("é", "latin1").length, Buffer.from("hi").toString("base64url")],
   "buffer: is a Uint8Array": () => [Buffer.from([1, 2]) instanceof Uint8Array, Buffer.isBuffer(Buffer.alloc(1)), Buffer.isBuffer(new Uint8Array(1))],
   "buffer: concat, compare, equals": () => [Buffer.concat([Buffer.from("a"), Buffer.from("b")]).toString(), Buffer.compare(Buffer.from("a"), Buffer.from("b")), Buffer.from("x").equals(Buffer.from("x"))],
@@ -56,4 +68,4 @@ const outside = {
   "dynamic import": async () => typeof (await import("node:path")).join,
 };
 
-export default oracle({ outside });
+export default oracle({ inside, object: "EnvObject", outside });
