@@ -246,9 +246,12 @@ headers_of(const struct s3_keys *keys, const struct s3_request *request)
 static void
 options_set(CURL *curl, const struct s3_keys *keys, const struct s3_request *request, struct reading *reading, struct s3_answer *answer)
 {
+    const char *ca_file = environment("AWS_CA_BUNDLE");        /* as Amazon's own tools; else the system's certificates */
     char provider[256];
 
     curl_easy_reset(curl);
+    if (ca_file != NULL)
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file);
     (void)snprintf(provider, sizeof provider, "aws:amz:%s:%s", request->region, request->service);
     (void)curl_easy_setopt(curl, CURLOPT_URL, request->url);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -271,6 +274,13 @@ options_set(CURL *curl, const struct s3_keys *keys, const struct s3_request *req
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, (const char *)request->body.data);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     }
+}
+
+/* It would be the same the next time. */
+static bool
+refuses_to_ask(CURLcode outcome)
+{
+    return outcome == CURLE_URL_MALFORMAT || outcome == CURLE_PEER_FAILED_VERIFICATION || outcome == CURLE_SSL_CACERT_BADFILE;
 }
 
 bool
@@ -299,11 +309,13 @@ s3_ask(CURL *curl, const struct s3_keys *keys, const struct s3_request *request,
     out_answer->is_broken = outcome != CURLE_OK && !out_answer->is_too_large;
     if (out_answer->is_broken && out_answer->why[0] == '\0')
         (void)snprintf(out_answer->why, sizeof out_answer->why, "%s", curl_easy_strerror(outcome));
-    if (outcome == CURLE_URL_MALFORMAT) {
-        s3_answer_fini(out_answer);
+    if (outcome == CURLE_OK || !refuses_to_ask(outcome))
+        return true;
+    s3_answer_fini(out_answer);
+    if (outcome == CURLE_URL_MALFORMAT)
         return err_set(err, ERR_USAGE, 0, "The endpoint is no http:// or https:// URL: '%s'.", request->url);
-    }
-    return true;
+    return err_set(err, ERR_DENIED, 0, "The certificate of the store is not trusted: %s. Add its authority to the system's certificates, or name the file in AWS_CA_BUNDLE.",
+                   out_answer->why);
 }
 
 void

@@ -9,7 +9,7 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { DORMOUSE, eachFile, eventually, fixture, missing, scratch, start } from "./lib.mjs";
-import { KEYS, startS3 } from "./s3_server.mjs";
+import { CERTIFICATE, KEYS, startS3 } from "./s3_server.mjs";
 
 const probe = fixture("probe");
 const skip = missing({ only: "dormouse" });
@@ -461,6 +461,20 @@ describe("an S3-compatible store", { skip }, () => {
     const back = await dormouse(["restore", target, "--data", dir("two"), "--json", ...at(s3)], { env: KEYS });
     assert.equal(back.status, 0, back.said);
     await holds(await again("two"), before);
+  });
+
+  it("is talked to over TLS by its own certificate, and by none that is not trusted", async (t) => {
+    const { node, data, dir, again } = await house(t);
+    const s3 = await startS3(t, { isSecure: true }), target = `s3://${s3.bucket}`, env = { ...KEYS, AWS_CA_BUNDLE: CERTIFICATE };
+    await put(node, "a", 0, 3);
+    const distrusted = await dormouse(["backup", target, "--data", data, "--json", ...at(s3)], { env: KEYS });
+    assert.match(distrusted.error?.message ?? distrusted.said, /certificate of the store is not trusted: .*self.signed.*AWS_CA_BUNDLE/);
+    assert.equal(s3.log.length, 0);
+    for (const args of [["backup", target, "--data", data], ["backup", "verify", target], ["restore", target, "--data", dir("two")]]) {
+      const done = await dormouse([...args, "--json", ...at(s3)], { env });
+      assert.equal(done.status, 0, done.said);
+    }
+    await holds(await again("two"), { a: 3 });
   });
 
   it("has the same bytes as a folder, in objects of bounded size, and a small second backup", async (t) => {

@@ -2,7 +2,10 @@
 // signature itself (Signature Version 4) and refuses what does not match. It can be told to fail: see `moods`.
 import { createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import { fileURLToPath } from "node:url";
 
 export const KEYS = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", AWS_REGION: "eu-test-1" };
 const PAGE = 7; // objects per listing: so that one listing takes several
@@ -29,11 +32,15 @@ export function signature({ method, url, headers }, body, secret) {
 
 const error = (code, message) => `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`;
 
-export async function startS3(t, { bucket = "vault" } = {}) {
+/* A certificate for 127.0.0.1 that nobody signed but itself. */
+export const CERTIFICATE = fileURLToPath(new URL("tls/certificate.pem", import.meta.url));
+const tls = () => ({ cert: readFileSync(CERTIFICATE), key: readFileSync(new URL("tls/key.pem", import.meta.url)) });
+
+export async function startS3(t, { bucket = "vault", isSecure = false } = {}) {
   const objects = new Map(), log = [];
   // Asked before each answer; may give { status }, { hangUp: true }, { hold: promise }, { cut: true } (half an answer), or nothing.
   const moods = { mood: () => undefined };
-  const server = createServer(async (req, res) => {
+  const listener = async (req, res) => {
     const chunks = [];
     try { for await (const chunk of req) chunks.push(chunk); } catch { return; } // the client died
     const body = Buffer.concat(chunks);
@@ -74,11 +81,12 @@ export async function startS3(t, { bucket = "vault" } = {}) {
     entry.status = range ? 206 : 200;
     res.writeHead(entry.status, { "content-length": part.length });
     res.end(part);
-  });
+  };
+  const server = isSecure ? createSecureServer(tls(), listener) : createServer(listener);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections?.(); server.close(); });
-  return { objects, log, moods, bucket, endpoint: `http://127.0.0.1:${server.address().port}` };
+  return { objects, log, moods, bucket, endpoint: `http${isSecure ? "s" : ""}://127.0.0.1:${server.address().port}` };
 }
 
 function list(objects, query) {
