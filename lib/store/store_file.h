@@ -29,6 +29,7 @@ struct vfs_file {
     bool             is_copied;            /* main, journaled: has every page of the WAL; SQLite may believe that it wrote them */
     uint64_t         stamp;                /* main: the commit number in its first page */
     struct store_base base_memo;           /* … and what is noted beside it */
+    bool             has_lost_note;        /* … neither of which is right in the file */
     struct frames   *frames;               /* main, journaled: the WAL; owned */
     struct buf       pending;              /* wal: written by SQLite, not yet by us */
     int64_t          pending_at;

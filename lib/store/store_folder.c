@@ -176,7 +176,7 @@ store_peek_seq(const char *folder, uint64_t *out_seq)
     (void)sys_close(fd);
     if (got > 0)
         *out_seq = image_stamp_of(header, (size_t)got);
-    return got >= 0;
+    return got >= 0 && (got < (ssize_t)sizeof header || image_note_is_right(header));
 }
 
 /* The length of the path above PATH[0..len), 0 when there is none. "/" counts as none: nobody makes agents there. */

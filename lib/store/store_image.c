@@ -6,10 +6,14 @@
  */
 #include "lib/store/store_image.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "lib/base/crc32c.h"
 #include "lib/store/store_be.h"
+
+#define NOTE_MARKS    0xffu                /* of struct store_base, a byte is kept */
+#define NOTE_MARKS_AT (IMAGE_STAMP_BYTES + 11)
 
 static void
 page_make(uint8_t page[STORE_PAGE_BYTES], uint8_t reserve)
@@ -115,8 +119,8 @@ image_stamp_of(const uint8_t *header, size_t header_bytes)
     return stamp;
 }
 
-void
-image_stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp)
+static void
+stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp)
 {
     for (int i = 0; i < IMAGE_STAMP_BYTES; i++)
         out[i] = (uint8_t)(stamp >> 8 * (IMAGE_STAMP_BYTES - 1 - i));
@@ -129,21 +133,43 @@ image_memo_of(const uint8_t *header, size_t header_bytes)
 
     if (image_stamp_of(header, header_bytes) == 0 || header_bytes < IMAGE_HEADER_BYTES)
         return (struct store_base){ 0 };
-    return (struct store_base){ .time_s = be_get32(at), .kib = be_get32(at + 4), .marks = be_get32(at + 8) };
+    return (struct store_base){ .time_s = be_get32(at), .kib = be_get32(at + 4), .marks = be_get32(at + 8) & NOTE_MARKS };
+}
+
+/* Never 0, which is what notes of before have. */
+static uint32_t
+note_sum(const uint8_t note[IMAGE_STAMP_BYTES + IMAGE_MEMO_BYTES])
+{
+    uint32_t sum = crc32c(0, note, IMAGE_STAMP_BYTES + 8);
+
+    sum = crc32c(sum, note + NOTE_MARKS_AT, 1) >> 8;
+    return sum == 0 ? 1 : sum;
 }
 
 void
-image_memo_pack(uint8_t out[IMAGE_MEMO_BYTES], struct store_base memo)
+image_note_pack(uint8_t out[IMAGE_STAMP_BYTES + IMAGE_MEMO_BYTES], uint64_t stamp, struct store_base memo)
 {
-    be_put32(out, memo.time_s);
-    be_put32(out + 4, memo.kib);
-    be_put32(out + 8, memo.marks);
+    assert(memo.marks <= NOTE_MARKS);
+    stamp_pack(out, stamp);
+    be_put32(out + IMAGE_STAMP_BYTES, memo.time_s);
+    be_put32(out + IMAGE_STAMP_BYTES + 4, memo.kib);
+    be_put32(out + IMAGE_STAMP_BYTES + 8, memo.marks);
+    be_put32(out + IMAGE_STAMP_BYTES + 8, note_sum(out) << 8 | memo.marks);
+}
+
+bool
+image_note_is_right(const uint8_t header[IMAGE_HEADER_BYTES])
+{
+    const uint8_t *note = header + IMAGE_STAMP_OFFSET;
+    const uint32_t sum = be_get32(note + IMAGE_STAMP_BYTES + 8) >> 8;
+
+    return sum == 0 || sum == note_sum(note);
 }
 
 void
 image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp)
 {
-    image_stamp_pack(page + IMAGE_STAMP_OFFSET, stamp);
+    stamp_pack(page + IMAGE_STAMP_OFFSET, stamp);
 }
 
 void

@@ -13,7 +13,7 @@
 #define IMAGE_MARK          0xd0           /* this file's name may not be on disk yet */
 #define IMAGE_STAMP_OFFSET  72             /* without the mark: the number of the last commit in the file, big-endian */
 #define IMAGE_STAMP_BYTES   8
-#define IMAGE_MEMO_BYTES    12             /* behind the stamp: struct store_base, big-endian */
+#define IMAGE_MEMO_BYTES    12             /* behind the stamp: struct store_base, big-endian; of `marks` a byte, before it three of a checksum of both */
 
 #define IMAGE_RESERVE_OFFSET 20            /* bytes at the end of each page that SQLite leaves alone */
 #define IMAGE_SUM_BYTES     4              /* in a database of a journaled store: the page's checksum; SEE and cksumvfs reserve more */
@@ -42,10 +42,12 @@ bool image_is_head(const uint8_t header[IMAGE_HEADER_BYTES]);
 /* The stamp of a first page that begins with HEADER; 0 without one. */
 uint64_t image_stamp_of(const uint8_t *header, size_t header_bytes);
 void image_stamp(uint8_t page[STORE_PAGE_BYTES], uint64_t stamp);
-void image_stamp_pack(uint8_t out[IMAGE_STAMP_BYTES], uint64_t stamp);
 /* The memo of a first page that begins with HEADER; zeros without a stamp. */
 struct store_base image_memo_of(const uint8_t *header, size_t header_bytes);
-void image_memo_pack(uint8_t out[IMAGE_MEMO_BYTES], struct store_base memo);
+/* Both, with their checksum. */
+void image_note_pack(uint8_t out[IMAGE_STAMP_BYTES + IMAGE_MEMO_BYTES], uint64_t stamp, struct store_base memo);
+/* Whether stamp and memo are as they were packed; true for those without a checksum. */
+bool image_note_is_right(const uint8_t header[IMAGE_HEADER_BYTES]);
 /* What SQLite is to see of LEN bytes read at AT of a database: mark and stamp are ours, and it would carry them elsewhere. */
 void image_hide_stamp(uint8_t *data, size_t len, int64_t at);
 

@@ -262,7 +262,8 @@ store_redo(struct store *store, struct err *err)
     struct bytes redo = store->options.redo;
 
     assert(redo.len == 0 || store->options.redo_seq > 0);
-    if (redo.len == 0 && vfs_is_headless(store->db))
+    /* All records that there are of it go on from what it has, whatever its number was. */
+    if (redo.len == 0 && (vfs_is_headless(store->db) || vfs_has_lost_note(store->db)))
         return err_set(err, ERR_CORRUPT, 0, "'%s' is damaged; restore it from a backup", store->path);
     if (redo.len > 0 && !redo_apply(store, err))
         return false;

@@ -49,6 +49,8 @@ struct frames *vfs_frames(sqlite3 *db);                    /* the WAL; belongs t
 uint64_t vfs_stamp(sqlite3 *db);                           /* the number of the last commit that db.sqlite has */
 /* Whether db.sqlite has content, but no first page: a power cut tore it, or it is damaged. */
 bool vfs_is_headless(sqlite3 *db);
+/* Its pages are right, but the stamp and what is noted beside it are not: both read as zero. */
+bool vfs_has_lost_note(sqlite3 *db);
 /* What db.sqlite has counts no more; the next vfs_file_make() begins it anew. */
 void vfs_set_unborn(sqlite3 *db);
 /* Writing db.sqlite, in three steps; each fails with errno. First: make it, when it is not there. No folder or file is ever synced. */

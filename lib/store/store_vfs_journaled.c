@@ -187,6 +187,9 @@ main_look(struct vfs_file *file)
     if (file->is_headless)
         return SQLITE_OK;                  /* the rest of it is no more to be trusted */
     file->is_rollback_mode = header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
+    file->has_lost_note = !image_note_is_right(header);
+    if (file->has_lost_note)
+        return SQLITE_OK;
     file->stamp = image_stamp_of(header, (size_t)got);
     file->base_memo = image_memo_of(header, (size_t)got);
     return SQLITE_OK;
@@ -359,7 +362,7 @@ vfs_pages_write(sqlite3 *db, const struct page_image *images, size_t count, int 
             memcpy(run + n++ * STORE_PAGE_BYTES, images[i++].data, STORE_PAGE_BYTES);
         } while (n < RUN_PAGES && i < count && images[i].number == first + n);
         if (first == 1) {
-            image_stamp(run, file->stamp); /* the old one, until all is written */
+            image_note_pack(run + IMAGE_STAMP_OFFSET, file->stamp, file->base_memo);    /* the old number, until all is written */
             file->has_sums = image_has_sums(run);
         }
         for (size_t k = 0; file->has_sums && k < n; k++)
@@ -381,16 +384,21 @@ vfs_stamp_write(sqlite3 *db, uint32_t size_pages, uint64_t stamp, int *out_errno
     struct stat st;
 
     assert(file->fd >= 0);
-    image_stamp_pack(packed, stamp);
-    image_memo_pack(packed + IMAGE_STAMP_BYTES, file->base_memo);
+    image_note_pack(packed, stamp, file->base_memo);
     if (sys_fstat(file->fd, &st) != 0 || (st.st_size != bytes && sys_ftruncate(file->fd, bytes) != 0) ||
         !sys_pwrite_all(file->fd, packed, sizeof packed, IMAGE_STAMP_OFFSET)) {
         *out_errno = errno;
         return false;
     }
     file->stamp = stamp;
-    file->is_unborn = false;
+    file->is_unborn = file->has_lost_note = false;
     return true;
+}
+
+bool
+vfs_has_lost_note(sqlite3 *db)
+{
+    return journaled_of_db(db)->has_lost_note;
 }
 
 struct store_base *

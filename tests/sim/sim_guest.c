@@ -578,6 +578,12 @@ sql_drop_cursors(struct agent *agent)
 {
 }
 
+bool
+sql_rest_cursors(struct agent *agent, size_t rows_bytes_max)
+{
+    return true;                           /* the programs here have none */
+}
+
 void
 timers_drop(struct agent *agent)
 {

@@ -378,6 +378,40 @@ a_checkpoint_makes_the_file(void **state)
     store_close(&store);
 }
 
+/* The number of the file's last commit is vouched for like its pages; the records know it as well. */
+static void
+a_spoiled_number_is_not_believed(void **state)
+{
+    struct store *store = open_with("number", BYTES_NONE, 0);
+    struct taken taken = { 0 };
+    uint8_t note[IMAGE_STAMP_BYTES + IMAGE_MEMO_BYTES];
+    struct err err;
+    int fd;
+
+    exec(store, "create table t(a)");
+    store_set_durable(store, plain_commit(store));
+    store_take_pages(store, taken_add, &taken);
+    must_checkpoint(store);
+    store_close(&store);
+    fd = open(file_path("number", "db.sqlite"), O_RDWR);
+    assert_int_equal(pread(fd, note, sizeof note, IMAGE_STAMP_OFFSET), sizeof note);
+    for (size_t bit = 0; bit < sizeof note * 8; bit++) {
+        note[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(pwrite(fd, note, sizeof note, IMAGE_STAMP_OFFSET), sizeof note);
+        note[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_false(store_open(&store, agent_folder("number"), &(struct store_options){ .is_journaled = true }, &err));
+        assert_int_equal(err.code, ERR_CORRUPT);
+    }
+    (void)close(fd);
+    for (int i = 0; i < 2; i++) {          /* the records put it right */
+        store = open_with("number", i == 0 ? buf_view(&taken.bytes) : BYTES_NONE, i == 0);
+        assert_int_equal(store_seq(store), 1);
+        must_checkpoint(store);
+        store_close(&store);
+    }
+    buf_fini(&taken.bytes);
+}
+
 /* SQLite cannot start the WAL over then; the pages go all the same, and the cursor reads on. */
 static void
 an_open_cursor_does_not_stop_a_checkpoint(void **state)
@@ -746,6 +780,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_commit_is_numbered_and_given_once),
         cmocka_unit_test(what_is_rolled_back_never_leaves),
+        cmocka_unit_test(a_spoiled_number_is_not_believed),
         cmocka_unit_test(a_large_commit_comes_in_parts),
         cmocka_unit_test(a_transaction_has_a_limit),
         cmocka_unit_test(all_stores_together_have_a_limit),
