@@ -226,7 +226,7 @@ agents_make(struct make *m, const char *app, struct err *err)
     ok = names_read(source_dir(m->source), path, &classes, err);
     m->copier.is_agents = true;
     for (size_t i = 0; ok && i < classes.count; i++)
-        if ((size_t)snprintf(below, sizeof below, "%s/%s", path, classes.name[i]) < sizeof below)
+        if (classes.name[i][0] != '.' && (size_t)snprintf(below, sizeof below, "%s/%s", path, classes.name[i]) < sizeof below)   /* ".": images, which are derived */
             ok = groups_make(m, below, err);
     m->copier.is_agents = false;
     names_free(&classes);

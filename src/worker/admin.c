@@ -13,6 +13,7 @@
 #include "lib/sys/sys.h"
 #include "src/worker/admin_ops.h"
 #include "src/worker/agent.h"
+#include "src/worker/agent_cold.h"
 #include "src/worker/agent_sleep.h"
 #include "src/worker/commits.h"
 #include "src/worker/deploy.h"
@@ -109,7 +110,7 @@ subject_open(struct subject *s, struct err *err)
     return s->agent->store != NULL || agent_open_store(s->agent, BYTES_NONE, 0, err);
 }
 
-/* A name that nothing was ever written for, and that is not in memory, is no agent: to open it would invent one. */
+/* A name that nothing was ever written for, and that has no memory, is no agent: to open it would invent one. */
 static bool
 subject_is_there(const struct subject *s, struct err *err)
 {
@@ -117,7 +118,7 @@ subject_is_there(const struct subject *s, struct err *err)
     struct stat st;
 
     if (s->agent->state != AGENT_ABSENT || s->agent->store != NULL || recall_is_needed(s->agent) ||
-        sys_fstatat(AT_FDCWD, agent_folder(s->agent, folder, sizeof folder), &st, 0) == 0)
+        sys_fstatat(AT_FDCWD, agent_folder(s->agent, folder, sizeof folder), &st, 0) == 0 || agent_cold_bytes(s->agent) >= 0)
         return true;
     return err_set(err, ERR_NOT_FOUND, 0, "there is no agent '%s' of class %s", s->agent->name != NULL ? s->agent->name : "of this id",
                    s->agent->class_name);
@@ -349,6 +350,7 @@ op_delete(const json_t *q, struct subject *s, json_t *out, struct err *err)
         return err_set(err, ERR_UNAVAILABLE, 0, a->is_leaving ? "the agent is being deleted already" : "the agent is waking; try again");
     agent_reset(a, ERR_APP, FAIL_RESET, "The agent was deleted by an administrator.");
     snapshot_remove_all(a);            /* first: none may outlive it */
+    agent_cold_drop(a);
     sql_drop_cursors(a);
     commits_close_store(a);            /* should the journal refuse, what is not in its file is recalled */
     s->is_answered_later = true;

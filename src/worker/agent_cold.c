@@ -2,11 +2,13 @@
 #include "src/worker/agent_cold.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/loop/loop.h"
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
@@ -23,6 +25,7 @@
 #define PATH_BYTES 4096
 #define FILE_BYTES_MAX (IMAGE_BYTES_MAX + IMAGE_ABOUT_BYTES_MAX + 4096)
 #define BOOT_ID_BYTES 36               /* a UUID's text */
+#define UNBORN_FOLDER ".asleep"        /* beside the classes' folders, whose names do not begin so; then boot, class, id */
 
 /* What an agent has to know besides its heap; the image's `about` begins with it, its sockets follow. */
 struct cold_about {
@@ -35,12 +38,9 @@ struct cold_about {
 
 static char boot_id[BOOT_ID_BYTES];    /* all zero: not known, nobody goes cold */
 
-void
-agent_cold_init(const char *boot)
-{
-    if (boot != NULL && strlen(boot) == sizeof boot_id)
-        memcpy(boot_id, boot, sizeof boot_id);
-}
+static unsigned unborn;                /* images of agents without a folder that this process stored and did not take back */
+
+/* ---- places ---- */
 
 static const char *
 image_path(const struct agent *a, char out[PATH_BYTES])
@@ -50,6 +50,96 @@ image_path(const struct agent *a, char out[PATH_BYTES])
     (void)snprintf(out, PATH_BYTES, "%s/image", agent_folder(a, folder, sizeof folder));
     return out;
 }
+
+/* Of an agent that never wrote: it has no folder, and is none on the disk for anybody who looks there. */
+static const char *
+unborn_path(const struct agent *a, char out[PATH_BYTES])
+{
+    char hex[65];
+    int n;
+
+    agent_id_to_hex(&a->id, hex);
+    n = snprintf(out, PATH_BYTES, "%s/agents/" UNBORN_FOLDER "/%.*s/%s/%s", worker.data, BOOT_ID_BYTES, boot_id, a->class_name, hex);
+    assert(n > 0 && n < PATH_BYTES);
+    return out;
+}
+
+/* The folders above PATH, an unborn_path(). */
+static void
+unborn_folders_make(const char *path)
+{
+    char folder[PATH_BYTES];
+
+    (void)snprintf(folder, sizeof folder, "%s", path);
+    for (char *at = strstr(folder, "/" UNBORN_FOLDER) + 1; (at = strchr(at, '/')) != NULL; at++) {
+        *at = '\0';
+        (void)sys_mkdirat(AT_FDCWD, folder, 0700);     /* mostly it is there; what is missing is seen by who writes */
+        *at = '/';
+    }
+}
+
+/* ---- what an earlier start of the machine left ---- */
+
+/* Removes the folder NAME and what is in it, LEVELS of folders deep, but at most *left things. */
+static void
+clear(int above, const char *name, int levels, unsigned *left)
+{
+    const int fd = sys_openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (dir == NULL) {
+        (void)sys_close(fd);
+        return;
+    }
+    for (struct dirent *e; *left > 0 && (e = readdir(dir)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (levels > 0)
+            clear(fd, e->d_name, levels - 1, left);
+        else if (sys_unlinkat(fd, e->d_name, 0) == 0)
+            --*left;
+    }
+    (void)closedir(dir);
+    if (*left > 0 && sys_unlinkat(above, name, AT_REMOVEDIR) == 0)
+        --*left;
+}
+
+static void
+sweep(void *owner)
+{
+    static struct loop_timer *timer;
+    unsigned left = COLD_SWEEP_FILES;
+    char path[PATH_BYTES];
+    DIR *dir;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/agents/" UNBORN_FOLDER, worker.data);
+    fd = sys_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    dir = fd >= 0 ? fdopendir(fd) : NULL;
+    for (struct dirent *e; dir != NULL && left > 0 && (e = readdir(dir)) != NULL;)
+        if (e->d_name[0] != '.' && strncmp(e->d_name, boot_id, BOOT_ID_BYTES) != 0)
+            clear(fd, e->d_name, 1, &left);
+    if (dir != NULL)
+        (void)closedir(dir);
+    if (left == 0 && timer == NULL)
+        timer = loop_timer_create(worker.loop, sweep, NULL);
+    if (left == 0)
+        loop_timer_arm(timer, COLD_SWEEP_PAUSE_MS);
+    else if (timer != NULL)
+        loop_timer_destroy(&timer);
+}
+
+void
+agent_cold_init(const char *boot)
+{
+    if (boot == NULL || strlen(boot) != sizeof boot_id)
+        return;
+    memcpy(boot_id, boot, sizeof boot_id);
+    if (worker.slot == 0)
+        sweep(NULL);
+}
+
+/* ---- going ---- */
 
 /* Its folder's database, which is closed: nothing of it is only in the journal. */
 static bool
@@ -66,7 +156,6 @@ is_empty(const struct umap *map)
     return map == NULL || umap_count(map) == 0;
 }
 
-/* An agent that never wrote has no folder: none is made for an image, or it would be listed. */
 static bool
 has_folder(const struct agent *a)
 {
@@ -80,7 +169,7 @@ bool
 agent_may_go_cold(const struct agent *a)
 {
     return a->state == AGENT_WARM && agent_is_idle(a) && !a->may_restore && boot_id[0] != 0 && sockets_may_be_packed(a) &&
-           is_empty(a->deflate_streams) && is_empty(a->cursors) && a->deploy == worker.deploy && has_folder(a);
+           is_empty(a->deflate_streams) && is_empty(a->cursors) && a->deploy == worker.deploy;
 }
 
 int64_t
@@ -89,7 +178,7 @@ agent_cold_bytes(const struct agent *a)
     char path[PATH_BYTES];
     struct stat st;
 
-    return sys_fstatat(AT_FDCWD, image_path(a, path), &st, 0) == 0 ? st.st_size : -1;
+    return sys_fstatat(AT_FDCWD, image_path(a, path), &st, 0) == 0 || sys_fstatat(AT_FDCWD, unborn_path(a, path), &st, 0) == 0 ? st.st_size : -1;
 }
 
 /* The file appears whole or, after a power cut, in whatever shape: its checksum and the boot's name tell. */
@@ -103,6 +192,22 @@ write_file(const char *path, struct bytes data)
     if (!ok && fd >= 0)
         (void)sys_unlinkat(AT_FDCWD, path, 0);
     return ok;
+}
+
+static bool
+write_unborn(const struct agent *a, struct bytes data)
+{
+    char path[PATH_BYTES];
+
+    if (unborn >= COLD_UNBORN_MAX)
+        return false;
+    if (!write_file(unborn_path(a, path), data)) {
+        unborn_folders_make(path);
+        if (!write_file(path, data))
+            return false;
+    }
+    unborn++;
+    return true;
 }
 
 bool
@@ -122,7 +227,9 @@ agent_cold_store(struct agent *a)
     sockets_pack(a, &whole);
     label.about = buf_view(&whole);
     buf_clear(&image);
-    return image_alone(buf_view(&a->image), a->deploy->template, &label, &image) && write_file(image_path(a, path), buf_view(&image));
+    if (!image_alone(buf_view(&a->image), a->deploy->template, &label, &image))
+        return false;
+    return has_folder(a) ? write_file(image_path(a, path), buf_view(&image)) : write_unborn(a, buf_view(&image));
 }
 
 void
@@ -131,6 +238,8 @@ agent_cold_drop(const struct agent *a)
     char path[PATH_BYTES];
 
     (void)sys_unlinkat(AT_FDCWD, image_path(a, path), 0);  /* what stays is refused: the commit number tells */
+    if (sys_unlinkat(AT_FDCWD, unborn_path(a, path), 0) == 0 && unborn > 0)
+        unborn--;
 }
 
 /* ---- waking ---- */
@@ -211,8 +320,13 @@ agent_cold_wake(struct agent *a)
 
     assert(a->state == AGENT_ABSENT && a->heap == NULL);
     buf_clear(&image);
-    if (a->is_entry || !consume(image_path(a, path), &image))
+    if (a->is_entry)
         return false;
+    if (!consume(image_path(a, path), &image)) {
+        if (!consume(unborn_path(a, path), &image))
+            return false;
+        unborn -= unborn > 0;          /* it may be another process's */
+    }
     refusal = apply(a, buf_view(&image));
     if (refusal != IMAGE_FINE) {
         worker.images_refused[refusal]++;

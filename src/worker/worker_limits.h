@@ -29,6 +29,9 @@
 #define AGENT_IDLE_MS_DEFAULT    10000         /* surface spec 3.3: hibernation after 10 s without events */
 #define AGENT_WARM_MS_DEFAULT    2000          /* idle so long, a heap becomes an image: "limits.warm_ms" */
 #define AGENT_COLD_MS_DEFAULT    10000         /* warm so long, an image goes to disk: "limits.cold_ms"; below the 30 s after which the kernel writes it for good */
+#define COLD_UNBORN_MAX          65536         /* images of agents that never wrote, 8 to 40 KB each, stored by one worker: more are thrown away, as the platform does after 10 s */
+#define COLD_SWEEP_FILES         200           /* of those, left by an earlier start of the machine, removed at once: 2 ms … */
+#define COLD_SWEEP_PAUSE_MS      50            /* … and these between */
 #define SLEEP_STAY_WARM_TIMES    6             /* of it an agent stays warm that comes back by then: storing and reading cost 0.13 ms (SDK 0.6) */
 #define SLEEP_STAY_MS_MAX        16000         /* who is touched every few seconds stays awake, up to here */
 #define SLEEP_AWAKE_MAX          4096          /* heaps: 4 GiB of address space each, and maps (vm.max_map_count is 65,530) */

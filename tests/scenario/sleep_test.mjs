@@ -1,8 +1,8 @@
 // An agent that slept goes on where it stood; when it cannot, it starts from its database, and the reason is counted.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chownSync, cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { ask, connect, DORMOUSE, eventually, fixture, missing, scratch, serve, slowWorld, start, stats } from "./lib.mjs";
 
@@ -156,6 +156,10 @@ const COLD = { warm_ms: 20, cold_ms: 20 };
 const images = (data) => readdirSync(join(data, "apps/sleeper/agents"), { recursive: true }).filter((path) => path.endsWith("/image"))
   .map((path) => join(data, "apps/sleeper/agents", path));
 
+/* Those of agents that have no folder. */
+const asleep = (data) => readdirSync(join(data, "apps/sleeper/agents"), { recursive: true }).filter((path) => /^\.asleep\/.*\/[0-9a-f]{64}$/.test(path))
+  .map((path) => join(data, "apps/sleeper/agents", path));
+
 const goneCold = (server, count) => eventually(async () => (await stats(server)).colds === count);
 
 describe("sleep on disk", { skip }, () => {
@@ -224,6 +228,60 @@ describe("sleep on disk", { skip }, () => {
     assert.deepEqual(images(server.data), []);
     const { calls, starts } = await server.json("/s/a/step?v=a");
     assert.deepEqual([calls, starts], [1, 1]);
+  });
+
+  it("takes agents along that never wrote, and makes no agents of them", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD }), COUNT = 40, path = (i) => `/idle/i${i}/x`;
+    for (let i = 0; i < COUNT; i++) await server.json(`${path(i)}?v=a`);
+    await goneCold(server, COUNT);
+    await eventually(async () => (await stats(server)).agents_in_memory === 0);
+    assert.deepEqual([images(server.data), asleep(server.data).length], [[], COUNT]);
+    assert.deepEqual(dormouse(server, "agents", "list").agents ?? [], []);
+    assert.equal(dormouse(server, "agents", "show", "Idle/i0").state, "cold");
+    assert.deepEqual(await server.json(`${path(1)}?v=b`), [["a", "b"], null, "i1"]);
+    assert.equal(asleep(server.data).length, COUNT - 1);
+    // One that writes then has a folder, and one that lost all it wrote keeps it.
+    assert.deepEqual(await server.json("/idle/i2/write?v=b"), [["a", "b"], "b", "i2"]);
+    await eventually(() => images(server.data).length === 1);
+    assert.deepEqual(await server.json("/idle/i2/deleteAll?v=c"), [["a", "b", "c"], null, "i2"]);
+    await eventually(() => images(server.data).length === 1);
+    assert.deepEqual(await server.json(path(2)), [["a", "b", "c"], null, "i2"]);
+    // What goes on without its heap, or is deleted, starts anew.
+    dormouse(server, "agents", "sql", "Idle/i3", "CREATE TABLE more (x)");
+    assert.deepEqual(await server.json(path(3)), [[], null, "i3"]);
+    dormouse(server, "agents", "delete", "Idle/i4", "--yes");
+    assert.deepEqual(await server.json(path(4)), [[], null, "i4"]);
+    for (const { pid } of server.rooms("worker")) process.kill(pid, "SIGKILL");
+    await eventually(async () => (await server.fetch(path(5))).status === 200);
+    assert.deepEqual((await server.json(path(6)))[0], ["a"]);
+    const elsewhere = scratch(), backup = join(elsewhere.dir, "backup"), copy = join(elsewhere.dir, "copy");
+    t.after(elsewhere.remove);
+    dormouse(server, "backup", backup);
+    const restored = spawnSync(DORMOUSE, ["restore", backup, "--data", copy], { encoding: "utf8" });
+    assert.equal(restored.status, 0, restored.stderr);
+    assert.deepEqual(readdirSync(join(copy, "apps/sleeper/agents")), ["Idle"]);
+    const [damaged] = asleep(server.data);
+    writeFileSync(damaged, readFileSync(damaged).subarray(0, 999));
+    const seen = await Promise.all(Array.from({ length: COUNT - 7 }, (_, i) => server.json(path(i + 7))));
+    assert.deepEqual(seen.filter(([texts]) => texts.length === 0).length, 1);
+    assert.deepEqual((await stats(server)).images_refused, { "cut short": 1 });
+  });
+
+  it("leaves nothing behind of agents that never wrote when the machine starts anew", async (t) => {
+    const data = scratch(), folder = join(data.dir, "apps/sleeper/agents/.asleep");
+    t.after(data.remove);
+    await (await start(sleeper, { data: data.dir, limits: LONG })).stop();
+    for (let i = 0; i < 3; i++) {
+      const boot = join(folder, `0000000${i}-0000-0000-0000-000000000000/Idle`);
+      mkdirSync(boot, { recursive: true });
+      for (let n = 0; n < 250; n++) writeFileSync(join(boot, `${n}`.padStart(64, "0")), "");
+    }
+    const { uid, gid } = statSync(dirname(folder)); // a room's own
+    for (const path of ["", ...readdirSync(folder, { recursive: true })]) chownSync(join(folder, path), uid, gid);
+    const server = await serve(t, sleeper, { data: data.dir, limits: COLD, isDeployed: true });
+    await server.json("/idle/kept/x?v=a");
+    await eventually(() => readdirSync(folder).length === 1 && asleep(data.dir).length === 1);
+    assert.deepEqual(await server.json("/idle/kept/x"), [["a"], null, "kept"]);
   });
 
 });

@@ -160,6 +160,19 @@ export class Sleeper extends DurableObject {
   }
 }
 
+// Never writes, unless it is asked to.
+export class Idle extends DurableObject {
+  seen = [];
+
+  async fetch(request) {
+    const url = new URL(request.url), v = url.searchParams.get("v");
+    if (url.pathname.endsWith("/write")) this.ctx.storage.kv.put("v", v);
+    if (url.pathname.endsWith("/deleteAll")) await this.ctx.storage.deleteAll();
+    if (v) this.seen.push(v);
+    return Response.json([this.seen, this.ctx.storage.kv.get("v") ?? null, this.ctx.id.name]);
+  }
+}
+
 export class Forgetful extends Sleeper {
   webSocketClose(ws, code, reason, wasClean) {
     const { kv } = this.ctx.storage;
@@ -170,7 +183,7 @@ export class Forgetful extends Sleeper {
 export default {
   fetch(request, env) {
     const [, kind, name] = new URL(request.url).pathname.split("/");
-    const namespace = { s: env.SLEEPER, forgetful: env.FORGETFUL }[kind];
+    const namespace = { s: env.SLEEPER, idle: env.IDLE, forgetful: env.FORGETFUL }[kind];
     return namespace ? namespace.getByName(name).fetch(request) : new Response("no such agent", { status: 404 });
   },
 };
