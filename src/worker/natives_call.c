@@ -69,12 +69,14 @@ body_inline(const struct given_body *b)
     return bytes_from(b->bytes.data, b->bytes.len > INLINE_BODY_BYTES ? INLINE_BODY_BYTES : b->bytes.len);
 }
 
-/* After the head was packed: sends what did not fit, and ends a whole body. */
+/* After the head was packed: sends what did not fit, and ends a whole body. Nothing may touch C afterwards: an answer that is out is its end. */
 static void
 body_rest(struct call *c, const struct given_body *b)
 {
-    if (!(body_flags(b) & CALL_BODY_MORE))
+    if (!(body_flags(b) & CALL_BODY_MORE)) {
+        call_end_if_done(c);
         return;
+    }
     c->out.is_open = true;
     if (b->bytes.len > INLINE_BODY_BYTES)
         (void)call_body_send(c, bytes_from(b->bytes.data + INLINE_BODY_BYTES, b->bytes.len - INLINE_BODY_BYTES));
@@ -112,7 +114,6 @@ native_reply(NATIVE_PARAMS)
     m.slot = c->agent->is_entry ? (c->slot != SLOT_NONE ? c->slot : c->agent->turn_slot) : worker.slot;
     msg_REPLY_pack(agent_out(c->agent, c->peer), &m);
     body_rest(c, &body);
-    call_end_if_done(c);
     return JSV_UNDEFINED;
 }
 
@@ -139,7 +140,6 @@ native_reply_rpc(NATIVE_PARAMS)
     m.body = body_inline(&body);
     msg_REPLY_pack(agent_out(c->agent, c->peer), &m);
     body_rest(c, &body);
-    call_end_if_done(c);
     return JSV_UNDEFINED;
 }
 

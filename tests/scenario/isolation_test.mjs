@@ -35,6 +35,15 @@ describe("two agents", { skip }, () => {
   });
 });
 
+describe("an answer", { skip }, () => {
+  it("may be of any size, and leaves its worker alone", async (t) => {
+    const server = await serve(t, probe);
+    assert.deepEqual(await server.json("/p/one/keep?v=1"), ["1"]);
+    for (const size of [65_536, 65_537, 100_000, 320_000, 400_000, 2_000_000]) assert.equal((await (await server.fetch(`/p/one/large?v=${size}`)).text()).length, size);
+    assert.deepEqual(await server.json("/p/one/kept"), ["1"]);
+  });
+});
+
 describe("an agent in trouble", { skip }, () => {
   it("that throws tells the caller, and goes on", async (t) => {
     const server = await serve(t, probe);

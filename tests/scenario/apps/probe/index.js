@@ -56,6 +56,7 @@ export class Probe extends DurableObject {
       case "bomb": for (const hoard = []; ; ) hoard.push(new Array(100_000).fill(hoard.length));
       case "deep": return new Response(caught(() => { (function deeper() { deeper(); })(); }));
       case "rejection": Promise.reject(new Error("nobody listens")); return new Response("rejected");
+      case "large": return new Response("x".repeat(Number(v)));
       case "global": globalThis.shared = (globalThis.shared ?? 0) + 1; return Response.json(globalThis.shared);
     }
     return new Response("no such operation", { status: 404 });
