@@ -681,8 +681,8 @@ agent_evict(struct agent *a)
     if (a->may_restore) {
         if (a->state != AGENT_ABSENT)
             agent_reset(a, ERR_UNAVAILABLE, FAIL_RESET | FAIL_RETRYABLE, "The session is over.");   /* nobody waits: it is idle */
-        if (history_begin_session(a))
-            return false;
+        if (history_begin_session(a) || !agent_is_idle(a))
+            return false;              /* idle no more: what it took back is on its way */
     }
     timers_drop(a);
     deflate_drop(a);

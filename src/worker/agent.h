@@ -121,6 +121,7 @@ struct agent {
     bool             wants_checkpoint; /* nothing is delivered until its WAL is in its file */
     bool             is_leaving;       /* being deleted or restored: nothing is delivered */
     bool             may_restore;      /* its database may say that the next session begins with a restore (history.c) */
+    bool             restore_is_void;  /* … which cannot be: it is taken back when its database is whole */
     int64_t          alarm_running_ms; /* the alarm being handled, or STORE_ALARM_NONE */
     bool             alarm_set_while_running;
     bool             alarm_changed;    /* since the last commit; the next one tells it */

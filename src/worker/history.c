@@ -291,6 +291,7 @@ history_ask_restore(struct agent *a, const struct bookmark *bookmark, struct err
     base.marks |= MARK_RESTORE;
     store_set_base(a->store, base);
     a->may_restore = true;
+    a->restore_is_void = false;
     /* Now, not at the end of the turn: what follows is abort(), which undoes what is not committed. */
     return gate_commit(a, err);
 }
@@ -303,7 +304,7 @@ waiting_clear(struct agent *a)
     struct err err = { 0 };
     bool ok = a->store != NULL || agent_open_store(a, BYTES_NONE, 0, &err);
 
-    a->may_restore = false;                /* also when that fails: once more at the next start of the worker */
+    a->may_restore = a->restore_is_void = false;   /* also when that fails: once more at the next start of the worker */
     ok = ok && store_restore_get(a->store, &text, &err);
     if (ok && text.len > 0)
         ok = store_restore_set(a->store, BYTES_NONE, &err) && commits_commit(a, &err);
@@ -323,8 +324,10 @@ on_waiting_done(struct agent *a, const struct bookmark *undo, const struct err *
         return;
     }
     worker_log_agent(a, 3, "its storage cannot be restored: %s", failure->message);
-    if (failure->code == ERR_NOT_FOUND || failure->code == ERR_LIMIT || failure->code == ERR_CORRUPT)
-        waiting_clear(a);                  /* it never will be */
+    /* It never will be. A file that lacks commits must not be opened for it: the next session begins with its records. */
+    a->restore_is_void = failure->code == ERR_NOT_FOUND || failure->code == ERR_LIMIT || failure->code == ERR_CORRUPT;
+    if (a->restore_is_void && !recall_is_needed(a))
+        waiting_clear(a);
     agent_reset(a, failure->code, FAIL_RETRYABLE, failure->message);
 }
 
@@ -342,6 +345,10 @@ history_begin_session(struct agent *a)
     if (recall_is_needed(a)) {
         recall_begin(a);
         return true;
+    }
+    if (a->restore_is_void) {
+        waiting_clear(a);
+        return false;
     }
     ok = (a->store != NULL || agent_open_store(a, BYTES_NONE, 0, &err)) && store_restore_get(a->store, &text, &err);
     if (ok && bookmark_parse(buf_view(&text), &bookmark) && history_restore(a, &bookmark, on_waiting_done, NULL, &err)) {

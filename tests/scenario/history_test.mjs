@@ -200,4 +200,16 @@ describe("bookmarks in code", { skip: onlyHere }, () => {
     await eventually(async () => (await server.fetch("/p/a/all")).status === 200);
     assert.deepEqual(await server.json("/p/a/all"), [...upTo(2), "lost"]);
   });
+
+  it("that cannot be had leave what is only in the journal yet", async (t) => {
+    const server = await serve(t, probe);
+    for (const name of "abcdefghijkl") {
+      const early = await server.json(`/p/${name}/bookmarkAt?v=${q(new Date(Date.now() - 3600_000).toISOString())}`);
+      await put(server, name, 0, 2);
+      /* Whoever comes while the last commit is on its way begins the next session. */
+      await Promise.all([`restoreNow?v=${early}`, ...Array(30).fill("all")].map(async (path) => (await server.fetch(`/p/${name}/${path}`)).text()));
+      await eventually(async () => (await server.fetch(`/p/${name}/all`)).status === 200);
+      assert.deepEqual(await server.json(`/p/${name}/all`), [...upTo(2), "lost"]);
+    }
+  });
 });
