@@ -86,5 +86,6 @@ void
 adopt_end(struct agent *a, const struct err *failure)
 {
     a->is_leaving = false;
-    a->alarm_changed = failure == NULL || a->alarm_changed;
+    if (failure == NULL)
+        a->alarm_changed = false;          /* the state's commit told it */
 }
