@@ -74,7 +74,7 @@ cycle(void)
 {
     world.calls_count = 0;
     shared->text_len = 0;
-    world_request(0, "/hashes", false);
+    world_request(0, "/end", false);
     world_hear();
     if (!world_is_answered())
         prop_fail("an agent that slept does not answer");

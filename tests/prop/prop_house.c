@@ -10,6 +10,8 @@
 #include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
+#include "src/worker/agent.h"
+#include "src/worker/log.h"
 #include "src/worker/worker.h"
 #include "tests/prop/prop.h"
 
@@ -50,9 +52,11 @@ static struct room the_room;
 static struct loop_timer *timers;
 static struct loop_hook *hooks, **hooks_end = &hooks;
 static uint64_t last_order;
-static struct chance random_bytes;
+static struct chance random_bytes, salts;
 static struct bytes conf;
 static bool has_started;
+static struct loop_timer *patience;    /* the room's timer that runs while the journal is away */
+static struct link supervisor = { .peer.role = ROLE_SUPERVISOR, .is_up = true };
 static struct link links[PEERS] = {
     [PEER_GATEWAY] = { .peer.role = ROLE_GATEWAY }, [PEER_EGRESS] = { .peer.role = ROLE_EGRESS },
     [PEER_SCHEDULER] = { .peer.role = ROLE_SCHEDULER }, [PEER_JOURNAL] = { .peer.role = ROLE_JOURNAL },
@@ -102,13 +106,31 @@ clock_mono(void)
     return house_now_us;
 }
 
+/* The processor's time does not pass: what a slice of it holds must not depend on the machine. */
+static int64_t
+clock_cpu(void)
+{
+    return 0;
+}
+
+static int
+no_sync(int fd)
+{
+    return 0;
+}
+
+#define SALT_BYTES 8                   /* drawn into the heap; all else of this size is drawn onto the stack */
+#define STACK_NEAR_BYTES 65536
+
 static int
 fill_random(void *out, size_t len)
 {
     uint8_t *bytes = out;
+    /* A write-ahead log's salt, which is as often drawn anew as the log is: those of who sleeps must not shift all other draws. */
+    const bool is_salt = len == SALT_BYTES && (uintptr_t)out - (uintptr_t)&bytes > STACK_NEAR_BYTES;
 
     for (size_t i = 0; i < len; i++)
-        bytes[i] = (uint8_t)chance_u64(&random_bytes);
+        bytes[i] = (uint8_t)chance_u64(is_salt ? &salts : &random_bytes);
     return 0;
 }
 
@@ -343,7 +365,7 @@ room_link(struct room *room, enum role role, uint16_t index, const char *app)
 struct link *
 room_supervisor(struct room *room)
 {
-    return NULL;
+    return &supervisor;
 }
 
 uint16_t
@@ -386,6 +408,8 @@ house_start(struct bytes conf_json)
 {
     sys_table.clock_wall_us = clock_wall;
     sys_table.clock_mono_us = clock_mono;
+    sys_table.clock_cpu_us = clock_cpu;
+    sys_table.fsync = sys_table.fdatasync = no_sync;
     sys_table.random = fill_random;
     conf = conf_json;
     (void)worker_main(0, NULL);
@@ -397,6 +421,60 @@ house_link_up(enum prop_peer peer)
 {
     links[peer].is_up = true;
     the_room.spec->link_up(&the_room, &links[peer]);
+}
+
+void
+house_link_down(enum prop_peer peer)
+{
+    struct err err = { 0 };
+    struct loop_timer *t;
+    uint64_t before;
+
+    links[peer].is_up = false;
+    buf_clear(&links[peer].out);
+    before = last_order;
+    patience = NULL;
+    the_room.spec->link_down(&the_room, &links[peer], &err);
+    for (t = timers; t != NULL; t = t->next)
+        if (t->is_of_room && t->is_armed && t->order > before)
+            patience = t;
+    run_hooks();
+}
+
+void
+house_patience_ends(void)
+{
+    assert(patience != NULL && patience->is_armed);
+    patience->is_armed = false;
+    if (patience->due_us > house_now_us)
+        house_now_us = patience->due_us;
+    patience->fn(patience->owner);
+    worker_run_loopback();
+    run_hooks();
+}
+
+#define FINISH_ROUNDS 4
+
+void
+house_finish_deploy(void)
+{
+    for (int i = 0; i < FINISH_ROUNDS; i++) {          /* who moves may ask others, which then are awaited, too */
+        agents_finish_deploy(house_now_us / 1000);
+        worker_run_loopback();
+        run_hooks();
+    }
+}
+
+void
+house_press(enum pressure level)
+{
+    struct buf frame = { 0 };
+    struct err err = { 0 };
+
+    msg_PRESSURE_pack(&frame, &(struct msg_PRESSURE){ .level = (uint8_t)level });
+    if (!the_room.spec->message(&the_room, &supervisor, MSG_PRESSURE, bytes_from(frame.data + FRAME_HEADER_BYTES, frame.len - FRAME_HEADER_BYTES), &err))
+        prop_fail("the worker ends its link to the supervisor: %s", err.message);
+    buf_fini(&frame);
 }
 
 struct buf *

@@ -1,7 +1,7 @@
 /*
  * prop_main — programs that sleep against programs that do not (README.md).
  *
- * usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control image|words|timer|old] | --cycles
+ * usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control FAULT] | --cycles
  *        in the project's folder
  */
 #include <assert.h>
@@ -25,8 +25,6 @@
 
 #define RUNTIME    "build/js/runtime.js"
 #define BUNDLE     "build/js/sleep-prop.js"
-#define MANIFEST   "{\"compatibility_date\":\"2026-11-01\",\"compatibility_flags\":[\"nodejs_compat\"],\"classes\":[\"Prog\"]," \
-                   "\"namespaces\":[{\"binding\":\"PROG\",\"class\":\"Prog\"}]}"
 #define BOOT       "0badcafe-0000-4000-8000-000000000000"
 #define JOBS_MAX   64
 #define RUN_S_MAX  60                  /* a run that takes so long hangs */
@@ -36,7 +34,7 @@
 #define FAILED_MAX 20                  /* told in full; then a job gives up */
 
 static const char *const mode_names[MODES] = { "awake", "warm", "cold", "mixed" };
-static const char *const fault_names[FAULTS] = { "none", "image", "words", "timer", "old" };
+static const char *const fault_names[FAULTS] = { "none", "image", "words", "timer", "old", "facet", "refused", "journal", "past", "snapshot", "deploy", "wipe", "piece" };
 
 struct totals {                        /* of one job, shared with its parent */
     uint64_t programs, runs, failed, noticed, spoiled, kills, steps, turns, sleeps, colds, warm_wakes, cold_wakes, refused, resets;
@@ -74,16 +72,23 @@ static void
 start_afresh(void)
 {
     const uint32_t agents = shared->agents_count;
+    char path[FOLDER_MAX + 60], deploys[FOLDER_MAX + 60];
 
     for (uint32_t i = 0; i < AGENTS_MAX; i++)
         shared->agents[i] = (struct prop_agent){ .trail = -1 };
     shared->agents_count = agents;
+    shared->parts_count = shared->marks_made = 0;
+    shared->has_clone = shared->are_marks_closed = false;
     shared->sockets_count = 0;
     shared->durable_ticket = shared->last_ticket = 1;
     shared->journal_len = 0;
     shared->is_killed = false;
     remove_all(test.data);
     (void)mkdir(test.data, 0700);
+    (void)snprintf(path, sizeof path, "%s/deploys", test.data);
+    (void)snprintf(deploys, sizeof deploys, "%s/deploys", test.root);
+    if (symlink(deploys, path) != 0)
+        abort();
 }
 
 static void
@@ -125,12 +130,18 @@ run_in_child(void (*fn)(const struct prop_plan *), const struct prop_plan *plan)
 }
 
 static void
-run_fresh(const struct prop_plan *plan)
+run_on(const struct prop_plan *plan)
 {
-    start_afresh();
     shared->text_len = 0;
     shared->spoiled = 0;
     run_in_child(run_program, plan);
+}
+
+static void
+run_fresh(const struct prop_plan *plan)
+{
+    start_afresh();
+    run_on(plan);
 }
 
 /* ---- comparing ---- */
@@ -229,19 +240,17 @@ static void
 run_killed(uint64_t seed, uint32_t steps)
 {
     struct chance c = chance_of(seed, 99);
-    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(seed / KILL_EACH % MODES), .kill_step = 1 + chance_below(&c, steps), .tells_hashes = true };
-    static int32_t hashes[AGENTS_MAX][HASHES_MAX];
+    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(seed / KILL_EACH % MODES), .kill_step = 1 + chance_below(&c, steps) };
     uint32_t counts[AGENTS_MAX];
 
     for (uint32_t i = 0; i < AGENTS_MAX; i++) {
-        counts[i] = shared->agents[i].hashes_count;
-        memcpy(hashes[i], shared->agents[i].hashes, sizeof hashes[i]);
+        counts[i] = shared->agents[i].marks_count;
+        memcpy(shared->expected[i], shared->marks[i], counts[i] * sizeof shared->marks[i][0]);
     }
-    run_fresh(&plan);
-    for (uint32_t i = 0; i < AGENTS_MAX; i++) {
+    start_afresh();
+    for (uint32_t i = 0; i < AGENTS_MAX; i++)
         shared->agents[i].expected_count = counts[i];
-        memcpy(shared->agents[i].expected, hashes[i], sizeof hashes[i]);
-    }
+    run_on(&plan);
     if (shared->failure[0] == '\0' && shared->is_killed) {
         test.totals->kills++;
         run_in_child(run_again, &plan);
@@ -258,8 +267,7 @@ run_killed(uint64_t seed, uint32_t steps)
 static void
 run_slept(uint64_t seed, struct bytes awake)
 {
-    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(MODE_WARM + seed / KILL_EACH % (MODES - 1)), .fault = test.fault,
-                              .tells_hashes = seed % KILL_EACH == 0 };
+    struct prop_plan plan = { .seed = seed, .mode = (enum prop_mode)(MODE_WARM + seed / KILL_EACH % (MODES - 1)), .fault = test.fault };
     bool differs;
 
     run_fresh(&plan);
@@ -301,7 +309,7 @@ cycle_seed(uint64_t seed)
 static void
 run_seed(uint64_t seed)
 {
-    const struct prop_plan plan = { .seed = seed, .tells_hashes = seed % KILL_EACH == 0 };
+    const struct prop_plan plan = { .seed = seed };
     struct buf awake = { 0 };
     uint32_t steps;
 
@@ -342,8 +350,8 @@ job(uint32_t index)
     (void)snprintf(test.data, sizeof test.data, "%s/%u", test.root, index);
     (void)mkdir(test.data, 0700);
     shared = shared_memory(sizeof *shared);
-    buf_printf(&conf, "{\"mode\":\"serve\",\"app\":\"prop\",\"dir\":\"%s/deploy\",\"runtime\":\"" RUNTIME "\",\"data\":\"%s\",\"deploy\":\"d\","
-                      "\"manifest\":" MANIFEST ",\"slot\":0,\"slots\":%d,\"boot\":\"" BOOT "\",\"limits\":{\"cpu_ms\":50000}}",
+    buf_printf(&conf, "{\"mode\":\"serve\",\"app\":\"prop\",\"dir\":\"%s/deploys/d\",\"runtime\":\"" RUNTIME "\",\"data\":\"%s\",\"deploy\":\"d\","
+                      "\"manifest\":" MANIFEST ",\"slot\":0,\"slots\":%d,\"boot\":\"" BOOT "\",\"history_mb\":100,\"limits\":{\"cpu_ms\":50000}}",
                test.root, test.data, HOUSE_SLOTS);
     house_start(buf_view(&conf));
     for (uint64_t seed = test.from + index; seed < test.from + test.seeds && test.totals->failed < FAILED_MAX && !*test.is_over; seed += test.jobs)
@@ -353,27 +361,55 @@ job(uint32_t index)
     _exit(0);
 }
 
+/* The bundle with another "EDITION = 0", as EDITION's deployment. */
 static bool
-make_template(void)
+make_template(struct bytes bundle, int edition)
 {
-    char path[FOLDER_MAX + 40], here[3000], bundle[3100];
+    static const char key[] = "EDITION = 0";
+    char path[FOLDER_MAX + 40], folder[FOLDER_MAX + 20];
+    char *text = bytes_dup(bundle), *at = strstr(text, key);
     struct buf json = { 0 };
     struct err err = { 0 };
+    FILE *file;
+    bool ok;
 
-    (void)snprintf(path, sizeof path, "%s/deploy", test.root);
+    (void)snprintf(folder, sizeof folder, "%s/deploys/%c", test.root, 'd' + edition);
+    (void)mkdir(folder, 0700);
+    (void)snprintf(path, sizeof path, "%s/bundle.js", folder);
+    file = fopen(path, "we");
+    if (at == NULL || file == NULL)
+        return false;
+    at[sizeof key - 2] = (char)('0' + edition);
+    ok = fputs(text, file) != EOF;
+    ok = fclose(file) == 0 && ok && deploy_build(folder, BYTES_LIT(MANIFEST), &json, &err);
+    if (!ok)
+        (void)fprintf(stderr, "sleep-prop: %s\n%s\n", err.message, buf_cstr(&json));
+    free(text);
+    buf_fini(&json);
+    return ok;
+}
+
+static bool
+make_templates(void)
+{
+    char path[FOLDER_MAX + 40];
+    struct buf bundle = { 0 };
+    struct err err = { 0 };
+    FILE *file = fopen(BUNDLE, "re");
+    bool ok = file != NULL;
+
+    (void)snprintf(path, sizeof path, "%s/deploys", test.root);
     (void)mkdir(path, 0700);
-    if (getcwd(here, sizeof here) == NULL)
-        return false;
-    (void)snprintf(bundle, sizeof bundle, "%s/" BUNDLE, here);
-    (void)snprintf(path, sizeof path, "%s/deploy/bundle.js", test.root);
-    if (symlink(bundle, path) != 0)
-        return false;
-    (void)snprintf(path, sizeof path, "%s/deploy", test.root);
+    for (int c; ok && (c = getc(file)) != EOF;)
+        buf_append_byte(&bundle, (uint8_t)c);
+    if (file != NULL)
+        (void)fclose(file);
     engine_init();
-    if (runtime_library_load(RUNTIME, &err) && deploy_build(path, BYTES_LIT(MANIFEST), &json, &err))
-        return true;
-    (void)fprintf(stderr, "sleep-prop: %s\n%s\n", err.message, buf_cstr(&json));
-    return false;
+    ok = ok && runtime_library_load(RUNTIME, &err);
+    for (int i = 0; i < EDITIONS && ok; i++)
+        ok = make_template(buf_view(&bundle), i);
+    buf_fini(&bundle);
+    return ok;
 }
 
 static void
@@ -490,13 +526,13 @@ main(int argc, char **argv)
     int status = 1;
 
     if (!take_arguments(argc, argv)) {
-        (void)fprintf(stderr, "usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control image|words|timer|old] | --cycles\n");
+        (void)fprintf(stderr, "usage: sleep-prop --seed N [--tell] | --seeds N [--from N] [--jobs N] [--control FAULT] | --cycles\n");
         return 2;
     }
     (void)snprintf(test.root, sizeof test.root, "/dev/shm/dormouse-prop-%d", (int)getpid());
     if (mkdir(test.root, 0700) != 0)
         return 1;
-    if (make_template())
+    if (make_templates())
         status = run_all();
     remove_all(test.root);
     return status;

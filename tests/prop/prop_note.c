@@ -53,22 +53,31 @@ quoted(struct bytes b)
     return out;
 }
 
+/* Facets are told apart by their ids. */
 static int
-index_of(const struct agent_id *id)
+index_of(const struct agent_id *id, struct bytes class_name)
 {
-    return agent_id_is_none(id) ? -1 : (int)(world_agent(id) - shared->agents);
+    const struct prop_agent *a = agent_id_is_none(id) ? NULL : world_agent(id, class_name);
+
+    return a == NULL ? -1 : a->is_part ? 1000 + id->bytes[0] + 256 * id->bytes[1] : (int)(a - shared->agents);
 }
 
 /* What sleeping may change: when a database is closed and opened, what its agent is told of at a start. */
 static bool
-is_unseen(uint16_t type)
+is_unseen(uint16_t type, struct bytes payload)
 {
+    struct msg_COMMIT commit;
+
     switch (type) {
+    case MSG_COMMIT:
+        return msg_COMMIT_unpack(&commit, payload, NULL) && (commit.flags & COMMIT_BASE) != 0;
     case MSG_CHECKPOINTED:
     case MSG_ALARM_FOUND:
     case MSG_RECALL:
     case MSG_RECORD:
     case MSG_RECALLED:
+    case MSG_CHECKPOINT_WANTED:
+    case MSG_PRESSURE:
     case MSG_WS_LIST:
     case MSG_WS_SOCKET:
     case MSG_WS_LISTED:
@@ -112,6 +121,28 @@ note_answer(uint16_t type, struct bytes payload, char *out, size_t size)
         (void)snprintf(out, size, "%u %s", cancel.call, quoted(cancel.message));
 }
 
+/* How large a snapshot is depends on what its heap has been through. */
+static void
+note_told(uint32_t request, const char *json, char *out, size_t size)
+{
+    static const char key[] = "\"bytes\":";
+    int n = snprintf(out, size, "%u ", request);
+
+    for (const char *at = json, *next; at != NULL && (size_t)n < size; at = next) {
+        next = strstr(at, key);
+        n += snprintf(out + n, size - (size_t)n, "%.*s", next == NULL ? (int)strlen(at) : (int)(next - at), at);
+        if (next != NULL)
+            next += sizeof key - 1 + strspn(next + sizeof key - 1, "0123456789");
+    }
+}
+
+/* Whether transcripts have PAYLOAD's checksum: what is as above, or counts bases, is told in words only. */
+static bool
+has_checksum(uint16_t type)
+{
+    return type != MSG_COMMIT && type != MSG_DURABLE && type != MSG_ADMIN_REPLY;
+}
+
 static void
 note_other(uint16_t type, struct bytes payload, char *out, size_t size)
 {
@@ -120,18 +151,24 @@ note_other(uint16_t type, struct bytes payload, char *out, size_t size)
     struct msg_COMMIT commit;
     struct msg_DURABLE durable;
     struct msg_LOG said;
+    struct msg_ADMIN asked;
+    struct msg_ADMIN_REPLY told;
 
     if (type == MSG_WS_MESSAGE && msg_WS_MESSAGE_unpack(&message, payload, NULL))
         (void)snprintf(out, size, "%" PRIx64 " flags %u %s", message.socket, message.flags, quoted(message.data));
     else if (type == MSG_WS_CLOSE && msg_WS_CLOSE_unpack(&closing, payload, NULL))
         (void)snprintf(out, size, "%" PRIx64 " %u %s", closing.socket, closing.code, quoted(closing.reason));
     else if (type == MSG_COMMIT && msg_COMMIT_unpack(&commit, payload, NULL))
-        (void)snprintf(out, size, "ticket %" PRIu64 " agent %d seq %" PRIu64 " flags %u alarm %" PRId64, commit.ticket, index_of(&commit.agent),
+        (void)snprintf(out, size, "ticket %" PRIu64 " agent %d seq %" PRIu64 " flags %u alarm %" PRId64, journal_ticket_shown(commit.ticket), index_of(&commit.agent, commit.class_name),
                        commit.seq, commit.flags, commit.alarm_ms);
     else if (type == MSG_DURABLE && msg_DURABLE_unpack(&durable, payload, NULL))
-        (void)snprintf(out, size, "ticket %" PRIu64, durable.ticket);
+        (void)snprintf(out, size, "ticket %" PRIu64, journal_ticket_shown(durable.ticket));
     else if (type == MSG_LOG && msg_LOG_unpack(&said, payload, NULL))
-        (void)snprintf(out, size, "agent %d %s", index_of(&said.agent), quoted(said.text));
+        (void)snprintf(out, size, "agent %d %s", index_of(&said.agent, said.class_name), quoted(said.text));
+    else if (type == MSG_ADMIN && msg_ADMIN_unpack(&asked, payload, NULL))
+        (void)snprintf(out, size, "%u %s", asked.request, quoted(asked.json));
+    else if (type == MSG_ADMIN_REPLY && msg_ADMIN_REPLY_unpack(&told, payload, NULL))
+        note_told(told.request, quoted(told.json), out, size);
 }
 
 void
@@ -142,10 +179,10 @@ world_note(const char *indent, enum prop_peer peer, struct bytes frame)
     uint16_t type;
 
     memcpy(&type, frame.data + 4, sizeof type);
-    if (is_unseen(type))
+    if (is_unseen(type, payload))
         return;
     note_call(type == MSG_CALL ? payload : BYTES_NONE, text, sizeof text);
     note_answer(type, payload, text, sizeof text);
     note_other(type, payload, text, sizeof text);
-    say("%s%s %s %08x %s", indent, peer_names[peer], message_name(type), type == MSG_COMMIT ? 0 : crc32c(0, payload.data, payload.len), text);
+    say("%s%s %s %08x %s", indent, peer_names[peer], message_name(type), has_checksum(type) ? crc32c(0, payload.data, payload.len) : 0, text);
 }

@@ -43,13 +43,19 @@ world_request(int agent, const char *path, bool has_upload)
         m.method = BYTES_LIT("POST");
         m.flags = CALL_BODY_MORE;
         m.body = BYTES_LIT("begin");
-        for (uint32_t i = 0; i < 3; i++)
+        for (uint32_t i = 0; i < (number % 2 == 0 ? 3 : 8); i++)
             msg_DATA_pack(world_later(PEER_GATEWAY, CHAIN_UPLOAD(number)),
-                          &(struct msg_DATA){ .call = number, .from_opener = 1, .bytes = bytes_from("upload upload", 6 + 3 * i) });
+                          &(struct msg_DATA){ .call = number, .from_opener = 1, .bytes = bytes_from("upload upload", number % 2 == 0 ? 6 + 3 * i : 1) });
         msg_END_pack(world_later(PEER_GATEWAY, CHAIN_UPLOAD(number)), &(struct msg_END){ .call = number, .from_opener = 1 });
     }
     msg_CALL_pack(&frame, &m);
     world_note("", PEER_GATEWAY, buf_view(&frame));
+    if (world.fault == FAULT_WIPE && m.flags == 0) {   /* deleteAll() leaves something from now on */
+        shared->spoiled = 1;
+        m.headers = BYTES_LIT("host\nprog\nx-leave\n1\n");
+        buf_clear(&frame);
+        msg_CALL_pack(&frame, &m);
+    }
     house_deliver(PEER_GATEWAY, buf_view(&frame));
     buf_fini(&frame);
     buf_fini(&url);
@@ -92,24 +98,21 @@ over(struct world_call *c, uint32_t number)
     world_forget(CHAIN_UPLOAD(number));
 }
 
-/* "/end": what the agent says of its database; any answer: how long its trail was. */
+/* "/end": what the agent says of its database; any answer: the state that its trail was in. */
 static void
 learn(struct world_call *c, struct bytes body)
 {
     struct prop_agent *a = &shared->agents[c->agent];
-    char *text = bytes_dup(body), *end = strstr(text, ";;"), *verdict = end != NULL ? strstr(end + 2, ";;") : NULL, *next;
+    char *text = bytes_dup(body), *end = strstr(text, ";;"), *verdict = end != NULL ? strstr(end + 2, ";;") : NULL;
+    long long k;
+    int h;
 
-    if (strcmp(c->path, "/hashes") == 0) {
-        a->hashes_count = 0;
-        for (next = text; *next != '\0' && a->hashes_count < HASHES_MAX; next += *next == ',')
-            a->hashes[a->hashes_count++] = (int32_t)strtol(next, &next, 10);
-    } else if (strncmp(text, "k=", 2) == 0) {
-        int64_t k = strtoll(text + 2, NULL, 10);
-
-        if (k > a->told)
-            a->told = k;
-        if (strcmp(c->path, "/end") == 0)
+    if (sscanf(text, "k=%lld,%d;", &k, &h) == 2) {
+        marks_tell((uint32_t)c->agent, k, h);
+        if (strcmp(c->path, "/end") == 0) {
             a->trail = k;
+            a->trail_hash = h;
+        }
     }
     if (strcmp(c->path, "/end") == 0)
         (void)snprintf(a->verdict, sizeof a->verdict, "%s", verdict != NULL ? verdict + 2 : "no verdict");
@@ -136,6 +139,18 @@ on_reply(struct bytes payload)
             shared->sockets[i].is_client = true;
 }
 
+/* In two parts, if it can be. */
+static void
+give_credit(uint32_t call, uint32_t bytes)
+{
+    const uint32_t parts[2] = { bytes / 3, bytes - bytes / 3 };
+
+    for (int i = 0; i < 2; i++)
+        if (parts[i] > 0)
+            msg_CREDIT_pack(world_later(PEER_GATEWAY, CHAIN_CREDIT(PEER_GATEWAY, call)),
+                            &(struct msg_CREDIT){ .call = call, .from_opener = 1, .bytes = parts[i] });
+}
+
 void
 gateway_hears(uint16_t type, struct bytes payload)
 {
@@ -151,8 +166,7 @@ gateway_hears(uint16_t type, struct bytes payload)
         over(&world.calls[end.call], end.call);
     } else if (type == MSG_DATA && msg_DATA_unpack(&data, payload, NULL)) {
         if (world.calls[data.call].state != CALL_OVER)
-            msg_CREDIT_pack(world_later(PEER_GATEWAY, CHAIN_CREDIT(PEER_GATEWAY, data.call)),
-                            &(struct msg_CREDIT){ .call = data.call, .from_opener = 1, .bytes = (uint32_t)data.bytes.len });
+            give_credit(data.call, (uint32_t)data.bytes.len);
     } else if (type != MSG_CANCEL && type != MSG_CREDIT) {
         socket_hears(PEER_GATEWAY, type, payload);
     }
@@ -191,6 +205,18 @@ answer_stream(enum prop_peer peer, uint32_t call, uint32_t chunks, const char *b
     msg_END_pack(world_later(peer, CHAIN_CALL(peer, call)), &(struct msg_END){ .call = call, .message = bytes_of(broken) });
 }
 
+/* Some bytes at a time. */
+static void
+answer_pieces(enum prop_peer peer, uint32_t call, uint32_t pieces)
+{
+    struct msg_REPLY m = { .call = call, .status = 200, .flags = CALL_BODY_MORE, .slot = SLOT_NONE, .status_text = BYTES_LIT("OK"), .body = BYTES_LIT("<") };
+
+    msg_REPLY_pack(world_later(peer, CHAIN_CALL(peer, call)), &m);
+    for (uint32_t i = 0; i < pieces; i++)
+        msg_DATA_pack(world_later(peer, CHAIN_CALL(peer, call)), &(struct msg_DATA){ .call = call, .bytes = bytes_from("\xc3\xa9\xe2\x98\xba" + i % 5, 1) });
+    msg_END_pack(world_later(peer, CHAIN_CALL(peer, call)), &(struct msg_END){ .call = call });
+}
+
 static void
 answer_socket(uint32_t call)
 {
@@ -216,6 +242,9 @@ answer_http(enum prop_peer peer, const struct msg_CALL *m)
         break;
     case 'b':
         answer_stream(peer, m->call, n, "the line broke");
+        break;
+    case 'p':
+        answer_pieces(peer, m->call, n);
         break;
     case 'f':
         answer_fail(peer, m->call);

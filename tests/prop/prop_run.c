@@ -1,4 +1,5 @@
 /* prop_run — one run of a program: the schedule of events, which its seed decides, and sleep after each of them, which the mode decides. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +12,24 @@
 #include "src/worker/agent_sleep.h"
 #include "src/worker/heap_internal.h"
 #include "src/worker/worker.h"
-#include "tests/prop/prop.h"
+#include "tests/prop/prop_world.h"
 
 #define REQUESTS      6                /* of a program */
+#define THEME_EACH    4                /* programs: one of them goes back and forth (app/state.js) */
 #define REQUESTS_AGAIN 3               /* of one that was killed */
+#define LAST_TRIES    3                /* whose restore fails tells it to who comes next */
 #define STEPS_MAX     3000
 #define REST_ROUNDS   16
 
-enum purpose { FOR_SCHEDULE = 1, FOR_SLEEP, FOR_FAULT, FOR_KILL, FOR_SLEEPERS, FOR_STEPS = 1000 };
+enum purpose { FOR_SCHEDULE = 1, FOR_SLEEP, FOR_FAULT, FOR_KILL, FOR_SLEEPERS, FOR_TROUBLES, FOR_STEPS = 1000 };
+enum trouble { TROUBLE_REFUSED, TROUBLE_JOURNAL, TROUBLE_DEPLOY, TROUBLE_CONTROL, TROUBLES };       /* a program has some of them, and most have none */
 
 static struct {
     const struct prop_plan *plan;
     struct chance           schedule, sleep, fault;
     uint32_t                requests;  /* still to come */
+    uint32_t                patience;  /* how often it may end: then the worker starts over */
+    bool                    has_trouble[TROUBLES];
     char                    peers[400];
     struct buf              old_image; /* FAULT_OLD */
     const struct agent     *old_of;
@@ -52,33 +58,46 @@ name_agents(void)
     char far[32];
     int n;
 
-    shared->agents_count = 1 + chance_below(&run.schedule, AGENTS_MAX);
+    shared->agents_count = 1 + chance_below(&run.schedule, AGENTS_MAX - 1);
     n = snprintf(run.peers, sizeof run.peers, "&near=");
-    for (uint32_t i = 0; i < shared->agents_count; i++) {
+    for (uint32_t i = 0; i <= shared->agents_count; i++) {
         struct prop_agent *a = &shared->agents[i];
 
         name_of_slot(0, i, a->name, sizeof a->name, &a->id);
+        if (i == shared->agents_count)
+            break;                     /* for a clone */
         n += snprintf(run.peers + n, sizeof run.peers - (size_t)n, "%s%s", i > 0 ? "," : "", a->name);
     }
     name_of_slot(1, AGENTS_MAX, far, sizeof far, &id);
-    (void)snprintf(run.peers + n, sizeof run.peers - (size_t)n, "&far=%s", far);
+    (void)snprintf(run.peers + n, sizeof run.peers - (size_t)n, "&far=%s%s", far, run.plan->seed % THEME_EACH == 0 ? "&theme=state" : "");
+    shared->agents_count += shared->has_clone;
+}
+
+static void
+choose_troubles(void)
+{
+    struct chance c = chance_of(run.plan->seed, FOR_TROUBLES);
+
+    for (int i = 0; i < TROUBLES; i++)
+        run.has_trouble[i] = chance_below(&c, 6) == 0;
+    run.patience = 2;
 }
 
 /* ---- sleep ---- */
 
 static void
-sleep_now(enum sleep_pressure pressure)
+sleep_now(enum pressure pressure)
 {
     uint64_t before;
 
-    worker.sleep.pressure = pressure;
+    house_press(pressure);
     for (int i = 0; i < REST_ROUNDS; i++) {
         before = worker.sleeps + worker.colds + worker.evictions;
         (void)agents_rest();
         if (worker.sleeps + worker.colds + worker.evictions == before)
             break;
     }
-    worker.sleep.pressure = SLEEP_AT_EASE;
+    house_press(PRESSURE_EASE);
 }
 
 void
@@ -87,14 +106,14 @@ run_sleep(void)
     house_chance(chance_of(run.plan->seed, FOR_SLEEPERS));
     switch (run.plan->mode) {
     case MODE_WARM:
-        sleep_now(SLEEP_TIGHT);
+        sleep_now(PRESSURE_TIGHT);
         return;
     case MODE_COLD:
-        sleep_now(SLEEP_STARVING);
+        sleep_now(PRESSURE_STARVING);
         return;
     case MODE_MIXED:
         if (chance_below(&run.sleep, 3) > 0)
-            sleep_now(chance_below(&run.sleep, 2) == 0 ? SLEEP_TIGHT : SLEEP_STARVING);
+            sleep_now(chance_below(&run.sleep, 2) == 0 ? PRESSURE_TIGHT : PRESSURE_STARVING);
         return;
     default:
         return;
@@ -148,6 +167,23 @@ spoil_image(struct agent *a)
 }
 
 static void
+spoil_bit(const char *path)
+{
+    FILE *file = fopen(path, "r+e");
+    long len, at;
+    int byte;
+
+    if (file == NULL)
+        return;
+    if (fseek(file, 0, SEEK_END) == 0 && (len = ftell(file)) > 0) {
+        at = (long)(chance_u64(&run.fault) % (uint64_t)len);
+        if (fseek(file, at, SEEK_SET) == 0 && (byte = getc(file)) >= 0 && fseek(file, at, SEEK_SET) == 0)
+            shared->spoiled += putc(byte ^ 1 << chance_below(&run.fault, 8), file) != EOF;
+    }
+    (void)fclose(file);
+}
+
+static void
 swap_image(struct agent *a)
 {
     if (run.old_of != a) {             /* later */
@@ -163,6 +199,29 @@ swap_image(struct agent *a)
     shared->spoiled++;
 }
 
+/* A bit of some snapshot, or of a heap that a restore left. */
+static void
+spoil_file(void)
+{
+    char path[600];
+
+    for (uint32_t i = 0; i < shared->agents_count; i++) {
+        char hex[65];
+        struct dirent **names = NULL;
+        int count, n;
+
+        agent_id_to_hex(&shared->agents[i].id, hex);
+        n = snprintf(path, sizeof path, "%s/agents/" AGENT_CLASS "/%.2s/%s.snapshots", worker.data, hex, hex);
+        count = scandir(path, &names, NULL, NULL);
+        for (int k = 0; k < count; k++) {
+            (void)snprintf(path + n, sizeof path - (size_t)n, "/%s", names[k]->d_name);
+            spoil_bit(path);
+            free(names[k]);
+        }
+        free(names);
+    }
+}
+
 static void
 spoil_as_planned(void)
 {
@@ -176,12 +235,16 @@ spoil_as_planned(void)
         shared->spoiled += house_timer_drop(chance_below(&run.fault, 64));
         return;
     }
-    while (bmap_next(worker.agents, &cursor, &key, &value)) {
+    if (run.plan->fault == FAULT_SNAPSHOT) {
+        spoil_file();
+        return;
+    }
+    while (run.plan->fault <= FAULT_FACET && bmap_next(worker.agents, &cursor, &key, &value)) {
         struct agent *a = value;
 
-        if (a->state != AGENT_WARM)
+        if (a->state != AGENT_WARM || (run.plan->fault == FAULT_FACET && strcmp(a->class_name, PART_CLASS) != 0))
             continue;
-        if (run.plan->fault == FAULT_IMAGE)
+        if (run.plan->fault == FAULT_IMAGE || run.plan->fault == FAULT_FACET)
             spoil_image(a);
         else if (run.plan->fault == FAULT_WORDS)
             spoil_words(a);
@@ -222,12 +285,75 @@ let_time_pass(void)
     return true;
 }
 
+/* While the journal is away: it comes back, or the worker's patience ends. False: not now. */
+static bool
+wait_for_journal(struct chance *c)
+{
+    const uint32_t what = chance_below(c, 12);
+
+    if (!journal_is_away() || what > 3)
+        return false;
+    if (what > 0 || run.patience == 0) {
+        journal_returns();
+        return true;
+    }
+    run.patience--;
+    say("the worker's patience ends");
+    house_patience_ends();
+    return true;
+}
+
+/* Something that few programs meet. False: not now. */
+static bool
+meet_trouble(struct chance *c)
+{
+    uint32_t trouble = chance_below(c, TROUBLES), tries = 0;
+
+    while (!run.has_trouble[trouble] && tries++ < TROUBLES)
+        trouble = (trouble + 1) % TROUBLES;
+    if (!run.has_trouble[trouble])
+        return false;
+    switch ((enum trouble)trouble) {
+    case TROUBLE_REFUSED:
+        return journal_refuses(c);
+    case TROUBLE_JOURNAL:
+        if (!journal_is_away())
+            journal_dies(c);
+        return true;
+    case TROUBLE_DEPLOY:
+        return control_deploys();
+    default:
+        control_asks(c, !run.has_trouble[TROUBLE_REFUSED] && !run.has_trouble[TROUBLE_JOURNAL]);
+        return true;
+    }
+}
+
+/* Nothing happens but what waits for the clock: old code that was given time to finish, the journal. */
+static bool
+wait_idly(void)
+{
+    if (journal_is_away()) {
+        journal_returns();
+        return true;
+    }
+    if (worker.deployed_ms == 0)
+        return false;
+    say("time passes");
+    house_now_us += 1000000;
+    return true;
+}
+
 /* One event. False: there is nothing left to happen. */
 static bool
 act(void)
 {
     struct chance *c = &run.schedule;
     const uint32_t what = chance_below(c, 100), waiting = world_waiting();
+
+    if (journal_is_away() && wait_for_journal(c))
+        return true;
+    if (run.requests > 0 && what >= 38 && what < 50 && meet_trouble(c))
+        return true;
 
     if (run.requests > 0 && what < 30) {
         run.requests--;
@@ -240,9 +366,7 @@ act(void)
         world_happen(chance_below(c, waiting));
         return true;
     }
-    if (let_time_pass())
-        return true;
-    return waiting > 0 || run.requests > 0;
+    return let_time_pass() || waiting > 0 || run.requests > 0 || wait_idly();
 }
 
 static void
@@ -267,6 +391,7 @@ step(bool (*fn)(void))
     house_chance(chance_of(run.plan->seed, FOR_STEPS + shared->steps));
     house_now_us += 1000 * (int64_t)chance_below(&run.schedule, 4);
     is_more = fn();
+    house_finish_deploy();
     end_if_killed(false);
     world_hear();
     end_if_killed(true);
@@ -278,12 +403,12 @@ step(bool (*fn)(void))
     return is_more;
 }
 
-static uint32_t asked;                 /* agent and question of ask_last() */
+static uint32_t asked;                 /* agent of ask_last() */
 
 static bool
 ask_last(void)
 {
-    world_request((int)(asked / 2), asked % 2 == 0 ? "/hashes" : "/end", false);
+    world_request((int)asked, "/end", false);
     return true;
 }
 
@@ -295,12 +420,12 @@ finish(void)
     world_hurry();
     while (step(act))
         ;
-    for (asked = 0; asked < 2 * shared->agents_count; asked++) {
-        if (asked % 2 == 0 && !run.plan->tells_hashes)
-            continue;
-        (void)step(ask_last);
-        while (step(act))
-            ;
+    for (asked = 0; asked < shared->agents_count; asked++) {
+        for (int i = 0; i < LAST_TRIES && shared->agents[asked].trail < 0; i++) {
+            (void)step(ask_last);
+            while (step(act))
+                ;
+        }
     }
     if (!world_is_answered())
         prop_fail("a request has no answer");
@@ -327,6 +452,8 @@ run_program(const struct prop_plan *plan)
     run.sleep = chance_of(plan->seed, FOR_SLEEP);
     run.fault = chance_of(plan->seed, FOR_FAULT);
     run.requests = REQUESTS;
+    world.fault = plan->fault;
+    choose_troubles();
     name_agents();
     world_begin(plan->seed, false);
     finish();
@@ -336,17 +463,13 @@ run_program(const struct prop_plan *plan)
 
 /* What is left of a killed agent: whole commits, all that anybody was told of, nothing else. */
 static void
-judge(const struct prop_agent *a)
+judge(uint32_t agent)
 {
-    if (a->trail < 0 || a->verdict[0] != '\0')
-        prop_fail("after the kill, agent %s: %s", a->name, a->trail < 0 ? "no answer" : a->verdict);
-    if (a->trail < a->told)
-        prop_fail("after the kill, agent %s has %lld operations; an answer told of %lld", a->name, (long long)a->trail, (long long)a->told);
-    if (a->hashes_count != (uint64_t)a->trail || a->hashes_count > a->expected_count)
-        prop_fail("after the kill, agent %s has %u hashes of %lld operations; never slept: %u", a->name, a->hashes_count, (long long)a->trail,
-                  a->expected_count);
-    if (memcmp(a->hashes, a->expected, a->hashes_count * sizeof a->hashes[0]) != 0)
-        prop_fail("after the kill, agent %s did other things than without sleep", a->name);
+    const struct prop_agent *a = &shared->agents[agent];
+    const char *wrong = a->trail < 0 ? "no answer" : a->verdict[0] != '\0' ? a->verdict : marks_judge(agent);
+
+    if (wrong != NULL)
+        prop_fail("after the kill, agent %s, with %lld operations: %s", a->name, (long long)a->trail, wrong);
 }
 
 void
@@ -363,15 +486,20 @@ run_again(const struct prop_plan *plan)
     run.schedule = chance_of(plan->seed, FOR_KILL);
     run.sleep = chance_of(plan->seed, FOR_SLEEP);
     house_now_us = now_us + 60 * 1000000ll;
+    shared->are_marks_closed = true;
     say("==== the worker was killed ====");
     world_begin(plan->seed, true);
-    for (asked = 0; asked < 2 * shared->agents_count; asked++) {
-        (void)step(ask_last);
-        while (world_waiting() > 0)
-            (void)step(act);
+    for (asked = 0; asked < shared->agents_count; asked++) {
+        for (int i = 0; i < LAST_TRIES && shared->agents[asked].trail < 0; i++) {
+            (void)step(ask_last);
+            while (world_waiting() > 0)
+                (void)step(act);
+        }
     }
     for (uint32_t i = 0; i < shared->agents_count; i++)
-        judge(&shared->agents[i]);
+        judge(i);
+    for (uint32_t i = 0; i < shared->agents_count; i++)
+        shared->agents[i].trail = -1;
     run.requests = REQUESTS_AGAIN;
     finish();
     count();

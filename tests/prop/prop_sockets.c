@@ -77,7 +77,7 @@ on_open(struct bytes payload)
         return;
     s->is_hibernatable = m.mode == WS_HIBERNATABLE;
     if (!agent_id_is_none(&m.agent))
-        s->agent = (int)(world_agent(&m.agent) - shared->agents);
+        s->agent = (int)(world_agent(&m.agent, m.class_name) - shared->agents);
     s->tags_len = m.tags.len < sizeof s->tags ? (uint32_t)m.tags.len : 0;
     if (s->tags_len > 0)
         memcpy(s->tags, m.tags.data, s->tags_len);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/crc32c.h"
 #include "lib/sys/sys.h"
 #include "tests/prop/prop_world.h"
 
@@ -19,6 +18,7 @@ struct happening {
     uint64_t          chain;
     enum prop_peer    peer;
     bool              is_late;         /* not before world_hurry() */
+    bool              is_past;         /* FRAME is a RECALL_AT: answered as things are when it happens */
     uint64_t          ticket;          /* of DURABLE, else 0 */
     struct buf        frame;
 };
@@ -60,6 +60,12 @@ world_make_late(void)
     newest()->is_late = true;
 }
 
+void
+world_newest_tells(uint64_t ticket)
+{
+    newest()->ticket = ticket;
+}
+
 struct buf *
 world_at_once(enum prop_peer peer)
 {
@@ -80,6 +86,16 @@ world_forget(uint64_t chain)
         buf_fini(&h->frame);
         free(h);
     }
+}
+
+bool
+world_has(uint64_t chain)
+{
+    const struct happening *h = happenings;
+
+    while (h != NULL && h->chain != chain)
+        h = h->next;
+    return h != NULL;
 }
 
 static bool
@@ -103,172 +119,66 @@ world_waiting(void)
     return count;
 }
 
-/* Commits up to TICKET are durable: their alarms are the scheduler's from now on. */
+/* Calls FN for each frame of FRAMES, which is empty then. */
 static void
-become_durable(uint64_t ticket)
+each_frame(struct buf *frames, enum prop_peer peer, void (*fn)(enum prop_peer peer, struct bytes frame))
 {
-    shared->durable_ticket = ticket;
-    for (size_t at = 0; at < shared->journal_len;) {
-        struct journal_entry e;
-        struct msg_COMMIT m;
+    struct buf all = *frames;
 
-        memcpy(&e, shared->journal + at, sizeof e);
-        if (!e.is_checkpoint && e.ticket == ticket &&
-            msg_COMMIT_unpack(&m, bytes_from(shared->journal + at + sizeof e, e.len), NULL) && (m.flags & COMMIT_ALARM) != 0) {
-            struct prop_agent *a = world_agent(&m.agent);
+    *frames = (struct buf){ 0 };
+    for (size_t at = 0; at + FRAME_HEADER_BYTES <= all.len;) {
+        uint32_t len;
 
-            a->alarm_ms = m.alarm_ms;
-            a->alarm_retry = 0;
-        }
-        at += sizeof e + e.len;
+        memcpy(&len, all.data + at, sizeof len);
+        fn(peer, bytes_from(all.data + at, FRAME_HEADER_BYTES + len));
+        at += FRAME_HEADER_BYTES + len;
     }
+    buf_fini(&all);
+}
+
+void
+world_answer_past(struct bytes question)
+{
+    buf_append_bytes(world_later(PEER_JOURNAL, CHAIN_PAST), question);
+    newest()->is_past = true;
+}
+
+static bool
+is_piece(const struct happening *h)
+{
+    uint16_t type;
+
+    memcpy(&type, h->frame.data + 4, sizeof type);
+    return type == MSG_DATA;
 }
 
 void
 world_happen(uint32_t which)
 {
     struct happening **at = &happenings, *h;
+    struct buf answer = { 0 };
 
     for (; !can_happen(*at) || which-- > 0;)
         at = &(*at)->next;
     h = *at;
     *at = h->next;
     if (h->ticket != 0)
-        become_durable(h->ticket);
-    world_note("", h->peer, buf_view(&h->frame));
-    house_deliver(h->peer, buf_view(&h->frame));
+        journal_becomes_durable(h->ticket);
+    if (h->is_past) {
+        say("the journal tells what was");
+        journal_answers_past(buf_view(&h->frame), &answer);
+        each_frame(&answer, h->peer, house_deliver);
+    } else if (world.fault == FAULT_PIECE && shared->spoiled == 0 && shared->steps > 8 && is_piece(h)) {
+        shared->spoiled++;             /* it gets lost */
+    } else {
+        world_note("", h->peer, buf_view(&h->frame));
+        if (h->ticket != 0)
+            journal_packs_durable(&answer, h->ticket);
+        house_deliver(h->peer, h->ticket != 0 ? buf_view(&answer) : buf_view(&h->frame));
+    }
+    buf_fini(&answer);
     buf_fini(&h->frame);
     free(h);
-}
-
-/* ---- the journal ---- */
-
-static void
-journal_keep(const struct agent_id *agent, uint64_t ticket, bool is_checkpoint, struct bytes payload)
-{
-    struct journal_entry e = { .agent = *agent, .ticket = ticket, .is_checkpoint = is_checkpoint, .len = (uint32_t)payload.len };
-
-    if (shared->journal_len + sizeof e + payload.len > JOURNAL_BYTES)
-        prop_fail("the journal is full");
-    memcpy(shared->journal + shared->journal_len, &e, sizeof e);
-    if (payload.len > 0)
-        memcpy(shared->journal + shared->journal_len + sizeof e, payload.data, payload.len);
-    shared->journal_len += sizeof e + payload.len;
-}
-
-static void
-on_commit(struct bytes payload)
-{
-    struct msg_COMMIT m;
-    struct msg_DURABLE durable;
-    bool ok = msg_COMMIT_unpack(&m, payload, NULL);
-
-    assert(ok);
-    journal_keep(&m.agent, m.ticket, false, payload);
-    shared->last_ticket = m.ticket;
-    if ((m.flags & COMMIT_MORE) != 0)
-        return;
-    durable = (struct msg_DURABLE){ .generation = m.generation, .ticket = m.ticket };
-    msg_DURABLE_pack(world_later(PEER_JOURNAL, CHAIN_JOURNAL), &durable);
-    newest()->ticket = m.ticket;
-}
-
-static void
-send_record(const struct journal_entry *e, struct bytes payload, uint32_t request)
-{
-    struct msg_COMMIT m;
-    struct msg_RECORD record = { .request = request };
-    bool ok = msg_COMMIT_unpack(&m, payload, NULL);
-
-    assert(ok);
-    record.seq = m.seq;
-    record.flags = m.flags & (COMMIT_MORE | COMMIT_GONE);
-    record.pages = m.pages;
-    msg_RECORD_pack(world_at_once(PEER_JOURNAL), &record);
-}
-
-/* Whether the entry at AT is a durable commit of AGENT (NULL: of anyone) that no checkpoint covers. */
-static bool
-is_needed(size_t at, const struct agent_id *agent)
-{
-    struct journal_entry e, later;
-
-    memcpy(&e, shared->journal + at, sizeof e);
-    if (e.is_checkpoint || e.ticket > shared->durable_ticket || (agent != NULL && !agent_id_equal(agent, &e.agent)))
-        return false;
-    for (at += sizeof e + e.len; at < shared->journal_len; at += sizeof later + later.len) {
-        memcpy(&later, shared->journal + at, sizeof later);
-        if (later.is_checkpoint && agent_id_equal(&later.agent, &e.agent))
-            return false;
-    }
-    return true;
-}
-
-static void
-on_recall(struct bytes payload)
-{
-    struct msg_RECALL m;
-    struct msg_RECALLED recalled = { .ok = 1 };
-    bool ok = msg_RECALL_unpack(&m, payload, NULL);
-
-    assert(ok);
-    recalled.request = m.request;
-    for (size_t at = 0; at < shared->journal_len;) {
-        struct journal_entry e;
-        struct msg_COMMIT commit;
-
-        memcpy(&e, shared->journal + at, sizeof e);
-        if (is_needed(at, &m.agent)) {
-            send_record(&e, bytes_from(shared->journal + at + sizeof e, e.len), m.request);
-            if (msg_COMMIT_unpack(&commit, bytes_from(shared->journal + at + sizeof e, e.len), NULL))
-                recalled.last_seq = commit.seq;
-        }
-        at += sizeof e + e.len;
-    }
-    msg_RECALLED_pack(world_at_once(PEER_JOURNAL), &recalled);
-}
-
-static void
-tell_suspects(void)
-{
-    struct msg_SUSPECTS m = { 0 };
-    struct buf entries = { 0 }, frame = { 0 };
-    const uint16_t len = (uint16_t)strlen(AGENT_CLASS);
-
-    for (uint32_t i = 0; i < shared->agents_count; i++) {
-        bool is_suspect = false;
-
-        for (size_t at = 0; at < shared->journal_len;) {
-            struct journal_entry e;
-
-            memcpy(&e, shared->journal + at, sizeof e);
-            is_suspect |= is_needed(at, &shared->agents[i].id);
-            at += sizeof e + e.len;
-        }
-        if (!is_suspect)
-            continue;
-        buf_append(&entries, shared->agents[i].id.bytes, 32);
-        buf_append(&entries, &len, sizeof len);
-        buf_append_str(&entries, AGENT_CLASS);
-    }
-    m.entries = buf_view(&entries);
-    msg_SUSPECTS_pack(&frame, &m);
-    house_deliver(PEER_JOURNAL, buf_view(&frame));
-    buf_fini(&entries);
-    buf_fini(&frame);
-}
-
-void
-journal_hears(uint16_t type, struct bytes payload)
-{
-    struct msg_CHECKPOINTED m;
-
-    if (type == MSG_COMMIT)
-        on_commit(payload);
-    else if (type == MSG_RECALL)
-        on_recall(payload);
-    else if (type == MSG_CHECKPOINTED && msg_CHECKPOINTED_unpack(&m, payload, NULL))
-        journal_keep(&m.agent, 0, true, BYTES_NONE);
 }
 
 /* ---- the scheduler ---- */
@@ -280,7 +190,7 @@ world_alarm_due_us(void)
 {
     int64_t due = INT64_MAX;
 
-    for (uint32_t i = 0; i < shared->agents_count; i++) {
+    for (uint32_t i = 0; i < AGENTS_MAX; i++) {
         const struct prop_agent *a = &shared->agents[i];
 
         if (a->alarm_ms > 0 && !a->alarm_in_flight && a->alarm_ms * 1000 - HOUSE_WALL_US < due)
@@ -296,7 +206,7 @@ world_alarm_fire(void)
     struct buf frame = { 0 };
     int64_t due = world_alarm_due_us();
 
-    for (uint32_t i = 0; i < shared->agents_count; i++) {
+    for (uint32_t i = 0; i < AGENTS_MAX; i++) {
         struct prop_agent *a = &shared->agents[i];
 
         if (a->alarm_ms == 0 || a->alarm_in_flight || a->alarm_ms * 1000 - HOUSE_WALL_US != due)
@@ -348,18 +258,26 @@ scheduler_hears(uint16_t type, struct bytes payload)
 /* ---- all of them ---- */
 
 struct prop_agent *
-world_agent(const struct agent_id *id)
+world_agent(const struct agent_id *id, struct bytes class_name)
 {
-    for (uint32_t i = 0; i < shared->agents_count; i++)
+    struct prop_agent *part = &shared->agents[AGENTS_MAX + shared->parts_count];
+
+    for (uint32_t i = 0; i < AGENTS_MAX + shared->parts_count; i++)
         if (agent_id_equal(&shared->agents[i].id, id))
             return &shared->agents[i];
-    prop_fail("an agent that nobody asked for");
+    if (!bytes_equal_str(class_name, PART_CLASS) || shared->parts_count == PARTS_MAX)
+        prop_fail("an agent that nobody asked for");
+    *part = (struct prop_agent){ .id = *id, .is_part = true, .trail = -1 };
+    shared->parts_count++;
+    return part;
 }
 
 void
 world_hurry(void)
 {
     world.is_hurrying = true;
+    if (journal_is_away())
+        journal_returns();
 }
 
 static void
@@ -381,27 +299,11 @@ hear(enum prop_peer peer, struct bytes frame)
         scheduler_hears(type, payload);
         return;
     case PEER_CONTROL:
+        control_hears(type, payload);
         return;
     default:
         answerer_hears(peer, type, payload);
     }
-}
-
-/* Calls FN for each frame of FRAMES, which is empty then. */
-static void
-each_frame(struct buf *frames, enum prop_peer peer, void (*fn)(enum prop_peer peer, struct bytes frame))
-{
-    struct buf all = *frames;
-
-    *frames = (struct buf){ 0 };
-    for (size_t at = 0; at + FRAME_HEADER_BYTES <= all.len;) {
-        uint32_t len;
-
-        memcpy(&len, all.data + at, sizeof len);
-        fn(peer, bytes_from(all.data + at, FRAME_HEADER_BYTES + len));
-        at += FRAME_HEADER_BYTES + len;
-    }
-    buf_fini(&all);
 }
 
 void
@@ -445,15 +347,11 @@ tell_sockets(void)
 
 /* What dies with a worker: calls, live sockets, alarms in flight; some of the commits that it had no answer for. */
 static void
-survive(struct chance *c)
+survive(void)
 {
-    const uint64_t last = shared->durable_ticket + chance_u64(c) % (shared->last_ticket - shared->durable_ticket + 1);
-
-    while (shared->durable_ticket < last)
-        become_durable(shared->durable_ticket + 1);
     for (uint32_t i = 0; i < shared->sockets_count; i++)
         shared->sockets[i].is_closed |= !shared->sockets[i].is_hibernatable;
-    for (uint32_t i = 0; i < shared->agents_count; i++)
+    for (uint32_t i = 0; i < AGENTS_MAX + shared->parts_count; i++)
         shared->agents[i].alarm_in_flight = false;
 }
 
@@ -462,11 +360,11 @@ world_begin(uint64_t seed, bool is_born_anew)
 {
     struct chance c = chance_of(seed, 77);
 
-    if (is_born_anew)
-        survive(&c);
     for (int peer = 0; peer < PEERS; peer++)
         house_link_up((enum prop_peer)peer);
-    tell_suspects();
+    journal_begins(is_born_anew ? &c : NULL);
+    if (is_born_anew)
+        survive();
     tell_sockets();
     world_hear();
 }

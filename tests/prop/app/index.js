@@ -4,10 +4,16 @@
 // Writes to the database leave a trail: a numbered row per operation, in the operation's own commit. So the whole database can be told
 // from its trail (verify()), and how far it got from one number, which every answer carries.
 import { DurableObject, RpcTarget } from "cloudflare:workers";
-import { als, bytesOf, chance, fragments, hash, pause, short, told } from "./lib.js";
+import { als, bytesOf, chance, fragments, hash, pause, short, themes, told } from "./lib.js";
 import "./heap.js";
 import "./outside.js";
 import "./storage.js";
+import "./state.js";
+
+export { Part } from "./state.js";
+
+// The test builds the app once more with each number.
+const EDITION = 0;
 
 export class Prog extends DurableObject {
   #turns = 0;
@@ -19,13 +25,21 @@ export class Prog extends DurableObject {
 
   constructor(ctx, env) {
     super(ctx, env);
-    const sql = ctx.storage.sql;
+    this.makeTables();
+    for (const { n, h } of ctx.storage.sql.exec("SELECT n, h FROM trail ORDER BY n DESC LIMIT 1")) [this.k, this.h] = [n, h];
+    this.mark();
+    ctx.blockConcurrencyWhile(async () => { this.greeting = (await ctx.storage.get("t:greeting")) ?? "none"; });
+    this.put(`born ${this.k} ${this.ctx.getWebSockets().length} edition ${EDITION}`);
+  }
+
+  makeTables() {
+    const { sql } = this.ctx.storage;
     sql.exec("CREATE TABLE IF NOT EXISTS trail (n INTEGER PRIMARY KEY, g INTEGER, size INTEGER, op TEXT, h INTEGER)");
     sql.exec("CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, text TEXT)");
-    for (const { n, h } of sql.exec("SELECT n, h FROM trail ORDER BY n DESC LIMIT 1")) [this.k, this.h] = [n, h];
-    ctx.blockConcurrencyWhile(async () => { this.greeting = (await ctx.storage.get("t:greeting")) ?? "none"; });
-    this.put(`born ${this.k} ${this.ctx.getWebSockets().length}`);
   }
+
+  // Told at once, whether or not it is ever committed: the test knows each state that the database may be in.
+  mark() { console.debug(`mark ${this.k} ${this.h}`); }
 
   put(text) {
     const store = als.getStore();
@@ -34,7 +48,7 @@ export class Prog extends DurableObject {
   }
 
   // What there is to say since the last answer.
-  report() { return `k=${this.k};${this.#turns++};${this.read()}${this.lines.splice(0).join("\n")}`; }
+  report() { return `k=${this.k},${this.h};${this.#turns++} ${EDITION};${this.read()}${this.lines.splice(0).join("\n")}`; }
 
   // The next row of the cursor that is kept, or what can still be told of it and of one that ended.
   read() {
@@ -49,7 +63,8 @@ export class Prog extends DurableObject {
   run(seed, count) {
     const r = chance(seed);
     for (let i = 0; i < count; i++) {
-      const [name, fragment] = fragments[r(fragments.length)], own = chance(r(1 << 30));
+      const list = this.theme !== undefined && r(2) === 0 ? this.theme : fragments;
+      const [name, fragment] = list[r(list.length)], own = chance(r(1 << 30));
       const call = () => this.start(name, fragment, own);
       if (r(4) === 0) als.run(name + i, call);
       else call();
@@ -94,8 +109,23 @@ export class Prog extends DurableObject {
       this.ctx.storage.sql.exec("INSERT INTO trail VALUES (?, ?, ?, ?, ?)", ++this.k, first, ops.length, text, this.h);
       this.apply(op);
     }
+    this.mark();
     return this.k;
   }
+
+  // The trail begins anew, with what the last one was.
+  wipe() {
+    const was = this.h;
+    this.ctx.storage.deleteAll()?.catch?.((e) => this.put(`wipe ${told(e)}`));
+    [this.k, this.h] = [0, 7];
+    this.mark();
+    this.makeTables();
+    if (this.leaves) this.ctx.storage.kv.put("t:left", was);
+    return this.trail(["kv", "wiped", was]);
+  }
+
+  partOptions = () => ({ class: this.ctx.exports.Part });
+  part(r) { return this.ctx.facets.get("f" + r(2), this.partOptions); }
 
   // The database as its trail tells it; the heap has to agree. "" when all is well.
   verify() {
@@ -125,6 +155,8 @@ export class Prog extends DurableObject {
 
   async fetch(request) {
     const url = new URL(request.url), r = chance(Number(url.searchParams.get("s")) + 1);
+    this.theme = themes[url.searchParams.get("theme")];
+    this.leaves = request.headers.has("x-leave");
     this.peers = { near: url.searchParams.get("near")?.split(",") ?? [], far: url.searchParams.get("far")?.split(",") ?? [] };
     switch (url.pathname) {
       case "/go": {
@@ -137,7 +169,6 @@ export class Prog extends DurableObject {
         return new Response(`${this.report()} up ${sizes}`);
       }
       case "/ws": return this.accept(r);
-      case "/hashes": return new Response(this.ctx.storage.sql.exec("SELECT h FROM trail ORDER BY n").toArray().map((row) => row.h).join());
       case "/end": return new Response(`${this.report()};;${this.h};;${this.verify()}`);
       case "/peer": return new Response(`peer ${this.report()}`, { headers: { "x-of": String(this.k) } });
     }
@@ -161,6 +192,8 @@ export class Prog extends DurableObject {
       }
       case 4: if (r(3) === 0) throw new RangeError(`no answer ${this.report()}`); break;
       case 5: return Response.json({ said: this.report() });
+      case 6: if (r(3) === 0) return new Response(this.pieces(this.report()));
+        if (r(6) === 0) return new Response("large ".repeat(30000) + this.report());
     }
     return new Response(this.report());
   }
@@ -175,6 +208,15 @@ export class Prog extends DurableObject {
       },
       cancel: (why) => this.put(`ticking cancelled ${told(why)}`),
     });
+  }
+
+  // Three bytes at a time, and more than one at a time is asked for.
+  pieces(text) {
+    const bytes = bytesOf(text).subarray(0, 60);
+    let at = 0;
+    return new ReadableStream({
+      async pull(c) { if (at % 4 === 0) await null; if (at >= bytes.length) c.close(); else c.enqueue(bytes.slice(at, (at += 3))); },
+    }, { highWaterMark: 4 });
   }
 
   accept(r) {
@@ -254,7 +296,7 @@ function fresh() {
     gates: [], map: new Map(), set: new Set(), weak: new WeakMap(), objects: [], refs: [], closures: [], total: 0, accounts: [], generators: [], streams: [],
     big: "", arrays: [], buffers: [], number: 1n, bag: {}, errors: [], sorted: [], symbols: [], proxies: [], dates: [], regexes: [], sockets: 0, live: [],
     clients: [], alarms: 0, intervals: 0, responses: [], readers: [], controllers: [], emitter: undefined, urls: [], counters: [], decoders: [],
-    encoders: [], promises: [], kept: [], iterators: [], snapshots: [], templates: [],
+    encoders: [], promises: [], kept: [], iterators: [], snapshots: [], templates: [], bookmarks: [],
   };
 }
 

@@ -5,7 +5,12 @@ export const als = new AsyncLocalStorage();
 
 // Pieces of programs: [name, function (p: the agent, r: chance) → what to put, or a promise of it].
 export const fragments = [];
-export const add = (given) => { for (const name of Object.keys(given)) fragments.push([name, given[name]]); };
+export const themes = {};              // name → fragments that half of a program with this theme is made of
+export const add = (given, theme) => {
+  const own = Object.entries(given);
+  fragments.push(...own);
+  if (theme !== undefined) (themes[theme] ??= []).push(...own);
+};
 
 export function chance(seed) {
   let a = seed >>> 0;
