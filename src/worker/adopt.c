@@ -66,7 +66,8 @@ state_send(struct agent *a, struct store *store, uint64_t seq, const struct adop
 bool
 adopt_send(struct agent *a, uint64_t seq, const struct adoption *adoption, struct err *err)
 {
-    struct store_options options = { .is_journaled = true, .redo = adoption->records, .redo_seq = adoption->records_seq };
+    /* Pages of a database without a commit are nobody's state. */
+    struct store_options options = { .is_journaled = true, .redo = adoption->records_seq > 0 ? adoption->records : BYTES_NONE, .redo_seq = adoption->records_seq };
     char own[4096], folder[4096 + 16];
     struct store *store = NULL;
     struct err ignored = { 0 };
