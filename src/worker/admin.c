@@ -335,6 +335,7 @@ deleted(struct agent *a, const struct err *failure, void *owner)
     if (failure == NULL) {
         json_object_set_new(o, "ok", json_true());
         worker_tell_born(a, true);
+        a->is_born_told = false;       /* who waits for it begins its next life */
     }
     if (control != NULL)
         reply(link_out(control), (uint32_t)(uintptr_t)owner, o);
@@ -528,6 +529,9 @@ run(const struct op *op, json_t *q, struct subject *s)
 
     if (!subject_find(q, s, &err))
         return failure_of(err.message);
+    /* Nobody opens its database now: it would be that of before. */
+    if (s->agent->is_leaving && op->run != op_evict && op->run != op_sleep && op->run != op_history)
+        return failure_of("the agent is being restored or deleted; try again");
     if (recall_is_needed(s->agent) && op->run != op_delete && op->run != op_evict && op->run != op_sleep && op->run != op_history) {
         wait_for_recall(s, q);
         return NULL;

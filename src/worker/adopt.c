@@ -87,6 +87,8 @@ void
 adopt_end(struct agent *a, const struct err *failure)
 {
     a->is_leaving = false;
-    if (failure == NULL)
-        a->alarm_changed = false;          /* the state's commit told it */
+    if (failure != NULL)
+        return;
+    a->alarm_changed = false;              /* the state's commit told it */
+    a->is_born_told = false;               /* a state before the first commit has no name */
 }
