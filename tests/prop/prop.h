@@ -81,6 +81,8 @@ struct prop_agent {
     int64_t         alarm_fired_ms;
     uint32_t        alarm_retry;
     bool            alarm_in_flight;
+    uint32_t        auto_request_len, auto_response_len;
+    uint8_t         auto_request[40], auto_response[40];       /* what the gateway answers for it */
     int64_t         trail;             /* at the end; -1: no answer */
     int32_t         trail_hash;
     char            verdict[400];      /* of verify() at the end, "" when all is well */

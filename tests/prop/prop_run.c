@@ -30,6 +30,7 @@ static struct {
     uint32_t                requests;  /* still to come */
     uint32_t                patience;  /* how often it may end: then the worker starts over */
     bool                    has_trouble[TROUBLES];
+    bool                    has_refused;   /* then the journal stays: whose database lacks commits depends on who has left memory since */
     char                    peers[400];
     struct buf              old_image; /* FAULT_OLD */
     const struct agent     *old_of;
@@ -69,7 +70,8 @@ name_agents(void)
         n += snprintf(run.peers + n, sizeof run.peers - (size_t)n, "%s%s", i > 0 ? "," : "", a->name);
     }
     name_of_slot(1, AGENTS_MAX, far, sizeof far, &id);
-    (void)snprintf(run.peers + n, sizeof run.peers - (size_t)n, "&far=%s%s", far, run.plan->seed % THEME_EACH == 0 ? "&theme=state" : "");
+    (void)snprintf(run.peers + n, sizeof run.peers - (size_t)n, "&far=%s%s%s", far, run.plan->seed % THEME_EACH == 0 ? "&theme=state" : "",
+                   run.has_trouble[TROUBLE_CONTROL] ? "&asked=1" : "");
     shared->agents_count += shared->has_clone;
 }
 
@@ -298,6 +300,7 @@ wait_for_journal(struct chance *c)
         return true;
     }
     run.patience--;
+    run.has_refused = true;
     say("the worker's patience ends");
     house_patience_ends();
     return true;
@@ -315,10 +318,11 @@ meet_trouble(struct chance *c)
         return false;
     switch ((enum trouble)trouble) {
     case TROUBLE_REFUSED:
-        return journal_refuses(c);
+        return journal_refuses(c) && (run.has_refused = true);
     case TROUBLE_JOURNAL:
-        if (!journal_is_away())
-            journal_dies(c);
+        if (run.has_refused || journal_is_away())
+            return false;
+        journal_dies(c);
         return true;
     case TROUBLE_DEPLOY:
         return control_deploys();

@@ -158,8 +158,28 @@ on_credit(struct bytes payload)
 }
 
 static void
+on_auto(struct bytes payload)
+{
+    struct msg_WS_AUTO m;
+    struct prop_agent *a;
+
+    if (!msg_WS_AUTO_unpack(&m, payload, NULL))
+        return;
+    a = world_agent(&m.agent, m.class_name);
+    if (m.request.len > sizeof a->auto_request || m.response.len > sizeof a->auto_response)
+        prop_fail("an automatic answer is too long");
+    a->auto_request_len = (uint32_t)m.request.len;
+    a->auto_response_len = (uint32_t)m.response.len;
+    if (m.request.len > 0)
+        memcpy(a->auto_request, m.request.data, m.request.len);
+    if (m.response.len > 0)
+        memcpy(a->auto_response, m.response.data, m.response.len);
+}
+
+static void
 on_list(struct bytes payload)
 {
+    const struct prop_agent *a;
     struct msg_WS_LIST m;
     bool ok = msg_WS_LIST_unpack(&m, payload, NULL);
 
@@ -173,7 +193,10 @@ on_list(struct bytes payload)
                            &(struct msg_WS_SOCKET){ .request = m.request, .socket = s->id, .tags = bytes_from(s->tags, s->tags_len),
                                                     .attachment = bytes_from(s->attachment, s->attachment_len), .url = BYTES_LIT("http://prog/ws") });
     }
-    msg_WS_LISTED_pack(world_at_once(PEER_GATEWAY), &(struct msg_WS_LISTED){ .request = m.request });
+    a = world_agent(&m.agent, m.class_name);
+    msg_WS_LISTED_pack(world_at_once(PEER_GATEWAY),
+                       &(struct msg_WS_LISTED){ .request = m.request, .auto_request = bytes_from(a->auto_request, a->auto_request_len),
+                                                .auto_response = bytes_from(a->auto_response, a->auto_response_len) });
 }
 
 void
@@ -197,6 +220,9 @@ socket_hears(enum prop_peer holder, uint16_t type, struct bytes payload)
         return;
     case MSG_WS_LIST:
         on_list(payload);
+        return;
+    case MSG_WS_AUTO:
+        on_auto(payload);
         return;
     case MSG_WS_CREDIT:
         on_credit(payload);

@@ -116,6 +116,7 @@ export class Prog extends DurableObject {
   // The trail begins anew, with what the last one was.
   wipe() {
     const was = this.h;
+    this.w.cursor = undefined;
     this.ctx.storage.deleteAll()?.catch?.((e) => this.put(`wipe ${told(e)}`));
     [this.k, this.h] = [0, 7];
     this.mark();
@@ -156,6 +157,7 @@ export class Prog extends DurableObject {
   async fetch(request) {
     const url = new URL(request.url), r = chance(Number(url.searchParams.get("s")) + 1);
     this.theme = themes[url.searchParams.get("theme")];
+    this.isAsked = url.searchParams.has("asked");      // for snapshots, by an administrator
     this.leaves = request.headers.has("x-leave");
     this.peers = { near: url.searchParams.get("near")?.split(",") ?? [], far: url.searchParams.get("far")?.split(",") ?? [] };
     switch (url.pathname) {

@@ -39,8 +39,10 @@ add({
   rows: (p) => short(p.ctx.storage.sql.exec("SELECT id, text FROM rows ORDER BY id").raw().toArray().join()),
   // Every later answer reads on in it (index.js). Of rows that nobody changes: what is written behind a cursor is not seen any more once its agent
   // went to disk (core.md).
+  // And of agents whose memory does not come back: of a restored one's, those that were in memory end, those on disk go on.
   cursorKept: (p, r) => {
     const { sql } = p.ctx.storage;
+    if (p.theme !== undefined || p.isAsked) return "-";
     sql.exec("SELECT n FROM trail").next();
     p.w.cursor = sql.exec("WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n LIMIT ?) SELECT i, printf('%.*c', i % 9, 'x') AS x, i AS __proto__ FROM n", r(99), 2 + r(9));
     p.w.ended = sql.exec("SELECT 1 AS one, 2 AS two LIMIT ?", r(2));
