@@ -31,6 +31,7 @@ struct peer {
     struct link *link;
     enum role role;
     uint16_t index;
+    uint32_t generation; /* of its link */
     char *app;
     bool is_up; /* link_up was told */
     struct list_node in_room;
@@ -104,6 +105,10 @@ peer_closed(void *owner, struct link *link, const struct err *err)
 
     if (err->code != ERR_LOST)
         room_log(peer->room, 2, "link to %s %u closed: %s", role_name(peer->role), peer->index, err->message);
+    if (!peer->room->is_exiting)
+        msg_LINK_LOST_pack(link_out(peer->room->supervisor),
+                           &(struct msg_LINK_LOST){ .role = (uint8_t)peer->role, .index = peer->index, .generation = peer->generation,
+                                                    .app = bytes_of(peer->app) });
     peer_drop(peer, err);
 }
 
@@ -157,6 +162,7 @@ peer_add(struct room *room, const struct msg_LINK *msg, int fd)
     peer->room = room;
     peer->role = msg->role;
     peer->index = msg->index;
+    peer->generation = msg->generation;
     peer->app = bytes_dup(msg->app);
     list_push_back(&room->peers, &peer->in_room);
     peer->link = link_open(room->loop, fd, &hello, &events, peer);

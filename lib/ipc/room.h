@@ -2,8 +2,8 @@
  * room — the frame every room stands in: descriptor 3 leads to the supervisor; HELLO, CONF, LINK, LISTEN, STOP are handled here.
  *
  * Usage in x_main.c:  return room_main(argc, argv, &my_room);
- * Promise: a room that loses its supervisor exits at once (no orphans). A peer's link that dies is reported, and a new one
- * for the same (role, index, app) arrives by itself when the supervisor has restarted the peer.
+ * Promise: a room that loses its supervisor exits at once (no orphans). A peer's link that dies is reported, also
+ * to the supervisor, and a new one for the same (role, index, app) arrives by itself when that has restarted one of the two.
  */
 #ifndef DORMOUSE_IPC_ROOM_H
 #define DORMOUSE_IPC_ROOM_H

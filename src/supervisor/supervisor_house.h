@@ -38,6 +38,7 @@ struct house_room {
     int                report_fd;
     struct jail_report report;
     unsigned           links_unflushed;
+    uint32_t           born;           /* house.generation before this process got its links */
     enum pressure      own_pressure;   /* of its own cgroup */
     enum pressure      told_pressure;  /* what the worker was told last */
 };
@@ -71,6 +72,9 @@ struct house {
     bool               had_to_kill;
     struct loop_timer *work;           /* owned; at 0: what must not run within a walk over rooms */
     struct loop_timer *watch;          /* owned; memory is looked at */
+    struct list_node   breaches;       /* struct breach: supervisor_breach.c */
+    size_t             breaches_count;
+    struct loop_timer *mend;           /* owned; breaches are looked at */
     enum pressure      node_pressure;  /* of what is around all rooms */
     int64_t            node_looked_ms;
     bool               node_is_far;    /* … from any pressure, at that time */
@@ -89,6 +93,11 @@ void room_event(struct house_room *room, enum life_event event, uint32_t grace_m
 
 /* supervisor_watch.c */
 void watch_begin(struct house *house);
+
+/* supervisor_breach.c: links that broke between rooms that live on. */
+void breaches_begin(struct house *house);
+void breaches_end(struct house *house);
+MUST_USE bool breach_message(struct house_room *room, struct bytes payload, struct err *err);
 
 /* supervisor_process.c */
 void room_start_process(struct house_room *room);

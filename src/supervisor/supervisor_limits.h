@@ -15,6 +15,8 @@
 #define WORKER_GRACE_MS        10000           /* APP_STOP and a new number of workers */
 #define KILL_MARGIN_MS         1000            /* beyond the grace that a room was told, before it is killed */
 #define LINKS_PER_FLUSH        24              /* LINK messages to one room between flushes; the link holds 64 descriptors */
+#define BREACH_MS              1000            /* until a broken link counts: the other room's death is known by then, if it was that */
+#define BREACHES_MAX           4096            /* one per pair at a time; beyond it somebody invents them */
 #define LISTEN_BACKLOG         4096            /* connections that wait while the gateway restarts */
 #define HISTORY_DAYS_DEFAULT   30              /* as on Cloudflare */
 #define HISTORY_MB_DEFAULT     10240           /* a tenth of a small disk; older history goes first */

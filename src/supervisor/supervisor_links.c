@@ -255,6 +255,7 @@ room_introduce(struct house_room *room)
     struct house_room *peer;
 
     assert(room->link != NULL);
+    room->born = house->generation;
     conf_send(room);
     for (size_t i = 0; i < house->listeners_count; i++)
         if (house->listeners[i].role == room->role)

@@ -85,6 +85,8 @@ room_message(void *owner, struct link *link, uint16_t type, struct bytes payload
         room_is_ready(room);
         return true;
     }
+    if (type == MSG_LINK_LOST)
+        return breach_message(room, payload, err);
     if (room->role == ROLE_CONTROL)
         return control_message(room->house, type, payload, err);
     return err_set(err, ERR_MALFORMED, 0, "message %u is not one that a %s sends", type, role_name(room->role));

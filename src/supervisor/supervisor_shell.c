@@ -327,6 +327,7 @@ house_open(struct house **out_house, const struct supervisor_config *config, str
     (void)signal(SIGHUP, SIG_IGN);
     open_rooms(house);
     watch_begin(house);
+    breaches_begin(house);
     *out_house = house;
     return true;
 }
@@ -360,6 +361,7 @@ house_close(struct house **house)
     buf_fini(&it->status_sent);
     loop_timer_destroy(&it->work);
     loop_timer_destroy(&it->watch);
+    breaches_end(it);
     if (it->loop != NULL)
         loop_destroy(&it->loop);
     jail_cgroup_close();

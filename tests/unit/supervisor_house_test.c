@@ -30,11 +30,13 @@
 
 #define LINE_MAX_BYTES 16384
 #define OPEN_ROOMS     "192.0.2.1"     /* in "allow", which all rooms are told: control alone enters its sandbox */
+#define ROGUE_WORKER   "192.0.2.2"     /* the same: control starts workers of which the second breaks the gateway's rules */
 #define WAIT_MS        20000           /* a line that has not come by then will not come */
 
 /* ---- the rooms that this program plays -------------------------------------------------------------------------- */
 
 static int tell_fd = -1;
+static bool is_rogue;
 
 static void
 tell(const char *fmt, ...)
@@ -76,6 +78,7 @@ play_start(struct room *room, struct bytes conf_json, struct err *err)
         tell_fd = sys_open(path, O_WRONLY, 0);
         tell("CONF %s", json);
     }
+    is_rogue = strstr(json, is_control ? "\"allow\":[\"" ROGUE_WORKER "\"]" : "\"rogue\":1") != NULL;
     if (strstr(json, "\"mode\":\"crash\"") != NULL)
         abort();
     if (!is_control && strstr(json, "\"allow\":[\"" OPEN_ROOMS "\"]") != NULL) {
@@ -89,7 +92,8 @@ play_start(struct room *room, struct bytes conf_json, struct err *err)
         return false;
     if (is_control)
         msg_APP_START_pack(link_out(room_supervisor(room)), &(struct msg_APP_START){
-            .app = BYTES_LIT("demo"), .count = 2, .json = BYTES_LIT("{\"mode\":\"serve\",\"sandbox\":\"off\"}")
+            .app = BYTES_LIT("demo"), .count = 2,
+            .json = is_rogue ? BYTES_LIT("{\"mode\":\"serve\",\"rogue\":1}") : BYTES_LIT("{\"mode\":\"serve\",\"sandbox\":\"off\"}")
         });
     room_ready(room);
     return true;
@@ -100,6 +104,8 @@ play_link_up(struct room *room, struct link *link)
 {
     const struct msg_HELLO *peer = link_peer(link);
 
+    if (is_rogue && room_index(room) == 1 && peer->role == ROLE_GATEWAY)
+        msg_COUNT_pack(link_out(link), &(struct msg_COUNT){ 1 });      /* control's to say: the gateway ends the link */
     tell("UP %s %u %.*s", role_name(peer->role), peer->index, (int)peer->app.len, (const char *)peer->app.data);
 }
 
@@ -597,12 +603,41 @@ test_an_inherited_filter_is_no_sandbox(void **state)
     stage->supervisor = 0;
 }
 
+/* Nobody died, and yet the gateway could reach that worker no more. */
+static void
+test_a_broken_link_between_living_rooms_is_mended(void **state)
+{
+    struct stage *stage = *state;
+    const char *status;
+    char text[512];
+    pid_t gateway, neighbour, rogue;
+
+    (void)snprintf(text, sizeof text, "{\"data\":\"%s\",\"listen\":[\"127.0.0.1:0\"],\"allow\":[\"" ROGUE_WORKER "\"]}", stage->data);
+    file_put(stage->config, text);
+    stage->supervisor = supervisor_start(stage);
+    status = stage_wait_ready(stage, 7);
+    gateway = pid_of(status, "\"role\":\"gateway\"");
+    neighbour = pid_of(status, "\"role\":\"worker\",\"index\":0");
+    rogue = pid_of(status, "\"role\":\"worker\",\"index\":1");
+    (void)stage_wait(stage, "DOWN worker 1", "");
+    (void)stage_wait(stage, "UP worker 1", "demo");
+    status = stage_wait_ready(stage, 7);
+    assert_int_equal(pid_of(status, "\"role\":\"gateway\""), gateway);
+    assert_int_equal(pid_of(status, "\"role\":\"worker\",\"index\":0"), neighbour);
+    assert_int_not_equal(pid_of(status, "\"role\":\"worker\",\"index\":1"), rogue);
+    assert_null(strstr(stage->text, "DOWN gateway"));
+    assert_int_equal(kill(stage->supervisor, SIGTERM), 0);
+    (void)exit_status_of(stage->supervisor);                 /* a room that is just starting may have to be killed */
+    stage->supervisor = 0;
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_starts_links_and_stops, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_a_killed_worker_comes_back_with_fresh_links, stage_open, stage_close),
+        cmocka_unit_test_setup_teardown(test_a_broken_link_between_living_rooms_is_mended, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_no_connection_is_refused_while_the_gateway_restarts, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_a_build_that_dies_is_reported, stage_open, stage_close),
         cmocka_unit_test_setup_teardown(test_no_room_outlives_the_supervisor, stage_open, stage_close),
