@@ -45,13 +45,14 @@ $(SIM): $(SIM_OBJS) $(SIM_ROOMS:%=$(SIM_OUT)/room_%.o) $(SIM_LIBS)
 	@$(call sim_link,$@,$(SIM_OBJS) $(SIM_ROOMS:%=$(SIM_OUT)/room_%.o))
 
 # Controls: faults built into the rooms' sources. Each must be found, or the simulator proves nothing.
-SIM_CONTROLS := ack_before_sync checkpoint_before_durable claims_not_voided dedup_off gate_open
+SIM_CONTROLS := ack_before_sync checkpoint_before_durable claims_not_voided dedup_off gate_open gone_not_asked
 SIM_CONTROL_SEEDS ?= 3000
 sim_control.ack_before_sync           := src/journal/journal_segment /^segment_sync(/,/^}/s/sys_fdatasync(segment->fd) != 0/false/
 sim_control.checkpoint_before_durable := src/worker/commits /^send_commit(/,/^}/s/^    dispatch(p.commit);/    store_set_durable(a->store, store_seq(a->store)); if (!store_checkpoint(a->store, \&ignored)) a->wants_checkpoint = true; dispatch(p.commit);/
 sim_control.claims_not_voided         := src/journal/journal_core /^core_sync_end(/,/^}/s/agent->claimed = agent->syncing = 0/agent->syncing = 0/
 sim_control.dedup_off                 := src/journal/journal_batch s/(commit->flags \& COMMIT_AGAIN) != 0 \&\& again_is_kept/false \&\& again_is_kept/
 sim_control.gate_open                 := src/worker/gate /^is_closed(/,/^}/s/return .*/return false \&\& has_uncommitted(a);/
+sim_control.gone_not_asked            := src/worker/commits /^finish_gone(/,/^}/s/^        recall_suspect(a);/        (void)0;/
 
 sim_control_file = $(firstword $(sim_control.$(1)))
 sim_control_edit = $(wordlist 2,99,$(sim_control.$(1)))

@@ -281,12 +281,12 @@ finish_gone(struct commit *c, struct err *failure)
     struct err err = { 0 };
     char folder[4096];
 
-    if (failure == NULL && !store_remove(agent_folder(a, folder, sizeof folder), &err)) {
-        recall_suspect(a);             /* its next start tries again */
+    if (failure == NULL && !store_remove(agent_folder(a, folder, sizeof folder), &err))
         failure = &err;
-    } else if (failure == NULL) {
+    if (failure == NULL)
         recall_vouch(&a->id, bytes_of(a->class_name));
-    }
+    else
+        recall_suspect(a);             /* the journal may have its end: its next start asks, and tries again */
     a->is_leaving = false;
     c->gone(a, failure, c->owner);
 }

@@ -48,6 +48,7 @@ NORETURN void sim_fail(const char *fmt, ...) PRINTF(1, 2);     /* a promise was 
     X(JOURNAL_KILLED, "journal killed") X(KILLED_IN_BATCH, "journal killed in the middle of a batch")                   \
     X(WORKER_KILLED, "worker killed") X(WORKER_KILLED_IN_CALL, "worker killed inside a call to the kernel")            \
     X(SCHEDULER_KILLED, "scheduler killed") X(POWER_CUT, "power cut") X(POWER_CUT_IN_CALL, "power cut inside a call to the kernel") \
+    X(POWER_CUT_AGAIN, "power cut while it recovers from one")                                                         \
     X(RESEND, "commit sent again") X(REFUSED, "batch refused") X(TORN_TAIL, "journal segment torn by a power cut")     \
     X(TORN_DATABASE, "checkpoint torn by a power cut") X(NAME_LOST, "name lost by a power cut") X(CARRY, "records carried forward") \
     X(WANTED, "checkpoint wanted") X(RECALL, "records recalled") X(SYNCFS_FAILED, "sync of the databases failed")        \
@@ -86,6 +87,7 @@ void house_run(void);                              /* the whole life of a seed *
 /* ---- what passes by (sim_frames.c) ---- */
 void frame_tell(const char *who, const struct msg_HELLO *peer, uint16_t type, struct bytes payload);
 void frame_look(uint16_t type, struct bytes payload);
+bool frame_ends_agent(uint16_t type, struct bytes payload);    /* a commit that deletes it */
 void segment_look(const uint8_t *data, size_t len, off_t at);
 
 /* ---- the world outside (sim_world.c) ---- */

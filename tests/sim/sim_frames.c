@@ -70,6 +70,14 @@ is_new_era(uint32_t era)
     return is_new;
 }
 
+bool
+frame_ends_agent(uint16_t type, struct bytes payload)
+{
+    struct msg_COMMIT commit;
+
+    return type == MSG_COMMIT && msg_COMMIT_unpack(&commit, payload, NULL) && (commit.flags & COMMIT_GONE) != 0;
+}
+
 void
 frame_look(uint16_t type, struct bytes payload)
 {

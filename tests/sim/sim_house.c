@@ -276,6 +276,16 @@ frame_get(const struct buf *in, uint32_t *out_len, uint16_t *out_type)
     return true;
 }
 
+/* The journal, which has heard that an agent is gone, may die with the answer: by chance alone that is rare. */
+static void
+endanger(void)
+{
+    if (plan.is_calm || plan.journal_kill == 0 || die_in > 0 || sim_below(20) > 0)
+        return;
+    die_how = DEATH_KILL;
+    die_in = 1 + sim_below(6);
+}
+
 /* Delivers one frame of LINK. A room that does not like it would end the link: here nobody may have a reason to. */
 static void
 link_deliver(struct link *link)
@@ -291,6 +301,8 @@ link_deliver(struct link *link)
     buf_consume(&link->in, FRAME_HEADER_BYTES + len);
     frame_tell(link->proc->name, &link->peer, type, buf_view(&frame));
     frame_look(type, buf_view(&frame));
+    if (frame_ends_agent(type, buf_view(&frame)))
+        endanger();
     if (link->proc->program.main == NULL)
         world_message(link, type, buf_view(&frame));
     else if (!link->proc->room.spec->message(&link->proc->room, link, type, buf_view(&frame), &err))
@@ -417,6 +429,10 @@ links_run(struct proc *proc)
     }
 }
 
+#define RECOVERY_RUNS 60                           /* iterations of rooms after a power cut in which it may well be cut again */
+#define POWER_AGAIN   50000                        /* per million of them */
+static uint32_t recovering;
+
 static void
 iteration(struct proc *proc)
 {
@@ -437,6 +453,9 @@ static void
 power_cut(void)
 {
     sim_saw(SAW_POWER_CUT);
+    if (recovering > 0)
+        sim_saw(SAW_POWER_CUT_AGAIN);
+    recovering = plan.power > 0 && sim_below(3) == 0 ? RECOVERY_RUNS : 0;
     if (is_in_call)
         sim_saw(SAW_POWER_CUT_IN_CALL);
     sim_trace("---- power cut ----");
@@ -470,8 +489,9 @@ proc_run(struct proc *proc, void (*fn)(struct proc *proc))
     running = proc;
     die_in = 0;
     is_in_call = false;
+    recovering -= recovering > 0;
     if (!plan.is_calm && proc->program.main != NULL) {
-        die_how = sim_chance(plan.power) ? DEATH_POWER : sim_chance(kill) ? DEATH_KILL : DEATH_NONE;
+        die_how = sim_chance(recovering > 0 ? POWER_AGAIN : plan.power) ? DEATH_POWER : sim_chance(kill) ? DEATH_KILL : DEATH_NONE;
         die_in = die_how == DEATH_NONE ? 0 : 1 + sim_below(sim_below(2) == 0 ? 6 : 40);
     }
     if (setjmp(dying) == 0) {
@@ -616,6 +636,8 @@ part(void)
 static void
 misfortune(void)
 {
+    static const int64_t scales[] = { 10, 3600, 3600, 365 * 86400 };      /* seconds that a step has at most */
+
     if (sim_chance(plan.part))
         part();
     if (sim_chance(plan.writeback))
@@ -625,7 +647,7 @@ misfortune(void)
         sim_saw(SAW_STALLED);
     }
     if (sim_chance(plan.step)) {
-        sim_clock_step(((int64_t)sim_below(2000000) - 1000000) * (sim_below(2) == 0 ? 10 : 3600));
+        sim_clock_step(((int64_t)sim_below(2000000) - 1000000) * scales[sim_below(ARRAY_LEN(scales))]);
         sim_saw(SAW_CLOCK_STEPPED);
     }
 }
