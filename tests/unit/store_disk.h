@@ -199,13 +199,14 @@ recording_fini(struct recording *recording)
 /* ---- power cuts -------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t coin_seed;
+static UNUSED uint64_t coin_salt;          /* of a life: other coins at the same moments */
 static unsigned coin_kept;                 /* of 16: most, half or little of what was not synced survives */
 
 /* Starts the coins of one disk. */
 static UNUSED void
 coins_begin(int now, int toss)
 {
-    coin_seed = (uint64_t)(now * 7919 + toss) * 0x9e3779b97f4a7c15ULL + 1;
+    coin_seed = ((uint64_t)(now * 7919 + toss) + coin_salt) * 0x9e3779b97f4a7c15ULL + 1;
     coin_kept = toss % 3 == 0 ? 8 : toss % 3 == 1 ? 1 : 15;
 }
 

@@ -6,6 +6,7 @@
  * or lost by the toss of a coin. The journal has every record since then up to the durable one, or some more. Oracle: opened with
  * these, the database is exactly what it was at the last record's commit, sound, and goes on; also when the power is cut
  * again while that is checkpointed. Controls, each caught by the same oracle: records left out; a checkpoint of a commit that is not durable.
+ *   store_power_journaled_test [DISKS [SEED]]     so many disks at least, of as many lives as it takes (make crash-images)
  */
 #include "lib/store/store_internal.h"
 #include "tests/unit/store_disk.h"
@@ -13,12 +14,16 @@
 #define COMMITS    70
 #define TOSSES     24
 #define ROWS       60
+#define DISKS_MIN  5000
+#define SEED       20261120
 
 enum mark { MARK_COMMIT, MARK_DURABLE, MARK_CHECKPOINTED };        /* a commit's number */
 
 static struct buf records[COMMITS + 2];    /* by number: the page sets */
 static int64_t signatures[COMMITS + 2];    /* what the database was */
 
+static int disks_wanted = DISKS_MIN;
+static uint64_t first_seed = SEED;
 static uint64_t life_seed;
 
 static int
@@ -121,12 +126,12 @@ life_reopen(struct life *life)
 }
 
 static void
-life_live(bool lies)
+life_live(bool lies, uint64_t seed)
 {
     struct life life = { .lies = lies };
     struct err err;
 
-    life_seed = 20261120;
+    life_seed = seed;
     assert_true(open_redo(&life.store, agent_folder("agent"), BYTES_NONE, 0, &err));
     while (life.seq < COMMITS) {
         turn(life.store, life.seq + 1);
@@ -151,6 +156,19 @@ life_live(bool lies)
             life_reopen(&life);
     }
     store_close(&life.store);
+}
+
+/* For another life in the same folder. */
+static void
+life_forget(void)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "%s/db.sqlite", agent_folder("agent"));
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(remove(agent_folder("agent")), 0);
+    (void)snprintf(path, sizeof path, "%s/ab", test_folder);
+    assert_int_equal(remove(path), 0);
 }
 
 /* ---- the oracle ------------------------------------------------------------------------------------------------------------- */
@@ -344,20 +362,28 @@ cut_everywhere(int tosses, enum records_given given, bool is_told)
 static void
 what_is_durable_is_never_lost_and_nothing_is_invented(void **state)
 {
-    struct recording recording = { 0 };
-    struct tally tally;
+    struct tally all = { 0 };
 
-    record(&recording, test_folder);
-    life_live(false);
-    record_stop();
-    tally = cut_everywhere(TOSSES, RECORDS_ALL, true);
-    print_message("%d disks after power cuts, %d of them cut twice, %d steps recorded\n", tally.disks, tally.again, rec->ops_count);
-    assert_int_equal(tally.wrong, 0);
-    assert_true(tally.disks >= 5000);
-    /* Control: without the records most of it is lost, or torn. */
-    tally = cut_everywhere(1, RECORDS_NONE, false);
-    assert_true(tally.wrong > tally.disks / 2);
-    recording_fini(&recording);
+    for (uint64_t seed = first_seed; all.disks < disks_wanted; seed++) {
+        struct recording recording = { 0 };
+        struct tally tally;
+
+        coin_salt = (seed - SEED) << 32;
+        record(&recording, test_folder);
+        life_live(false, seed);
+        record_stop();
+        tally = cut_everywhere(TOSSES, RECORDS_ALL, true);
+        all.disks += tally.disks;
+        all.again += tally.again;
+        if (tally.wrong > 0)
+            fail_msg("seed %llu: %d of %d disks are wrong", (unsigned long long)seed, tally.wrong, tally.disks);
+        /* Control: without the records most of it is lost, or torn. */
+        tally = cut_everywhere(1, RECORDS_NONE, false);
+        assert_true(tally.wrong > tally.disks / 2);
+        recording_fini(&recording);
+        life_forget();
+    }
+    print_message("%d disks after power cuts, %d of them cut twice: all are right\n", all.disks, all.again);
 }
 
 /* Control: a store that is told that its commits are durable, when the journal does not have them. */
@@ -368,7 +394,7 @@ a_checkpoint_ahead_of_the_journal_is_caught(void **state)
     struct tally tally;
 
     record(&recording, test_folder);
-    life_live(true);
+    life_live(true, SEED);
     record_stop();
     tally = cut_everywhere(1, RECORDS_ALL, false);
     assert_true(tally.wrong > 20);
@@ -417,7 +443,7 @@ a_long_redo_may_be_cut_off(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_durable_is_never_lost_and_nothing_is_invented, folder_setup, folder_teardown),
@@ -427,6 +453,8 @@ main(void)
     int failed;
 
     real = sys_table;
+    disks_wanted = argc > 1 ? (int)strtol(argv[1], NULL, 10) : DISKS_MIN;
+    first_seed = argc > 2 ? strtoull(argv[2], NULL, 10) : SEED;
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (size_t i = 0; i < ARRAY_LEN(records); i++)
         buf_fini(&records[i]);
