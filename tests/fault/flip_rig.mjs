@@ -1,12 +1,13 @@
-// Damage on the disk: bits flipped, sectors zeroed, bytes replaced, files cut short, in agents' databases, in the journal, in the scheduler's book. What
+// Damage on the disk: bits flipped, sectors zeroed, bytes replaced, files cut short, in agents' databases, in the journal and its index, in the scheduler's book. What
 // is damaged is noticed, or does not matter; no more than one agent is kept away for it, with a message that says what to do; everybody else answers
 // as before; no room dies.
-//   node tests/fault/flip_rig.mjs [--long] [--databases 200] [--journal 800] [--book 200]     (starts of the server; a start has 20 damaged databases)
-import { execFileSync } from "node:child_process";
+//   node tests/fault/flip_rig.mjs [--long] [--databases 200] [--journal 600] [--index 200] [--book 200]     (starts of the server; a start has 20 damaged databases)
+import { execFile, execFileSync } from "node:child_process";
 import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
-import { ROOT, eventually, missing, scratch, startDormouse } from "../scenario/lib.mjs";
+import { promisify } from "node:util";
+import { DORMOUSE, ROOT, eventually, missing, scratch, startDormouse } from "../scenario/lib.mjs";
 import { ask } from "./load.mjs";
 import { Rig } from "./rig.mjs";
 
@@ -24,7 +25,7 @@ const EVERYBODY = [...IN_FILE, ...IN_BOTH, ...IN_JOURNAL, LAST];
 const ALARM_IN_MS = 20_000; // after the base was begun; longer than making it takes
 const ALARM_MS_MAX = 8000; // an overdue alarm fires, when nobody has to ask for it, within this
 
-const rig = new Rig("flip", { databases: [4, 200], journal: [6, 800], book: [3, 200] });
+const rig = new Rig("flip", { databases: [4, 200], journal: [6, 600], index: [2, 200], book: [3, 200] });
 const random = (below) => Math.floor(rig.random() * below);
 const pick = (list) => list[random(list.length)];
 const connections = new http.Agent({ keepAlive: true, maxSockets: 16 });
@@ -48,10 +49,21 @@ async function makeBase(data) {
   await server.stop(); // everything is in its file
   server = await up(data);
   for (const name of IN_BOTH) await must(server, `/a/${name}/fill?from=60&count=20`);
-  for (const name of IN_JOURNAL) for (const from of [0, 30]) await must(server, `/a/${name}/fill?from=${from}&count=30`);
+  for (const name of IN_JOURNAL) await must(server, `/a/${name}/fill?from=0&count=30`);
+  await promisify(execFile)(DORMOUSE, ["backup", `${data}-backup`, "--data", data]); // it ends the journal's segment, with an index
+  for (const name of IN_JOURNAL) await must(server, `/a/${name}/fill?from=30&count=30`);
   await must(server, `/a/${LAST}/fill?from=0&count=5`);
   await server.kill9();
+  if (segmentsOf(data).map((file) => indexOf(join(data, "journal", file)) > 0).join() !== "true,false") throw new Error("there should be two segments, the first with an index");
   return due;
+}
+
+const segmentsOf = (data) => readdirSync(join(data, "journal")).filter((name) => name.endsWith(".seg")).sort();
+
+/* Where a segment's index begins; 0: it has none. */
+function indexOf(path) {
+  const trailer = readFileSync(path).subarray(-16);
+  return trailer.subarray(0, 8).toString("latin1") === "DORMJEND" ? trailer.readUInt32LE(8) : 0;
 }
 
 async function dumps(server) {
@@ -72,9 +84,9 @@ function databasesOf(data) {
 
 // Damage ---------------------------------------------------------------------------------------------------------------
 
-/* Spoils PATH somewhere in its first SIZE bytes; what was done. */
-function spoil(path, size) {
-  const fd = openSync(path, "r+"), at = random(size), dice = random(100);
+/* Spoils PATH somewhere in its first SIZE bytes, but FIRST; what was done. */
+function spoil(path, size, first = 0) {
+  const fd = openSync(path, "r+"), at = first + random(size - first), dice = random(100);
   const write = (bytes, where) => writeSync(fd, bytes, 0, bytes.length, where);
   const flip = (where) => {
     const byte = Buffer.alloc(1);
@@ -85,7 +97,7 @@ function spoil(path, size) {
   const kind = KINDS.find(([, upTo]) => dice < upTo)[0];
   switch (kind) {
     case "bit": flip(at); break;
-    case "bits": for (let i = 0; i < 8; i++) flip(random(size)); break;
+    case "bits": for (let i = 0; i < 8; i++) flip(first + random(size - first)); break;
     case "sector": write(Buffer.alloc(Math.min(SECTOR, size - (at - at % SECTOR))), at - at % SECTOR); break;
     case "bytes": write(Buffer.from(Array.from({ length: Math.min(64, size - at) }, () => random(256))), at); break;
     case "cut": ftruncateSync(fd, at); break;
@@ -199,21 +211,30 @@ function crc32c(bytes) {
 async function journal(base, expected) {
   const folder = "journal", fault = "journal damaged", share = { right: 0, refused: 0, last: 0, cut: 0, logged: 0 };
   await rig.measure(fault, rig.numbers.journal, () => start(base, (data) => {
-    const file = pick(readdirSync(join(data, folder)).filter((name) => name.endsWith(".seg"))), path = join(data, folder, file);
-    return new Map([[file, spoil(path, writtenBytes(path))]]);
+    const files = segmentsOf(data), file = pick(files), path = join(data, folder, file);
+    return new Map([[file, Object.assign(spoil(path, indexOf(path) || writtenBytes(path)), { isLast: file === files.at(-1) })]]);
   }, async (server, victims) => {
-    const bad = [], found = await answers(server, expected), [{ kind }] = victims.values();
+    const bad = [], found = await answers(server, expected), [{ kind, isLast }] = victims.values();
     const named = (how) => [...found].filter(([name, one]) => one === how && name !== LAST).map(([name]) => name);
     const refused = named("refused"), silent = named("silent");
     const isHeader = server.output.some((line) => /the header of journal segment \d+ is damaged/.test(line)); // then nothing behind it can be read
     const isLogged = server.output.some((line) => /journal segment \d+ is damaged/.test(line));
-    if (silent.length && kind !== "cut" && !isLogged) bad.push(`${silent} lost acknowledged rows, and nobody says so`);
+    if (silent.length && !(kind === "cut" && isLast) && !isLogged) bad.push(`${silent} lost acknowledged rows, and nobody says so`);
     if (kind !== "cut" && !isHeader && refused.length > (PLACES[kind] ?? 2)) bad.push(`${refused.length} agents are kept away: ${refused}`);
     share[kind !== "cut" && silent.length ? "logged" : kind === "cut" && silent.length + refused.length ? "cut" : refused.length ? "refused" : found.get(LAST) === "right" ? "right" : "last"]++;
     return bad;
   }));
   rig.note(fault, `${share.refused} kept agents away, ${share.right} changed nothing, ${share.last} took the last batch, which cannot be told from a torn one, ` +
     `${share.cut} files cut short took what was behind the cut, ${share.logged} spoiled a record so that it names no agent: only the log tells`);
+}
+
+/* An index only saves reading: without it nobody notices anything. */
+async function index(base, expected) {
+  const fault = "journal's index damaged";
+  await rig.measure(fault, rig.numbers.index, () => start(base, (data) => {
+    const [file] = segmentsOf(data), path = join(data, "journal", file);
+    return new Map([[file, spoil(path, statSync(path).size, indexOf(path))]]);
+  }, async (server) => [...await answers(server, expected)].filter(([, how]) => how !== "right").map(([name, how]) => `${name} is ${how}`)));
 }
 
 async function book(base, expected) {
@@ -249,6 +270,7 @@ if (why) {
   await server.stop();
   await databases(base, expected);
   await journal(base, expected);
+  await index(base, expected);
   await book(base, expected);
   for (const [message, times] of [...said].sort((a, b) => b[1] - a[1]).slice(0, 12)) rig.say(`${times} times: ${message}`);
   connections.destroy();
