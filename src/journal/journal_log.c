@@ -122,49 +122,95 @@ folder_list(struct log *log, uint32_t *out_numbers, size_t *out_count, struct er
     return true;
 }
 
-/* A file whose header does not verify: never begun (a crash, a full disk), or damaged. Damage is kept for the operator. */
-static void
-header_lost(struct log *log, uint32_t number)
-{
-    uint8_t bytes[SEGMENT_HEADER_BYTES] = { 0 };
-    char name[SEGMENT_NAME_BYTES];
-    char bad[SEGMENT_NAME_BYTES + 4];
-    bool is_empty = true;
-    int fd;
-
-    segment_name(name, number);
-    fd = sys_openat(log->dir, name, O_RDONLY | O_NOFOLLOW, 0);
-    if (fd >= 0 && sys_pread(fd, bytes, sizeof bytes, 0) >= 0)
-        for (size_t i = 0; i < sizeof bytes; i++)
-            is_empty = is_empty && bytes[i] == 0;
-    (void)sys_close(fd);                   /* only read */
-    if (is_empty) {
-        (void)sys_unlinkat(log->dir, name, 0);   /* found again at the next start otherwise */
-        return;
-    }
-    (void)snprintf(bad, sizeof bad, "%s.bad", name);
-    (void)sys_renameat(log->dir, name, log->dir, bad);           /* the same */
-    say(log, 3, "the header of journal segment %u is damaged: its commits are lost, its file is kept as '%s/%s'; "
-        "agents whose commits have a hole are quarantined", number, log->spec.folder, bad);
-}
+struct lost {                              /* segments whose header does not verify */
+    uint32_t *numbers;                     /* rising */
+    size_t    count;
+};
 
 static bool
-segments_open(struct log *log, const uint32_t *numbers, size_t count, struct err *err)
+segments_open(struct log *log, const uint32_t *numbers, size_t count, struct lost *out_lost, struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
         struct segment *segment = NULL;
         struct err why = { 0 };
 
         log->number_last = numbers[i] > log->number_last ? numbers[i] : log->number_last;
-        if (segment_open(&segment, log->dir, numbers[i], &why)) {
+        if (segment_open(&segment, log->dir, numbers[i], &why))
             segments_push(log, segment);
-            continue;
-        }
-        if (why.code != ERR_CORRUPT)
+        else if (why.code == ERR_CORRUPT)
+            out_lost->numbers[out_lost->count++] = numbers[i];
+        else
             return err_set(err, why.code, 0, "%s", why.message);
-        header_lost(log, numbers[i]);
     }
     return true;
+}
+
+/* Was anything ever written to the file NAME? What cannot be read counts. */
+static bool
+has_bytes(const struct log *log, const char *name)
+{
+    uint8_t bytes[16384];
+    bool found = false;
+    off_t at = 0;
+    ssize_t got;
+    int fd = sys_openat(log->dir, name, O_RDONLY | O_NOFOLLOW, 0);
+
+    if (fd < 0)
+        return true;
+    while (!found && (got = sys_pread(fd, bytes, sizeof bytes, at)) != 0) {
+        for (ssize_t i = 0; i < got && !found; i++)
+            found = bytes[i] != 0;
+        found = found || got < 0;
+        at += got;
+    }
+    (void)sys_close(fd);                   /* only read */
+    return found;
+}
+
+/* A segment that another one follows had records: only then does one follow it. */
+static bool
+is_followed(const struct log *log, uint32_t number)
+{
+    uint32_t bytes;
+
+    for (size_t i = 0; i < log->count; i++)
+        if (segment_previous(log->segments[i], &bytes) == number && bytes > SEGMENT_HEADER_BYTES)
+            return true;
+    return false;
+}
+
+/* A header is synced before anything follows it: a file of zeros was never begun (a crash, a full disk), all else is damage and kept for the
+ * operator. Leaves the damaged ones in LOST. */
+static void
+headers_lost(struct log *log, struct lost *lost)
+{
+    size_t damaged = 0;
+
+    for (size_t i = 0; i < lost->count; i++) {
+        char name[SEGMENT_NAME_BYTES];
+        char bad[SEGMENT_NAME_BYTES + 4];
+
+        segment_name(name, lost->numbers[i]);
+        if (!is_followed(log, lost->numbers[i]) && !has_bytes(log, name)) {
+            (void)sys_unlinkat(log->dir, name, 0);   /* found again at the next start otherwise */
+            continue;
+        }
+        (void)snprintf(bad, sizeof bad, "%s.bad", name);
+        (void)sys_renameat(log->dir, name, log->dir, bad);       /* the same */
+        say(log, 3, "the header of journal segment %u is damaged: its commits are lost, its file is kept as '%s/%s'; "
+            "agents whose commits have a hole are quarantined", lost->numbers[i], log->spec.folder, bad);
+        lost->numbers[damaged++] = lost->numbers[i];
+    }
+    lost->count = damaged;
+}
+
+static bool
+is_lost(const struct lost *lost, uint32_t number)
+{
+    for (size_t i = 0; i < lost->count; i++)
+        if (lost->numbers[i] == number)
+            return true;
+    return false;
 }
 
 /* How long a later segment says that segment I is; 0: none says it. */
@@ -180,20 +226,31 @@ limit_of(const struct log *log, size_t i)
     return 0;
 }
 
+/* Commits from before SEGMENT, the I-th, are gone, and nothing that was retired. */
 static bool
-segments_scan(struct log *log, struct core *core, struct err *err)
+is_after_hole(struct log *log, size_t i, const struct lost *lost)
+{
+    uint32_t bytes;
+    const uint32_t previous = segment_previous(log->segments[i], &bytes);
+
+    if (is_lost(lost, previous))
+        return true;
+    if (i == 0 || previous <= segment_number(log->segments[i - 1]) || bytes <= SEGMENT_HEADER_BYTES)
+        return false;
+    say(log, 3, "journal segment %u is missing: its commits are lost; agents whose commits have a hole are quarantined", previous);
+    return true;
+}
+
+static bool
+segments_scan(struct log *log, const struct lost *lost, struct core *core, struct err *err)
 {
     for (size_t i = 0; i < log->count; i++) {
         struct segment *segment = log->segments[i];
         struct tell tell = { core, log->feed, segment_number(segment), segment_first_lsn(segment) };
         struct scan_result result;
         struct err why = { 0 };
-        uint32_t bytes;
-        const uint32_t previous = segment_previous(segment, &bytes);
 
-        if (i > 0 && previous > segment_number(log->segments[i - 1]) && bytes > SEGMENT_HEADER_BYTES)
-            say(log, 3, "journal segment %u is missing: its commits are lost; agents whose commits have a hole are quarantined", previous);
-        feed_give_up(log->feed, segment_alarms_forgotten(segment));
+        feed_give_up(log->feed, is_after_hole(log, i, lost) ? tell.first_lsn - 1 : segment_alarms_forgotten(segment));
         if (!segment_scan(segment, limit_of(log, i), on_found, &tell, &result, err))
             return false;
         if (result.damaged > 0)
@@ -215,8 +272,11 @@ segments_scan(struct log *log, struct core *core, struct err *err)
 /* Never below what any segment gave out, also one that is lost: the wall clock in nanoseconds is ahead of a journal that writes less
  * than a gigabyte per second, year in, year out. */
 static void
-lsn_begin(struct log *log)
+lsn_begin(struct log *log, const struct lost *lost)
 {
+    const bool is_end_lost = lost->count > 0 && (log->count == 0 || segment_number(log->segments[log->count - 1]) < lost->numbers[lost->count - 1]);
+
+
     log->next_lsn = (uint64_t)clock_wall_us() * 1000;
     for (size_t i = 0; i < log->count; i++) {
         const uint64_t end = segment_first_lsn(log->segments[i]) + segment_end(log->segments[i]);
@@ -224,6 +284,8 @@ lsn_begin(struct log *log)
         if (end > log->next_lsn)
             log->next_lsn = end;
     }
+    if (is_end_lost)
+        feed_give_up(log->feed, log->next_lsn - 1);
 }
 
 bool
@@ -231,11 +293,13 @@ log_open(struct log **out_log, const struct log_spec *spec, struct core *core, s
 {
     struct log *log = calloc(1, sizeof *log);
     uint32_t *numbers = calloc(SEGMENTS_MAX, sizeof *numbers);
+    struct lost lost = { .numbers = calloc(SEGMENTS_MAX, sizeof *numbers) };
     size_t count = 0;
     bool ok;
 
     assert(log != NULL);
     assert(numbers != NULL);
+    assert(lost.numbers != NULL);
     log->spec = *spec;
     log->feed = feed_create();
     log->dir = sys_open(spec->folder, O_RDONLY | O_DIRECTORY, 0);
@@ -243,10 +307,14 @@ log_open(struct log **out_log, const struct log_spec *spec, struct core *core, s
     ok = ok && history_open(&log->history, &(struct history_spec){ log->dir, spec->folder, spec->history_days, spec->history_bytes }, err);
     if (ok)
         log->number_last = history_last(log->history);
-    ok = ok && folder_list(log, numbers, &count, err) && segments_open(log, numbers, count, err) && segments_scan(log, core, err);
-    free(numbers);
+    ok = ok && folder_list(log, numbers, &count, err) && segments_open(log, numbers, count, &lost, err);
     if (ok)
-        lsn_begin(log);
+        headers_lost(log, &lost);
+    ok = ok && segments_scan(log, &lost, core, err);
+    if (ok)
+        lsn_begin(log, &lost);
+    free(numbers);
+    free(lost.numbers);
     if (!ok)
         log_close(&log);
     *out_log = log;

@@ -20,7 +20,7 @@ const IN_FILE = names("d", 30); // all in db.sqlite
 const IN_BOTH = names("b", 10); // the newest commits in the journal only
 const IN_JOURNAL = names("j", 10); // all in the journal
 const WITH_ALARM = names("a", 5);
-const LAST = "last"; // its commit is the journal's last: a damaged one cannot be told from one that a crash tore, which nobody was told of
+const LAST = "last"; // its commits are the journal's last: damaged ones cannot be told from what a crash tore, which nobody was told of
 const EVERYBODY = [...IN_FILE, ...IN_BOTH, ...IN_JOURNAL, LAST];
 const ALARM_IN_MS = 20_000; // after the base was begun; longer than making it takes
 const ALARM_MS_MAX = 8000; // an overdue alarm fires, when nobody has to ask for it, within this
@@ -52,7 +52,7 @@ async function makeBase(data) {
   for (const name of IN_JOURNAL) await must(server, `/a/${name}/fill?from=0&count=30`);
   await promisify(execFile)(DORMOUSE, ["backup", `${data}-backup`, "--data", data]); // it ends the journal's segment, with an index
   for (const name of IN_JOURNAL) await must(server, `/a/${name}/fill?from=30&count=30`);
-  await must(server, `/a/${LAST}/fill?from=0&count=5`);
+  for (const from of [0, 5, 10]) await must(server, `/a/${LAST}/fill?from=${from}&count=5`); // no sector has all of these and another's
   await server.kill9();
   if (segmentsOf(data).map((file) => indexOf(join(data, "journal", file)) > 0).join() !== "true,false") throw new Error("there should be two segments, the first with an index");
   return due;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "src/journal/journal_feed.h"
 #include "src/journal/journal_limits.h"
 #include "tests/unit/journal_rig.h"
 
@@ -333,6 +334,56 @@ a_missing_segment_is_said_and_breaks_its_agents(void **state)
     assert_false(kept.is_ok);
 }
 
+/* The file is kept under its other name, the log tells, and the scheduler is not told that it heard everything. */
+static void
+assert_lost(void)
+{
+    char bad[160];
+
+    rig_said = 0;
+    open_it();
+    (void)snprintf(bad, sizeof bad, "%s.bad", path);
+    assert_int_equal(rig_said, 1);
+    assert_int_equal(access(bad, F_OK), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_true(feed_forgotten(log_feed(rig.log)) > 0);
+    rig_close(&rig);
+}
+
+static void
+zeros_for_a_header_are_damage_when_anything_follows(void **state)
+{
+    write_segment(6);
+    memset(original.data, 0, 512);
+    file_store(original.data, original.len);
+    assert_lost();
+    memset(original.data, 0, original.len);
+    file_store(original.data, original.len);
+    rig_said = 0;
+    open_it();                             /* never begun: nothing was lost */
+    assert_int_equal(rig_said, 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_true(feed_forgotten(log_feed(rig.log)) == 0);
+}
+
+static void
+a_segment_that_another_follows_was_not_empty(void **state)
+{
+    struct segment *next = NULL;
+    struct segment_spec spec = { .number = 2, .bytes = 4096, .previous = 1, .first_lsn = 1000000 };
+    struct err err = { 0 };
+    int dir;
+
+    write_segment(6);
+    spec.previous_bytes = (uint32_t)end_of_records();
+    file_store((const uint8_t *)"", 0);
+    dir = sys_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    assert_true(segment_create(&next, dir, &spec, &err));
+    segment_close(&next);
+    sys_close(dir);
+    assert_lost();
+}
+
 /* No test here cuts the power: syncs would only cost time. */
 static int
 no_sync(int fd)
@@ -352,6 +403,8 @@ main(void)
         cmocka_unit_test_setup_teardown(bytes_of_another_life_of_the_file_are_no_commits, setup, teardown),
         cmocka_unit_test_setup_teardown(the_next_header_says_where_a_segment_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_segment_is_said_and_breaks_its_agents, setup, teardown),
+        cmocka_unit_test_setup_teardown(zeros_for_a_header_are_damage_when_anything_follows, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_segment_that_another_follows_was_not_empty, setup, teardown),
     };
 
     sys_table.fsync = sys_table.fdatasync = no_sync;
