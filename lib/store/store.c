@@ -123,8 +123,10 @@ db_open(struct store *store, struct err *err)
     if (rc != SQLITE_OK)
         return open_failed(store, rc, err);
     if (vfs_failure(store->db).trouble == VFS_DAMAGED)
-        return err_set(err, ERR_CORRUPT, 0, "'%s' is missing or empty although its -wal file continues it; restore it from a backup",
+        return err_set(err, ERR_CORRUPT, 0, "'%s' has no first page although its -wal file continues it, or has a damaged one; restore it from a backup",
                        store->path);
+    if (store->options.is_foreign)
+        vfs_ignore_sums(store->db);
     return true;
 }
 
@@ -199,6 +201,17 @@ store_close(struct store **owned)
     free(store->broken);
     free(store->path);
     free(store);
+}
+
+bool
+store_empty_wal(struct store *store, struct err *err)
+{
+    int rc;
+
+    assert(!store->options.is_journaled);
+    store_rollback(store);
+    rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    return rc == SQLITE_OK ? true : store_fail(store, rc, err);
 }
 
 bool

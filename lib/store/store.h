@@ -41,6 +41,7 @@ struct store_options {
     void   *owner;
     /* Commits go to a journal (below); otherwise each is synced here. */
     bool         is_journaled;
+    bool         is_foreign;           /* not journaled: another program wrote it last, and no checksums */
     struct bytes redo;                 /* journaled: page sets of commits that db.sqlite may lack, oldest first, end to end; borrowed */
     uint64_t     redo_seq;             /* the number of the last of them: numbers go on from here, or from db.sqlite's */
 };
@@ -50,6 +51,8 @@ struct store_options {
 MUST_USE bool store_open(struct store **out_store, const char *folder, const struct store_options *options, struct err *err);
 /* Undoes what is not committed, ends cursors that are still open (their owners close them still, before or after), frees. */
 void store_close(struct store **store);
+/* Not journaled: moves all commits into db.sqlite, whose pages have checksums, and leaves nothing in the WAL. Between turns. */
+MUST_USE bool store_empty_wal(struct store *store, struct err *err);
 bool store_is_broken(const struct store *store);
 /* Gives back memory: compiled statements, cached pages. For an agent with nothing to do. */
 void store_trim(struct store *store);

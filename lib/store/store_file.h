@@ -25,7 +25,8 @@ struct vfs_file {
     bool             is_new_name;          /* wal: created by us, its name not yet synced */
     bool             is_locked;
     bool             is_rollback_mode;     /* main: not in WAL mode when it was opened */
-    bool             has_sums;             /* main, journaled: its pages on disk carry checksums (store_image.h) */
+    bool             has_sums;             /* main: its pages on disk carry checksums (store_image.h) */
+    bool             ignores_sums;         /* main: they are another program's, and wrong */
     bool             is_copied;            /* main, journaled: has every page of the WAL; SQLite may believe that it wrote them */
     uint64_t         stamp;                /* main: the commit number in its first page */
     struct store_base base_memo;           /* … and what is noted beside it */
@@ -47,6 +48,8 @@ bool errno_is_full(int sys_errno);
 MUST_USE bool folder_of(const char *path, char out_folder[STORE_PATH_MAX_BYTES + 1]);
 /* Nobody else may have the database open, SQLite's shell included. SQLITE_OK or SQLITE_BUSY. */
 int main_lock(struct vfs_file *file);
+/* Whether the first page's checksum is right but for the byte that says that there are any. */
+bool main_lost_sums(const struct vfs_file *file);
 /* A read beyond the end gives zeros and says so. */
 int read_tail(uint8_t *data, size_t wanted, size_t got);
 int read_image(uint8_t *data, size_t len, int64_t at);
@@ -60,6 +63,14 @@ int file_check_reserved(sqlite3_file *base, int *out_reserved);
 int file_control(sqlite3_file *base, int op, void *arg);
 int file_sector_size(sqlite3_file *base);
 int file_characteristics(sqlite3_file *base);
+
+/* store_vfs_system.c */
+int vfs_full_path(sqlite3_vfs *vfs, const char *name, int out_bytes, char *out_path);
+int vfs_randomness(sqlite3_vfs *vfs, int len, char *out);
+int vfs_sleep(sqlite3_vfs *vfs, int us);
+int vfs_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *out_ms);
+int vfs_time(sqlite3_vfs *vfs, double *out_days);
+int vfs_get_last_error(sqlite3_vfs *vfs, int len, char *out);
 
 /* store_vfs_journaled.c: registers the second VFS, which shares BASE's clock and chance. */
 int vfs_journaled_register(const sqlite3_vfs *base);

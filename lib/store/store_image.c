@@ -16,19 +16,20 @@
 #define NOTE_MARKS_AT (IMAGE_STAMP_BYTES + 11)
 
 static void
-page_make(uint8_t page[STORE_PAGE_BYTES], uint8_t reserve)
+page_make(uint8_t page[STORE_PAGE_BYTES])
 {
     /* https://www.sqlite.org/fileformat.html section 1.3; what is not named here is zero, as in a file SQLite has just made. */
     memcpy(page, "SQLite format 3", 16);
     be_put16(page + 16, STORE_PAGE_BYTES);
     page[18] = page[19] = 2;               /* WAL mode */
-    page[IMAGE_RESERVE_OFFSET] = reserve;
+    page[IMAGE_RESERVE_OFFSET] = IMAGE_SUM_BYTES;
     page[21] = 64;                         /* payload fractions, fixed by the format */
     page[22] = page[23] = 32;
     page[31] = 1;                          /* pages in the file */
     /* Section 1.6: an empty leaf page of the schema table. */
     page[IMAGE_HEADER_BYTES] = 0x0d;
-    be_put16(page + IMAGE_HEADER_BYTES + 5, (uint16_t)(STORE_PAGE_BYTES - reserve));
+    be_put16(page + IMAGE_HEADER_BYTES + 5, (uint16_t)(STORE_PAGE_BYTES - IMAGE_SUM_BYTES));
+    image_sum_put(page, 1);
 }
 
 const uint8_t *
@@ -37,19 +38,7 @@ image_page(void)
     static uint8_t page[STORE_PAGE_BYTES];
 
     if (page[0] == 0)
-        page_make(page, 0);
-    return page;
-}
-
-const uint8_t *
-image_summed_page(void)
-{
-    static uint8_t page[STORE_PAGE_BYTES];
-
-    if (page[0] == 0) {
-        page_make(page, IMAGE_SUM_BYTES);
-        image_sum_put(page, 1);
-    }
+        page_make(page);
     return page;
 }
 

@@ -16,12 +16,10 @@
 #define IMAGE_MEMO_BYTES    12             /* behind the stamp: struct store_base, big-endian; of `marks` a byte, before it three of a checksum of both */
 
 #define IMAGE_RESERVE_OFFSET 20            /* bytes at the end of each page that SQLite leaves alone */
-#define IMAGE_SUM_BYTES     4              /* in a database of a journaled store: the page's checksum; SEE and cksumvfs reserve more */
+#define IMAGE_SUM_BYTES     4              /* the page's checksum; SEE and cksumvfs reserve more */
 
-/* The page: STORE_PAGE_BYTES bytes, the same for all. */
+/* The page: STORE_PAGE_BYTES bytes, the same for all, with its checksum. */
 const uint8_t *image_page(void);
-/* The same of a database whose pages carry checksums, with its own. */
-const uint8_t *image_summed_page(void);
 
 /* Whether the pages of a database that begins with HEADER carry checksums. */
 bool image_has_sums(const uint8_t header[IMAGE_HEADER_BYTES]);

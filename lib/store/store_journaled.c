@@ -60,6 +60,7 @@ beside_remove(const char *path, struct err *err)
 bool
 store_adopt(const char *path, struct err *err)
 {
+    const struct store_options options = { .is_foreign = true };
     char folder[STORE_PATH_MAX_BYTES + 1];
     struct store *store = NULL;
     int sys_errno = EIO;
@@ -67,7 +68,7 @@ store_adopt(const char *path, struct err *err)
     int rc;
 
     (void)snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    if (!store_open(&store, folder, NULL, err))
+    if (!store_open(&store, folder, &options, err))
         return false;
     rc = sqlite3_wal_checkpoint_v2(store->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     ok = rc == SQLITE_OK ? true : store_fail(store, rc, err);

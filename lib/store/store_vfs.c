@@ -95,6 +95,17 @@ main_lock(struct vfs_file *file)
     return SQLITE_OK;
 }
 
+bool
+main_lost_sums(const struct vfs_file *file)
+{
+    uint8_t page[STORE_PAGE_BYTES];
+
+    if (sys_pread(file->fd, page, sizeof page, 0) != (ssize_t)sizeof page)
+        return false;
+    page[IMAGE_RESERVE_OFFSET] = IMAGE_SUM_BYTES;
+    return image_sum_is_right(page, 1);
+}
+
 /* Puts the constant page into the empty file. Needs no sync (store_image.c); the mark stays until the folders are durable. */
 static bool
 main_write_image(struct vfs_file *file)
@@ -105,7 +116,7 @@ main_write_image(struct vfs_file *file)
     page[IMAGE_MARK_OFFSET] = IMAGE_MARK;
     if (!sys_pwrite_all(file->fd, page, sizeof page, 0))
         return false;
-    file->is_marked = true;
+    file->is_marked = file->has_sums = true;
     file->is_unborn = false;
     return true;
 }
@@ -307,6 +318,17 @@ read_disk(struct vfs_file *file, uint8_t *to, size_t len, int64_t at)
     return read_tail(to, len, got);
 }
 
+/* What the WAL has is never read here: a page that a cut left torn does not count. */
+static int
+main_read(struct vfs_file *file, void *data, size_t len, int64_t at)
+{
+    const int rc = read_disk(file, data, len, at);
+
+    if (!file->has_sums || file->ignores_sums || len != STORE_PAGE_BYTES || (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ))
+        return rc;
+    return rc == SQLITE_OK && image_sum_is_right(data, (uint32_t)(at / STORE_PAGE_BYTES + 1)) ? SQLITE_OK : SQLITE_CORRUPT;
+}
+
 static int
 file_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
 {
@@ -319,20 +341,25 @@ file_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
         if (rc != SQLITE_OK)
             return SQLITE_IOERR_READ;
     }
-    return read_disk(file, data, (size_t)len, at);
+    return file->kind == FILE_MAIN ? main_read(file, data, (size_t)len, at) : read_disk(file, data, (size_t)len, at);
 }
 
-/* A checkpoint of the first page: SQLite does not know of the stamp in it. */
+/* A checkpoint: SQLite does not know of the stamp in a first page, nor of checksums. */
 static bool
 page_write(struct vfs_file *file, const void *data, size_t len, int64_t at)
 {
     uint8_t page[STORE_PAGE_BYTES];
 
-    if (file->stamp == 0 || file->kind != FILE_MAIN || at != 0 || len != sizeof page)
+    if (file->kind != FILE_MAIN || len != sizeof page)
         return sys_pwrite_all(file->fd, data, len, at);
     memcpy(page, data, sizeof page);
-    image_stamp(page, file->stamp);
-    return sys_pwrite_all(file->fd, page, sizeof page, 0);
+    if (at == 0)
+        file->has_sums = image_has_sums(page);
+    if (at == 0 && file->stamp != 0)
+        image_stamp(page, file->stamp);
+    if (file->has_sums)
+        image_sum_put(page, (uint32_t)(at / STORE_PAGE_BYTES + 1));
+    return sys_pwrite_all(file->fd, page, sizeof page, at);
 }
 
 static int
@@ -491,12 +518,21 @@ main_restore(struct vfs_file *file)
         return SQLITE_OK;
     }
     if (file->fd < 0 && state == WAL_ABSENT) {
-        file->is_unborn = true;
+        file->is_unborn = file->has_sums = true;
         return SQLITE_OK;
     }
     if (file->fd < 0)
         return main_create(file);
     return main_write_image(file) ? SQLITE_OK : file_break(file, errno, SQLITE_IOERR_WRITE);
+}
+
+/* A cut may have left only some sectors of a page that was never synced. */
+static bool
+is_first_page_whole(const struct vfs_file *file)
+{
+    uint8_t page[STORE_PAGE_BYTES];
+
+    return sys_pread(file->fd, page, sizeof page, 0) == (ssize_t)sizeof page && image_sum_is_right(page, 1);
 }
 
 /* Looks at the start of an existing database file; puts the first page back when it was never made durable. */
@@ -513,12 +549,20 @@ main_adopt(struct vfs_file *file)
     if (got < 0)
         return file_break(file, errno, SQLITE_IOERR_READ);
     file->stamp = image_stamp_of(header, (size_t)got);
+    file->has_sums = (size_t)got == sizeof header && image_has_sums(header);
+    if (!file->has_sums && main_lost_sums(file)) {
+        file->failure.trouble = VFS_DAMAGED;
+        return SQLITE_OK;
+    }
     switch (image_state(header, (size_t)got, st.st_size)) {
     case IMAGE_SOUND:
         file->is_rollback_mode = got > IMAGE_MODE_OFFSET && header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
+        file->ignores_sums = file->is_rollback_mode;   /* another program made it so */
         break;
     case IMAGE_MARKED:
         file->is_marked = true;
+        if (file->has_sums && st.st_size <= STORE_PAGE_BYTES && !is_first_page_whole(file))
+            return main_restore(file);
         break;
     case IMAGE_MISSING:
         return main_restore(file);
@@ -619,54 +663,6 @@ vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out_exists)
     return SQLITE_OK;
 }
 
-static int
-vfs_full_path(sqlite3_vfs *vfs, const char *name, int out_bytes, char *out_path)
-{
-    size_t len = strlen(name);
-
-    if (len + 1 > (size_t)out_bytes)
-        return SQLITE_CANTOPEN;
-    memcpy(out_path, name, len + 1);
-    return SQLITE_OK;
-}
-
-static int
-vfs_randomness(sqlite3_vfs *vfs, int len, char *out)
-{
-    rng_bytes(out, (size_t)len);
-    return len;
-}
-
-static int
-vfs_sleep(sqlite3_vfs *vfs, int us)
-{
-    return 0;                              /* no busy handler is set: nobody to wait for */
-}
-
-/* Julian day in ms; 1970-01-01 is day 2440587.5. */
-static int
-vfs_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *out_ms)
-{
-    *out_ms = clock_wall_ms() + 210866760000000LL;
-    return SQLITE_OK;
-}
-
-static int
-vfs_time(sqlite3_vfs *vfs, double *out_days)
-{
-    sqlite3_int64 ms;
-
-    (void)vfs_time_ms(vfs, &ms);           /* cannot fail */
-    *out_days = (double)ms / 86400000.0;
-    return SQLITE_OK;
-}
-
-static int
-vfs_get_last_error(sqlite3_vfs *vfs, int len, char *out)
-{
-    return 0;                              /* errno is kept per database: vfs_last_errno() */
-}
-
 static sqlite3_vfs the_vfs = {
     .iVersion = 2,
     .szOsFile = sizeof(struct vfs_file),
@@ -738,6 +734,15 @@ vfs_last_errno(sqlite3 *db)
     struct vfs_file *file = file_of_db(db);
 
     return file == NULL ? 0 : file->last_errno;
+}
+
+void
+vfs_ignore_sums(sqlite3 *db)
+{
+    struct vfs_file *file = file_of_db(db);
+
+    if (file != NULL)
+        file->ignores_sums = true;
 }
 
 bool

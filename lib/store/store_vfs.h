@@ -33,6 +33,8 @@ struct vfs_failure {
 struct vfs_failure vfs_failure(sqlite3 *db);
 /* errno of the last syscall that failed on the files of DB, sticky or not; 0 for none. */
 int vfs_last_errno(sqlite3 *db);
+/* Another program wrote it last: the checksums in it say nothing. */
+void vfs_ignore_sums(sqlite3 *db);
 /* Whether the database exists only in our heads so far. */
 bool vfs_is_unborn(sqlite3 *db);
 /* Whether the file came to us in rollback-journal mode (an import). */

@@ -36,18 +36,6 @@ journaled_close(sqlite3_file *base)
 }
 
 static int
-read_constant(uint8_t *data, size_t len, int64_t at)
-{
-    size_t got = 0;
-
-    if (at < STORE_PAGE_BYTES) {
-        got = (size_t)(STORE_PAGE_BYTES - at) < len ? (size_t)(STORE_PAGE_BYTES - at) : len;
-        memcpy(data, image_summed_page() + at, got);
-    }
-    return read_tail(data, len, got);
-}
-
-static int
 read_main(struct vfs_file *file, uint8_t *data, size_t len, int64_t at)
 {
     uint32_t number = (uint32_t)(at / STORE_PAGE_BYTES + 1);
@@ -55,7 +43,7 @@ read_main(struct vfs_file *file, uint8_t *data, size_t len, int64_t at)
     int rc;
 
     if (file->is_unborn)
-        return read_constant(data, len, at);
+        return read_image(data, len, at);
     rc = read_disk(file, data, len, at);
     /* The header, and the first page before the WAL is open, only tell SQLite that there is a WAL: it reads that page again, from there when
      * the journal gave it back. */
@@ -150,18 +138,6 @@ static const sqlite3_io_methods journaled_methods = {
 
 /* ---- sqlite3_vfs ---------------------------------------------------------------------------------------------------- */
 
-/* Whether the first page's checksum is right but for the byte that says that there are any. */
-static bool
-has_lost_sums(struct vfs_file *file)
-{
-    uint8_t page[STORE_PAGE_BYTES];
-
-    if (sys_pread(file->fd, page, sizeof page, 0) != (ssize_t)sizeof page)
-        return false;
-    page[IMAGE_RESERVE_OFFSET] = IMAGE_SUM_BYTES;
-    return image_sum_is_right(page, 1);
-}
-
 /* Looks at the start of the file. All zero: a checkpoint was cut off before its first page reached the disk. */
 static int
 main_look(struct vfs_file *file)
@@ -183,7 +159,7 @@ main_look(struct vfs_file *file)
     file->disk_bytes = st.st_size;
     file->is_unborn = memcmp(header, zeros, sizeof header) == 0;
     file->has_sums = file->is_unborn || image_has_sums(header);
-    file->is_headless = file->is_unborn ? st.st_size > STORE_PAGE_BYTES : !image_is_head(header) || (!file->has_sums && has_lost_sums(file));
+    file->is_headless = file->is_unborn ? st.st_size > STORE_PAGE_BYTES : !image_is_head(header) || (!file->has_sums && main_lost_sums(file));
     if (file->is_headless)
         return SQLITE_OK;                  /* the rest of it is no more to be trusted */
     file->is_rollback_mode = header[IMAGE_MODE_OFFSET] == IMAGE_MODE_JOURNAL;
@@ -340,7 +316,7 @@ vfs_file_make(sqlite3 *db, int *out_errno)
         *out_errno = EAGAIN;
         return false;
     }
-    if (file->is_unborn && !sys_pwrite_all(file->fd, image_summed_page(), STORE_PAGE_BYTES, 0)) {
+    if (file->is_unborn && !sys_pwrite_all(file->fd, image_page(), STORE_PAGE_BYTES, 0)) {
         *out_errno = errno;
         return false;
     }
@@ -434,7 +410,7 @@ vfs_pages_read(sqlite3 *db, uint32_t first, size_t count, uint8_t *out, int *out
     if (file->is_unborn) {
         memset(out, 0, count * STORE_PAGE_BYTES);
         if (first == 1)
-            memcpy(out, image_summed_page(), STORE_PAGE_BYTES);
+            memcpy(out, image_page(), STORE_PAGE_BYTES);
         return true;
     }
     rc = read_disk(file, out, count * STORE_PAGE_BYTES, (int64_t)(first - 1) * STORE_PAGE_BYTES);

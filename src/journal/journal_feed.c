@@ -157,8 +157,10 @@ feed_kept(struct feed *feed, uint64_t lsn, uint64_t next_lsn, struct err *err)
         return err_set(err, ERR_MALFORMED, 0, "the scheduler has kept alarms up to %llu, the journal is at %llu", (unsigned long long)lsn,
                        (unsigned long long)next_lsn);
     feed->kept = is_gap ? 0 : lsn;
-    if (!is_gap)
+    if (!is_gap) {
         records_forget(feed, lsn);
+        feed->forgotten = lsn;             /* also what this journal never had: an index that is behind that has lost it */
+    }
     if (feed->is_open)
         return true;
     feed->is_open = true;

@@ -143,6 +143,12 @@ book_remove(const char *folder, struct err *err)
     return store_remove(folder, err);
 }
 
+bool
+book_settle(struct book *book, struct err *err)
+{
+    return store_empty_wal(book->store, err);
+}
+
 void
 book_close(struct book **owned)
 {

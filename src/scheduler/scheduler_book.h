@@ -18,6 +18,8 @@ struct book;
 MUST_USE bool book_open(struct book **out_book, const char *folder, struct core *core, struct scans *scans, uint64_t *out_lsn,
                         struct err *err);
 void book_close(struct book **book);
+/* At an orderly stop: all of it is in the file whose pages have checksums. What is not committed is undone. */
+MUST_USE bool book_settle(struct book *book, struct err *err);
 /* Takes the book in FOLDER away; it is not open. */
 MUST_USE bool book_remove(const char *folder, struct err *err);
 /* Writes the record of ALARM, or takes it off when the alarm is gone or taken back. Like all below durable with the next commit. */

@@ -121,6 +121,8 @@ on_stop(struct room *room, uint32_t grace_ms)
     if (!changes_keep(&err) && err.code != ERR_NONE)   /* the next one hears it again */
         room_log(room, 2, "the book of alarms: %s", err.message);
     shell.is_stopping = true;
+    if (shell.book != NULL && !book_settle(shell.book, &err))
+        room_log(room, 2, "the book of alarms: %s", err.message);      /* it stays in the WAL */
     book_close(&shell.book);
     room_exit(room, 0);                    /* what is running is delivered again by the next scheduler */
 }

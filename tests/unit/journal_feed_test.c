@@ -374,6 +374,35 @@ a_damaged_alarm_is_a_gap(void **state)
     assert_int_equal(scheduler.change[0].agent, 5);
 }
 
+/* An index that was damaged may be an older one: what it had said is remembered where the journal itself never had those changes. */
+static void
+an_index_that_fell_back_is_told_of_a_gap(void **state)
+{
+    const uint64_t had = 1000;             /* of an earlier journal, which stopped in order and left no file */
+
+    room_start();
+    join(&one, 0);
+    scheduler_join(had);
+    assert_int_equal(scheduler.gap, 0);
+    commit_alarm(&one, 3, 1, 0, 5000);
+    settle(&one);
+    scheduler_leave();
+    scheduler_join(had - 1);               /* while this one lives */
+    assert_int_equal(scheduler.gap, 1);
+    scheduler_leave();
+    room_kill();
+    leave(&one);
+    room_start();                          /* and the next one */
+    join(&one, 0);
+    scheduler_join(had - 1);
+    assert_int_equal(scheduler.gap, 1);
+    scheduler_leave();
+    scheduler_join(had);
+    assert_int_equal(scheduler.gap, 0);
+    RUN_UNTIL(scheduler.told == 1);
+    assert_int_equal(scheduler.change[0].agent, 3);
+}
+
 int
 main(void)
 {
@@ -387,6 +416,7 @@ main(void)
         cmocka_unit_test_setup_teardown(alarms_make_place_at_last_and_that_is_said, setup, feed_teardown),
         cmocka_unit_test_setup_teardown(copies_are_not_told, setup, feed_teardown),
         cmocka_unit_test_setup_teardown(a_damaged_alarm_is_a_gap, setup, feed_teardown),
+        cmocka_unit_test_setup_teardown(an_index_that_fell_back_is_told_of_a_gap, setup, feed_teardown),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);

@@ -216,8 +216,6 @@ no_flipped_bit_is_believed(void **state)
     unsigned refused = 0;
     char path[224];
 
-    if (test_mode != MODE_JOURNALED)
-        skip();                            /* only their pages carry checksums */
     store = store_must_open("summed");
     assert_true(run(store, "create table t(a integer primary key, b text, c blob)"));
     assert_true(run(store, "with recursive n(x) as (select 1 union all select x + 1 from n where x < 60)"
@@ -259,8 +257,6 @@ a_misplaced_page_is_not_believed(void **state)
     struct err err;
     char path[224];
 
-    if (test_mode != MODE_JOURNALED)
-        skip();
     store = store_must_open("placed");
     assert_true(run(store, "create table t(a integer primary key, b text, c blob); insert into t values(1, 'one', zeroblob(20000)), (2, 'two', randomblob(20000))"));
     (void)commit(store);

@@ -1,4 +1,6 @@
 /* store_whole_test — a whole database as page sets, be its pages in db.sqlite or in the WAL; and the note that db.sqlite keeps beside its stamp. */
+#include <sys/stat.h>
+
 #include "lib/store/store_internal.h"
 #include "tests/unit/store_helper.h"
 #include "tests/unit/store_taken.h"
@@ -82,12 +84,37 @@ the_note_beside_the_stamp_stays_and_sqlite_does_not_see_it(void **state)
     store_close(&store);
 }
 
+/* Its pages are where checksums are. */
+static void
+a_wal_is_emptied_into_the_file(void **state)
+{
+    struct store *store;
+    char wal[200];
+    struct stat st;
+    struct err err;
+
+    err_clear(&err);
+    assert_true(store_open(&store, agent_folder("plain"), NULL, &err));
+    exec(store, "CREATE TABLE t (v INTEGER)");
+    (void)commit(store);
+    (void)snprintf(wal, sizeof wal, "%s/db.sqlite-wal", agent_folder("plain"));
+    assert_int_equal(stat(wal, &st), 0);
+    assert_true(st.st_size > 0);
+    assert_true(store_empty_wal(store, &err));
+    store_close(&store);
+    assert_true(stat(wal, &st) != 0 || st.st_size == 0);
+    assert_true(store_open(&store, agent_folder("plain"), NULL, &err));
+    assert_int_equal(number(store, "SELECT count(*) FROM t"), 0);
+    store_close(&store);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_image_is_the_whole_database_wherever_its_pages_are, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(the_note_beside_the_stamp_stays_and_sqlite_does_not_see_it, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_wal_is_emptied_into_the_file, folder_setup, folder_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
