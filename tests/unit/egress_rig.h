@@ -119,6 +119,8 @@ on_message(void *owner, struct link *link, uint16_t type, struct bytes payload, 
     case MSG_READY:
         is_ready = true;
         return true;
+    case MSG_LINK_LOST:
+        return true;                       /* as the supervisor hears it of a link that a test ends */
     case MSG_LOG:
         assert_true(msg_LOG_unpack(&m.log, payload, err));
         (void)snprintf(log_text, sizeof log_text, "%.*s", (int)m.log.text.len, (const char *)m.log.text.data);
