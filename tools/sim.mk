@@ -10,7 +10,7 @@ SIM_STORE := $(patsubst %.c,$(OUT)/%.o,$(wildcard lib/store/*.c)) $(ENGINE)/sqli
 SIM_ROOM.journal   := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/journal_sync.c,$(wildcard src/journal/*.c)))
 SIM_ROOM.scheduler := $(patsubst %.c,$(OUT)/%.o,$(wildcard src/scheduler/*.c)) $(SIM_STORE)
 SIM_ROOM.worker    := $(patsubst %,$(OUT)/src/worker/%.o,admin admin_snapshot adopt agent agent_cold agent_sleep agent_store $(if $(wildcard src/worker/alarm_scan.c),alarm_scan) alarms calls \
-                        commits counters deliver gate history $(patsubst src/worker/%.c,%,$(wildcard src/worker/bookmark.c)) peer recall sleep snapshot snapshot_file snapshot_restore starts why worker worker_main) $(SIM_OUT)/sim_guest.o $(SIM_STORE)
+                        commits counters deliver gate history $(patsubst src/worker/%.c,%,$(wildcard src/worker/bookmark.c)) peer recall sleep snapshot snapshot_file snapshot_list snapshot_pages snapshot_restore starts why worker worker_main) $(SIM_OUT)/sim_guest.o $(SIM_STORE)
 SIM_ROOM.worker0   := $(SIM_ROOM.worker)
 SIM_ROOM.worker1   := $(SIM_ROOM.worker)
 SIM_ROOMS := journal scheduler worker0 worker1
@@ -31,7 +31,7 @@ sim_room = ld -r -o $(2).whole $(3) && \
 	objcopy $(foreach s,$(SIM_DATA),--set-section-flags $(s)=alloc,load,data,contents) $(2).whole && \
 	objcopy $(foreach s,$(SIM_DATA),--rename-section $(s)=simdata_$(1)) $(foreach n,$(SIM_NAMES),--redefine-sym $(n)=sim_$(n)) \
 	    --redefine-sym malloc_trim=sim_malloc_trim --redefine-sym main=sim_main_$(1) --keep-global-symbol=sim_main_$(1) $(2).whole $(2) && rm -f $(2).whole
-sim_link = $(CC) $(LDFLAGS) -o $(1) $(2) $(SIM_LIBS) -ljansson -llz4 -lm
+sim_link = $(CC) $(LDFLAGS) -o $(1) $(2) $(SIM_LIBS) -lcrypto -ljansson -llz4 -lm
 
 define sim_room_rule
 $(SIM_OUT)/room_$(1).o: $$(SIM_ROOM.$(1)) tools/sim.mk

@@ -88,6 +88,9 @@ void store_set_durable(struct store *store, uint64_t seq); /* commits up to SEQ 
 bool store_wants_checkpoint(const struct store *store);    /* the WAL is long: checkpoint once all of it is durable */
 /* The whole database as of the last commit, for history: gives FN its page sets, as of one commit. Between turns, or before store_commit(). */
 MUST_USE bool store_image(struct store *store, void (*fn)(void *owner, struct bytes pages, bool more), void *owner, struct err *err);
+/* The same, of the pages that IS_WANTED (it must not use the store), as one commit that stands on another state with the rest; nothing when it wants none. */
+MUST_USE bool store_image_part(struct store *store, bool (*is_wanted)(void *owner, uint32_t number, const uint8_t *page),
+                               void (*fn)(void *owner, struct bytes pages, bool more), void *owner, struct err *err);
 /* A note that db.sqlite keeps for the caller, from the next checkpoint on: when the last such image was taken, how much was committed
  * since, and marks of the caller's. Zeros: not known. */
 struct store_base { uint32_t time_s, kib, marks; };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/store/store_frames.h"
+#include "lib/store/store_image.h"
 #include "lib/store/store_internal.h"
 
 struct whole {
@@ -12,35 +13,88 @@ struct whole {
     const struct page_image *held;         /* what the WAL has that db.sqlite lacks, numbers rising */
     size_t                   held_count, held_next;
     uint32_t                 size_pages;
+    bool                     has_sums;
+    bool                   (*is_wanted)(void *owner, uint32_t number, const uint8_t *page);   /* NULL: all are */
+    void                   (*fn)(void *owner, struct bytes pages, bool more);
+    void                    *owner;
+    struct page_image       *images;       /* the part being gathered: PAGES_PART_MAX at most */
+    uint8_t                 *pages;        /* theirs */
+    size_t                   count;
+    struct buf               out;
 };
 
-/* One part from FIRST on: COUNT pages. */
+static void
+part_end(struct whole *whole, bool more)
+{
+    buf_clear(&whole->out);
+    pages_pack(&whole->out, whole->images, whole->count, more ? 0 : whole->size_pages);
+    whole->count = 0;
+    whole->fn(whole->owner, buf_view(&whole->out), more);
+}
+
+/* A part ends when another page comes: only then it is known not to be the last. */
+static void
+page_add(struct whole *whole, const struct page_image *image)
+{
+    uint8_t *data;
+
+    if (whole->is_wanted != NULL && !whole->is_wanted(whole->owner, image->number, image->data))
+        return;
+    if (whole->count == PAGES_PART_MAX)
+        part_end(whole, true);
+    data = whole->pages + whole->count * STORE_PAGE_BYTES;
+    memcpy(data, image->data, STORE_PAGE_BYTES);
+    whole->images[whole->count++] = (struct page_image){ .number = image->number, .data = data };
+}
+
+/* A page of the WAL as db.sqlite will have it: the same page, before and after a checkpoint, is to be the same to IS_WANTED. */
+static const uint8_t *
+with_sum(const struct whole *whole, const uint8_t *page, uint32_t number)
+{
+    static uint8_t summed[STORE_PAGE_BYTES];
+
+    if (whole->is_wanted == NULL || !whole->has_sums)
+        return page;
+    memcpy(summed, page, sizeof summed);
+    image_sum_put(summed, number);
+    return summed;
+}
+
+/* COUNT pages from FIRST on. */
 static bool
-part_pack(struct whole *whole, struct buf *out, uint32_t first, size_t count, uint32_t size_pages, struct err *err)
+pages_look(struct whole *whole, uint32_t first, size_t count, struct err *err)
 {
     static uint8_t raw[PAGES_PART_MAX * STORE_PAGE_BYTES];
-    static struct page_image images[PAGES_PART_MAX];
     int sys_errno = EIO;
 
     if (!vfs_pages_read(whole->store->db, first, count, raw, &sys_errno))
         return err_set(err, ERR_IO, sys_errno, "read '%s'", whole->store->path);
     for (size_t i = 0; i < count; i++) {
-        images[i] = (struct page_image){ .number = first + (uint32_t)i, .data = raw + i * STORE_PAGE_BYTES };
-        if (whole->held_next < whole->held_count && whole->held[whole->held_next].number == images[i].number)
-            images[i].data = whole->held[whole->held_next++].data;
-        else if (!vfs_page_is_right(whole->store->db, images[i].data, images[i].number))
-            return err_set(err, ERR_CORRUPT, 0, "page %u of '%s' is damaged; restore it from a backup", images[i].number, whole->store->path);
+        struct page_image image = { .number = first + (uint32_t)i, .data = raw + i * STORE_PAGE_BYTES };
+
+        const bool is_held = whole->held_next < whole->held_count && whole->held[whole->held_next].number == image.number;
+
+        if (is_held)
+            image.data = whole->held[whole->held_next++].data;
+        if (image.number == 1)
+            whole->has_sums = image_has_sums(image.data);
+        if (is_held)
+            image.data = with_sum(whole, image.data, image.number);
+        else if (!vfs_page_is_right(whole->store->db, image.data, image.number))
+            return err_set(err, ERR_CORRUPT, 0, "page %u of '%s' is damaged; restore it from a backup", image.number, whole->store->path);
+        page_add(whole, &image);
     }
-    pages_pack(out, images, count, size_pages);
     return true;
 }
 
 bool
-store_image(struct store *store, void (*fn)(void *owner, struct bytes pages, bool more), void *owner, struct err *err)
+store_image_part(struct store *store, bool (*is_wanted)(void *owner, uint32_t number, const uint8_t *page),
+                 void (*fn)(void *owner, struct bytes pages, bool more), void *owner, struct err *err)
 {
-    struct whole whole = { .store = store };
+    static uint8_t pages[PAGES_PART_MAX * STORE_PAGE_BYTES];
+    static struct page_image images[PAGES_PART_MAX];
+    struct whole whole = { .store = store, .is_wanted = is_wanted, .fn = fn, .owner = owner, .images = images, .pages = pages };
     struct page_image *held;
-    struct buf out = { 0 };
     int sys_errno = EIO;
     bool ok = true;
 
@@ -49,17 +103,19 @@ store_image(struct store *store, void (*fn)(void *owner, struct bytes pages, boo
     whole.held = held;
     if (whole.size_pages == 0 && !vfs_file_pages(store->db, &whole.size_pages, &sys_errno))
         ok = err_set(err, ERR_IO, sys_errno, "look at '%s'", store->path);
-    for (uint32_t at = 0; ok && at < whole.size_pages; at += PAGES_PART_MAX) {
-        const bool more = whole.size_pages - at > PAGES_PART_MAX;
-
-        buf_clear(&out);
-        ok = part_pack(&whole, &out, at + 1, more ? PAGES_PART_MAX : whole.size_pages - at, more ? 0 : whole.size_pages, err);
-        if (ok)
-            fn(owner, buf_view(&out), more);
-    }
-    buf_fini(&out);
+    for (uint32_t at = 0; ok && at < whole.size_pages; at += PAGES_PART_MAX)
+        ok = pages_look(&whole, at + 1, whole.size_pages - at > PAGES_PART_MAX ? PAGES_PART_MAX : whole.size_pages - at, err);
+    if (ok && whole.count > 0)
+        part_end(&whole, false);
+    buf_fini(&whole.out);
     free(held);
     return ok;
+}
+
+bool
+store_image(struct store *store, void (*fn)(void *owner, struct bytes pages, bool more), void *owner, struct err *err)
+{
+    return store_image_part(store, NULL, fn, owner, err);
 }
 
 struct store_base

@@ -1,8 +1,7 @@
-/* snapshot — see snapshot.h: taking them, and their files. Ways back are in snapshot_restore.c. */
+/* snapshot — see snapshot.h: taking them. What there is of them is in snapshot_list.c, ways back are in snapshot_restore.c. */
 #include "src/worker/snapshot.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,15 +22,14 @@
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
 
-#define ENTRIES_MAX (4 * SNAPSHOTS_MAX)    /* files looked at; more than we ever make */
-
 struct snapshot_job {                  /* one on its way */
     struct list_node     in_agent;
     struct snapshot_wish wish;
     char                *label;        /* wish.label's */
     uint64_t             ticket;       /* TICKET_NONE: not taken yet */
     struct snapshot_told told;
-    struct buf           content;
+    struct buf           content, pack;        /* its file; the pages that no other snapshot has, empty when they are in the file */
+    struct snapshot_chain chain;       /* the packs that it names */
     snapshot_taken_fn   *taken;        /* NULL: the agent's code asked */
     void                *owner;
     uint32_t             request, section;
@@ -39,8 +37,8 @@ struct snapshot_job {                  /* one on its way */
 
 /* ---- places ---- */
 
-static const char *
-folder_of(struct bytes class_name, const struct agent_id *id, char out[SNAPSHOT_PATH_BYTES])
+const char *
+snapshot_folder_of(struct bytes class_name, const struct agent_id *id, char out[SNAPSHOT_PATH_BYTES])
 {
     char folder[SNAPSHOT_PATH_BYTES - 128];
 
@@ -55,7 +53,7 @@ snapshot_path(struct bytes class_name, const struct agent_id *agent, const struc
     int n;
 
     snapshot_id_to_hex(id, hex);
-    n = snprintf(out, SNAPSHOT_PATH_BYTES, "%s/%s", folder_of(class_name, agent, folder), hex);
+    n = snprintf(out, SNAPSHOT_PATH_BYTES, "%s/%s", snapshot_folder_of(class_name, agent, folder), hex);
     assert(n > 0 && n < SNAPSHOT_PATH_BYTES);
     return out;
 }
@@ -74,205 +72,6 @@ const char *
 snapshot_code_text(const struct err *err)
 {
     return err->code == ERR_IO || err->code == ERR_DISK_FULL ? agent_storage_text(err->code) : err->message;
-}
-
-/* ---- what there is ---- */
-
-struct entry {
-    struct snapshot_id id;
-    int64_t            bytes, time_ms;
-    bool               is_passing, has_label;
-};
-
-struct listing {
-    size_t       count;
-    struct entry entries[ENTRIES_MAX];     /* oldest first */
-};
-
-static int
-by_id(const void *a, const void *b)
-{
-    return memcmp(((const struct entry *)a)->id.bytes, ((const struct entry *)b)->id.bytes, SNAPSHOT_ID_BYTES);
-}
-
-/* What a crash left of one that was being written goes: nobody writes now. */
-static void
-note_name(struct listing *l, DIR *dir, const char *name)
-{
-    const size_t len = strlen(name);
-    struct stat st;
-
-    if (len > 4 && strcmp(name + len - 4, ".new") == 0)
-        (void)sys_unlinkat(dirfd(dir), name, 0);
-    else if (l->count < ENTRIES_MAX && snapshot_id_from_hex(&l->entries[l->count].id, bytes_of(name)) &&
-             sys_fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        l->entries[l->count++].bytes = st.st_size;
-}
-
-/* The files of AGENT; the caller frees. NULL: the folder cannot be read. */
-static struct listing *
-listing_read(const struct agent *a, struct err *err)
-{
-    char path[SNAPSHOT_PATH_BYTES];
-    int fd = sys_open(folder_of(bytes_of(a->class_name), &a->id, path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-    const int cause = errno;
-    struct listing *l;
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-    if (dir == NULL && (fd >= 0 || cause != ENOENT)) {
-        (void)sys_close(fd);
-        (void)err_set(err, ERR_IO, cause, "read '%s'", path);
-        return NULL;
-    }
-    l = calloc(1, sizeof *l);
-    assert(l != NULL);
-    if (dir == NULL)
-        return l;
-    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
-        note_name(l, dir, e->d_name);
-    (void)closedir(dir);
-    qsort(l->entries, l->count, sizeof l->entries[0], by_id);
-    return l;
-}
-
-/* *HEAD points into ROOM. */
-static bool
-head_read(const struct agent *a, const struct snapshot_id *id, uint8_t room[SNAPSHOT_HEAD_MAX_BYTES], struct snapshot *head)
-{
-    char path[SNAPSHOT_PATH_BYTES];
-    int fd = sys_open(snapshot_path(bytes_of(a->class_name), &a->id, id, path), O_RDONLY, 0);
-    ssize_t n = fd >= 0 ? sys_pread(fd, room, SNAPSHOT_HEAD_MAX_BYTES, 0) : -1;
-    struct err ignored = { 0 };
-
-    (void)sys_close(fd);
-    return n > 0 && snapshot_unpack_head(head, bytes_from(room, (size_t)n), &ignored) && memcmp(&head->id, id, sizeof *id) == 0;
-}
-
-bool
-snapshot_each(const struct agent *a, snapshot_each_fn *fn, void *owner, struct err *err)
-{
-    struct listing *l = listing_read(a, err);
-    uint8_t room[SNAPSHOT_HEAD_MAX_BYTES];
-    struct snapshot head;
-
-    for (size_t i = 0; l != NULL && i < l->count; i++)
-        if (head_read(a, &l->entries[i].id, room, &head) && !head.is_passing)
-            fn(owner, &head, l->entries[i].bytes);
-    free(l);
-    return l != NULL;
-}
-
-struct search {
-    struct bytes       text;
-    bool               is_latest, is_found;
-    struct snapshot_id id;
-};
-
-static void
-search_one(void *owner, const struct snapshot *head, int64_t bytes)
-{
-    struct search *s = owner;
-
-    if (s->is_latest || (head->label.len > 0 && bytes_equal(head->label, s->text))) {
-        s->id = head->id;
-        s->is_found = true;
-    }
-}
-
-bool
-snapshot_find(const struct agent *a, struct bytes text, struct snapshot_id *out_id, struct err *err)
-{
-    struct search search = { .text = text, .is_latest = bytes_equal_str(text, "latest") };
-    uint8_t room[SNAPSHOT_HEAD_MAX_BYTES];
-    struct snapshot head;
-
-    if (snapshot_id_from_hex(out_id, text) && head_read(a, out_id, room, &head))
-        return true;
-    if (!snapshot_each(a, search_one, &search, err))
-        return false;
-    *out_id = search.id;
-    return search.is_found ? true : err_set(err, ERR_NOT_FOUND, 0, "the agent has no snapshot '%.*s'", (int)text.len, (const char *)text.data);
-}
-
-bool
-snapshot_remove(const struct agent *a, const struct snapshot_id *id, struct err *err)
-{
-    char path[SNAPSHOT_PATH_BYTES];
-
-    if (sys_unlinkat(AT_FDCWD, snapshot_path(bytes_of(a->class_name), &a->id, id, path), 0) == 0)
-        return true;
-    return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, 0, "there is no such snapshot") : err_set(err, ERR_IO, errno, "remove '%s'", path);
-}
-
-void
-snapshot_remove_all(struct agent *a)
-{
-    struct err err = { 0 };
-    struct listing *l = listing_read(a, &err);
-    char path[SNAPSHOT_PATH_BYTES];
-
-    for (size_t i = 0; l != NULL && i < l->count; i++)
-        if (!snapshot_remove(a, &l->entries[i].id, &err))
-            worker_log_agent(a, 2, "a snapshot of it stays: %s", err.message);
-    (void)sys_unlinkat(AT_FDCWD, folder_of(bytes_of(a->class_name), &a->id, path), AT_REMOVEDIR);
-    (void)sys_unlinkat(AT_FDCWD, snapshot_heap_path(a, path), 0);
-    free(l);
-}
-
-/* What has no readable head has no label. */
-static void
-entry_look(const struct agent *a, struct entry *e)
-{
-    uint8_t room[SNAPSHOT_HEAD_MAX_BYTES];
-    struct snapshot head = { 0 };
-
-    if (!head_read(a, &e->id, room, &head))
-        return;
-    e->has_label = head.label.len > 0;
-    e->is_passing = head.is_passing;
-    e->time_ms = head.time_ms;
-}
-
-static bool
-is_over(size_t count, int64_t bytes)
-{
-    return count >= SNAPSHOTS_MAX || bytes > SNAPSHOT_AGENT_BYTES_MAX;
-}
-
-/* Makes room for one more of BYTES: the oldest without a label go. Those made for clones do not count; they go when their time is over. */
-static bool
-make_room(const struct agent *a, const struct snapshot_wish *wish, int64_t bytes, struct err *err)
-{
-    struct listing *l = listing_read(a, err);
-    const int64_t now_ms = clock_wall_ms();
-    bool ok = l != NULL;
-    size_t count = 0;
-
-    for (size_t i = 0; ok && i < l->count; i++) {
-        struct entry *e = &l->entries[i];
-
-        entry_look(a, e);
-        if (e->is_passing) {
-            ok = now_ms - e->time_ms <= SNAPSHOT_PASSING_MS_MAX || snapshot_remove(a, &e->id, err);
-            continue;
-        }
-        bytes += e->bytes;
-        count++;
-    }
-    for (size_t i = 0; ok && !wish->is_passing && i < l->count && is_over(count, bytes); i++) {
-        struct entry *e = &l->entries[i];
-
-        if (e->is_passing || e->has_label)
-            continue;
-        ok = snapshot_remove(a, &e->id, err);
-        bytes -= e->bytes;
-        count--;
-    }
-    if (ok && !wish->is_passing && is_over(count, bytes))
-        ok = err_set(err, ERR_LIMIT, 0, "the agent's labelled snapshots fill its room (%d, %lld MiB): delete some", SNAPSHOTS_MAX,
-                     SNAPSHOT_AGENT_BYTES_MAX >> 20);
-    free(l);
-    return ok;
 }
 
 /* ---- taking ---- */
@@ -314,7 +113,7 @@ append_pages(void *owner, struct bytes pages, bool more)
 }
 
 static bool
-database_take(struct agent *a, struct buf *pages, struct err *err)
+database_open(struct agent *a, struct err *err)
 {
     if (recall_is_needed(a))
         return err_set(err, ERR_UNAVAILABLE, 0, "the agent is waking; try again");
@@ -325,7 +124,22 @@ database_take(struct agent *a, struct buf *pages, struct err *err)
     if (store_image_bytes(a->store) > RESTORE_BYTES_MAX)
         return err_set(err, ERR_LIMIT, 0, "its database is %lld MiB, more than the %lld MiB that a snapshot takes", (long long)(store_image_bytes(a->store) >> 20),
                        (long long)(RESTORE_BYTES_MAX >> 20));
-    return store_image(a->store, append_pages, pages, err);
+    return true;
+}
+
+/* Small ones go into the snapshot's own file. */
+static bool
+pages_take(struct agent *a, const struct snapshot_id *id, struct snapshot_job *job, struct buf *pages, struct err *err)
+{
+    struct snapshot_known *known;
+    bool ok;
+
+    if (store_image_bytes(a->store) < SNAPSHOT_SHARE_BYTES_MIN)
+        return store_image(a->store, append_pages, pages, err);
+    known = snapshot_newest_known(a, &job->chain);
+    ok = snapshot_pages_take(a->store, id, &a->id, known, &job->chain, &job->pack, err);
+    snapshot_known_free(&known);
+    return ok;
 }
 
 /* Fills JOB with AGENT as it is. */
@@ -336,18 +150,19 @@ take_now(struct agent *a, struct snapshot_job *job, struct err *err)
     struct snapshot s = { .id = snapshot_id_new(now_ms), .agent = a->id, .time_ms = now_ms, .is_passing = job->wish.is_passing,
                           .class_name = bytes_of(a->class_name), .label = job->wish.label, .heap = SNAPSHOT_UNASKED, .next_incoming = 1 };
     struct buf image = { 0 }, timers = { 0 }, pages = { 0 };
-    bool ok = database_take(a, &pages, err) && (!job->wish.with_heap || heap_take(a, &s, &image, &timers, err));
+    bool ok = database_open(a, err) && pages_take(a, &s.id, job, &pages, err) && (!job->wish.with_heap || heap_take(a, &s, &image, &timers, err));
 
     if (ok) {
         s.seq = store_seq(a->store);
         s.pages = buf_view(&pages);
+        s.packs = bytes_from(job->chain.packs, job->chain.count * sizeof job->chain.packs[0]);
         if (s.heap == SNAPSHOT_HEAP) {
             s.image = buf_view(&image);
             s.timers = buf_view(&timers);
         }
         snapshot_pack(&job->content, &s);
         job->ticket = a->ticket != TICKET_NONE ? a->ticket : TICKET_SETTLED;
-        job->told = (struct snapshot_told){ .id = s.id, .time_ms = now_ms, .bytes = (int64_t)job->content.len, .seq = s.seq, .heap = s.heap };
+        job->told = (struct snapshot_told){ .id = s.id, .time_ms = now_ms, .bytes = (int64_t)(job->content.len + job->pack.len), .seq = s.seq, .heap = s.heap };
     }
     buf_fini(&image);
     buf_fini(&timers);
@@ -385,6 +200,7 @@ job_free(struct snapshot_job *job)
 {
     list_remove(&job->in_agent);
     buf_fini(&job->content);
+    buf_fini(&job->pack);
     free(job->label);
     free(job);
 }
@@ -409,14 +225,31 @@ static bool
 job_store(struct agent *a, struct snapshot_job *job, struct err *err)
 {
     const struct bytes class_name = bytes_of(a->class_name);
-    char path[SNAPSHOT_PATH_BYTES];
+    char path[SNAPSHOT_PATH_BYTES], pack[SNAPSHOT_PATH_BYTES + sizeof SNAPSHOT_PACK_SUFFIX];
 
-    if (!snapshot_folders_above(a, err) || !snapshot_folder_make(folder_of(class_name, &a->id, path), err) ||
-        !make_room(a, &job->wish, (int64_t)job->content.len, err))
+    if (!snapshot_folders_above(a, err) || !snapshot_folder_make(snapshot_folder_of(class_name, &a->id, path), err) ||
+        !snapshot_make_room(a, &job->wish, (int64_t)(job->content.len + job->pack.len), err))
         return false;
-    if (snapshot_file_write(snapshot_path(class_name, &a->id, &job->told.id, path), buf_view(&job->content), err))
+    snapshot_path(class_name, &a->id, &job->told.id, path);
+    (void)snprintf(pack, sizeof pack, "%s" SNAPSHOT_PACK_SUFFIX, path);
+    /* The pack first: what a crash leaves of it alone is swept with the next snapshot that goes. */
+    if ((job->pack.len == 0 || snapshot_file_write(pack, buf_view(&job->pack), err)) && snapshot_file_write(path, buf_view(&job->content), err))
         return true;
     (void)sys_unlinkat(AT_FDCWD, path, 0);     /* nobody knows of it */
+    (void)sys_unlinkat(AT_FDCWD, pack, 0);
+    return false;
+}
+
+bool
+snapshot_is_on_its_way(const struct agent *a, const struct snapshot_id *pack)
+{
+    for (const struct list_node *n = a->snapshots.next; n != &a->snapshots; n = n->next) {
+        const struct snapshot_job *job = list_entry(n, struct snapshot_job, in_agent);
+
+        for (size_t i = 0; i < job->chain.count; i++)
+            if (memcmp(&job->chain.packs[i], pack, sizeof *pack) == 0)
+                return true;
+    }
     return false;
 }
 

@@ -12,7 +12,7 @@
 #include "src/worker/snapshot_format.h"
 #include "src/worker/worker_limits.h"
 
-static_assert(sizeof(struct snapshot_header) + NAME_MAX_BYTES + SNAPSHOT_LABEL_BYTES_MAX <= SNAPSHOT_HEAD_MAX_BYTES, "a head is read at once");
+static_assert(sizeof(struct snapshot_header) + NAME_MAX_BYTES + SNAPSHOT_LABEL_BYTES_MAX + SNAPSHOT_PACKS_MAX * SNAPSHOT_ID_BYTES <= SNAPSHOT_HEAD_MAX_BYTES, "a head is read at once");
 static_assert(sizeof(struct snapshot_timer) == 16, "timers are packed as they are");
 
 void
@@ -22,13 +22,14 @@ snapshot_pack(struct buf *out, const struct snapshot *s)
         .magic = SNAPSHOT_MAGIC, .version = SNAPSHOT_VERSION, .heap = s->heap, .time_ms = s->time_ms, .seq = s->seq, .is_passing = s->is_passing,
         .next_incoming = s->next_incoming, .last_cursor = s->last_cursor, .last_deflate_stream = s->last_deflate_stream,
         .wait_until = s->wait_until, .class_bytes = (uint32_t)s->class_name.len, .label_bytes = (uint32_t)s->label.len,
-        .timers_bytes = (uint32_t)s->timers.len, .pages_bytes = s->pages.len, .image_bytes = s->image.len,
+        .timers_bytes = (uint32_t)s->timers.len, .pages_bytes = s->pages.len, .image_bytes = s->image.len, .packs_bytes = s->packs.len,
     };
     const size_t start = out->len;
     size_t head;
 
     assert(s->class_name.len <= NAME_MAX_BYTES);
     assert(s->label.len <= SNAPSHOT_LABEL_BYTES_MAX);
+    assert(s->packs.len % SNAPSHOT_ID_BYTES == 0 && s->packs.len <= SNAPSHOT_PACKS_MAX * SNAPSHOT_ID_BYTES);
     memcpy(h.id, s->id.bytes, sizeof h.id);
     memcpy(h.agent, s->agent.bytes, sizeof h.agent);
     head = snapshot_head_bytes(&h);
@@ -37,6 +38,7 @@ snapshot_pack(struct buf *out, const struct snapshot *s)
     buf_append(out, &h, sizeof h);
     buf_append_bytes(out, s->class_name);
     buf_append_bytes(out, s->label);
+    buf_append_bytes(out, s->packs);
     buf_append_bytes(out, s->timers);
     buf_append_bytes(out, s->pages);
     buf_append_bytes(out, s->image);
@@ -66,13 +68,19 @@ read_head(struct snapshot_header *h, struct snapshot *s, struct bytes file, stru
 {
     struct bytes rest;
 
-    if (file.len < sizeof *h)
+    if (file.len < SNAPSHOT_HEADER_ALONE_BYTES)
         return damaged(err, "cut short");
-    memcpy(h, file.data, sizeof *h);
+    *h = (struct snapshot_header){ 0 };
+    memcpy(h, file.data, SNAPSHOT_HEADER_ALONE_BYTES);
     if (h->magic != SNAPSHOT_MAGIC)
         return damaged(err, "not a snapshot");
-    if (h->version != SNAPSHOT_VERSION)
-        return err_set(err, ERR_VERSION, 0, "the snapshot is of version %u, this Dormouse reads version %u", h->version, SNAPSHOT_VERSION);
+    if (h->version != SNAPSHOT_VERSION && h->version != SNAPSHOT_VERSION_ALONE)
+        return err_set(err, ERR_VERSION, 0, "the snapshot is of version %u, this Dormouse reads versions up to %u", h->version, SNAPSHOT_VERSION);
+    if (snapshot_header_bytes(h->version) > file.len)
+        return damaged(err, "cut short");
+    memcpy(h, file.data, snapshot_header_bytes(h->version));
+    if (h->packs_bytes > SNAPSHOT_PACKS_MAX * SNAPSHOT_ID_BYTES || h->packs_bytes % SNAPSHOT_ID_BYTES != 0)
+        return damaged(err, "too many packs");
     if (h->class_bytes > NAME_MAX_BYTES || h->label_bytes > SNAPSHOT_LABEL_BYTES_MAX || snapshot_head_bytes(h) > file.len)
         return damaged(err, "cut short");
     if (snapshot_head_check(file.data, h) != h->head_check || h->heap >= SNAPSHOT_HEAPS || (h->image_bytes > 0) != (h->heap == SNAPSHOT_HEAP))
@@ -84,9 +92,10 @@ read_head(struct snapshot_header *h, struct snapshot *s, struct bytes file, stru
     };
     memcpy(s->id.bytes, h->id, sizeof h->id);
     memcpy(s->agent.bytes, h->agent, sizeof h->agent);
-    rest = bytes_from(file.data + sizeof *h, file.len - sizeof *h);
+    rest = bytes_from(file.data + snapshot_header_bytes(h->version), file.len - snapshot_header_bytes(h->version));
     s->class_name = take(&rest, h->class_bytes);
     s->label = take(&rest, h->label_bytes);
+    s->packs = take(&rest, (size_t)h->packs_bytes);
     *out_rest = rest;
     return true;
 }

@@ -10,6 +10,7 @@
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
 #include "lib/ident/ident.h"
+#include "src/worker/worker_limits.h"
 
 #define SNAPSHOT_ID_BYTES 16
 #define SNAPSHOT_ID_HEX   32
@@ -44,6 +45,7 @@ struct snapshot {
     /* What the host keeps of a heap beside it. */
     uint32_t           next_incoming, last_cursor, last_deflate_stream, wait_until;
     struct bytes       class_name, label;
+    struct bytes       packs;          /* ids of the packs that have its pages, oldest first (snapshot_pages.h); empty: `pages` has */
     struct bytes       timers;         /* struct snapshot_timer, packed: snapshot_timer_at() */
     struct bytes       pages;          /* page sets of the whole database (lib/store/store_pages.h) */
     struct bytes       image;          /* image.h, standing alone; empty when there is no heap */
@@ -53,7 +55,7 @@ void snapshot_pack(struct buf *out, const struct snapshot *snapshot);
 /* *out_snapshot points into FILE. */
 MUST_USE bool snapshot_unpack(struct snapshot *out_snapshot, struct bytes file, struct err *err);
 /* The same of the first SNAPSHOT_HEAD_MAX_BYTES of a file, or all of a shorter one: without timers, pages, image. */
-#define SNAPSHOT_HEAD_MAX_BYTES 1024
+#define SNAPSHOT_HEAD_MAX_BYTES 2048
 MUST_USE bool snapshot_unpack_head(struct snapshot *out_snapshot, struct bytes head, struct err *err);
 size_t snapshot_timers_count(const struct snapshot *snapshot);
 struct snapshot_timer snapshot_timer_at(const struct snapshot *snapshot, size_t index);

@@ -8,9 +8,10 @@
 #include "src/worker/snapshot_file.h"
 
 #define SNAPSHOT_MAGIC   0x50414e5345534f44ull /* "DOSESNAP" */
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
+#define SNAPSHOT_VERSION_ALONE 1               /* without packs, and their number: still read */
 
-/* Then class, label, timers, pages, image, end to end. */
+/* Then class, label, ids of packs, timers, pages, image, end to end. */
 struct snapshot_header {
     uint64_t magic;
     uint32_t version;
@@ -24,12 +25,20 @@ struct snapshot_header {
     uint32_t is_passing, next_incoming, last_cursor, last_deflate_stream, wait_until;
     uint32_t class_bytes, label_bytes, timers_bytes;
     uint64_t pages_bytes, image_bytes;
+    uint64_t packs_bytes;
 };
+#define SNAPSHOT_HEADER_ALONE_BYTES offsetof(struct snapshot_header, packs_bytes)
+
+static inline size_t
+snapshot_header_bytes(uint32_t version)
+{
+    return version == SNAPSHOT_VERSION_ALONE ? SNAPSHOT_HEADER_ALONE_BYTES : sizeof(struct snapshot_header);
+}
 
 static inline size_t
 snapshot_head_bytes(const struct snapshot_header *h)
 {
-    return sizeof *h + h->class_bytes + h->label_bytes;
+    return snapshot_header_bytes(h->version) + h->class_bytes + h->label_bytes + (size_t)h->packs_bytes;
 }
 
 static inline uint32_t

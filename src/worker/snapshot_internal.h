@@ -6,10 +6,10 @@
 
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
+#include "src/worker/snapshot.h"
+#include "src/worker/snapshot_pages.h"
 
 struct agent;
-struct agent_id;
-struct snapshot_id;
 
 #define SNAPSHOT_PATH_BYTES 4096
 #define SNAPSHOT_COMMIT UINT64_MAX     /* image_label.commit: the snapshot says which */
@@ -18,7 +18,16 @@ struct snapshot_id;
 const char *snapshot_code_text(const struct err *err);
 /* The folder that AGENT's is in is there, durably: snapshots and heaps stand beside it. */
 MUST_USE bool snapshot_folders_above(const struct agent *agent, struct err *err);
+const char *snapshot_folder_of(struct bytes class_name, const struct agent_id *id, char out[SNAPSHOT_PATH_BYTES]);
 const char *snapshot_path(struct bytes class_name, const struct agent_id *agent, const struct snapshot_id *id, char out[SNAPSHOT_PATH_BYTES]);
+
+/* The packs of AGENT's newest snapshot that has any, in *CHAIN, and what their pages are known by; NULL and none when they cannot be used. */
+struct snapshot_known *snapshot_newest_known(const struct agent *agent, struct snapshot_chain *chain);
+/* Whether a snapshot that is not told yet needs PACK. */
+bool snapshot_is_on_its_way(const struct agent *agent, const struct snapshot_id *pack);
+/* Makes room for one more of BYTES: the oldest without a label go. Those made for clones do not count; they go when their time is over. */
+MUST_USE bool snapshot_make_room(const struct agent *agent, const struct snapshot_wish *wish, int64_t bytes, struct err *err);
+
 /* Where a restored or cloned agent's heap waits for its first event. */
 const char *snapshot_heap_path(const struct agent *agent, char out[SNAPSHOT_PATH_BYTES]);
 

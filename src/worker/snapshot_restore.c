@@ -82,7 +82,7 @@ heap_put(const struct agent *a, const struct snapshot *s, struct err *err)
     char path[SNAPSHOT_PATH_BYTES];
     bool ok;
 
-    only.pages = BYTES_NONE;
+    only.pages = only.packs = BYTES_NONE;
     snapshot_pack(&file, &only);
     ok = snapshot_folders_above(a, err) && snapshot_file_write(snapshot_heap_path(a, path), buf_view(&file), err);
     buf_fini(&file);
@@ -91,8 +91,26 @@ heap_put(const struct agent *a, const struct snapshot *s, struct err *err)
 
 /* ---- restores ---- */
 
+/* The pages of S that are in packs, in PAGES. */
 static bool
-snapshot_load(const struct agent *a, const struct snapshot_way *way, struct buf *file, struct snapshot *s, struct err *err)
+packs_load(const struct agent *a, struct snapshot *s, struct buf *pages, struct err *err)
+{
+    char folder[SNAPSHOT_PATH_BYTES];
+    const struct snapshot_place place = { .folder = snapshot_folder_of(bytes_of(a->class_name), &s->agent, folder), .agent = s->agent };
+    struct snapshot_chain chain = { .count = s->packs.len / SNAPSHOT_ID_BYTES };
+
+    if (chain.count == 0)
+        return true;
+    memcpy(chain.packs, s->packs.data, s->packs.len);
+    if (!snapshot_pages_read(pages, &place, &chain, err))
+        return false;
+    s->pages = buf_view(pages);
+    return true;
+}
+
+/* S points into FILE and PAGES. */
+static bool
+snapshot_load(const struct agent *a, const struct snapshot_way *way, struct buf *file, struct buf *pages, struct snapshot *s, struct err *err)
 {
     char path[SNAPSHOT_PATH_BYTES];
 
@@ -102,7 +120,7 @@ snapshot_load(const struct agent *a, const struct snapshot_way *way, struct buf 
     if (memcmp(&s->id, &way->id, sizeof s->id) != 0 || memcmp(&s->agent, &way->source, sizeof s->agent) != 0 ||
         !bytes_equal(s->class_name, bytes_of(a->class_name)))
         return err_set(err, ERR_CORRUPT, 0, "the snapshot is another agent's");
-    return true;
+    return packs_load(a, s, pages, err);
 }
 
 /* Whether the heap could be this deployment's. */
@@ -189,7 +207,7 @@ bool
 snapshot_restore(struct agent *a, const struct snapshot_way *way, snapshot_restored_fn *done, void *owner, struct err *err)
 {
     struct restoring *r = calloc(1, sizeof *r);
-    struct buf file = { 0 };
+    struct buf file = { 0 }, pages = { 0 };
     struct snapshot s;
     bool ok;
 
@@ -197,12 +215,13 @@ snapshot_restore(struct agent *a, const struct snapshot_way *way, snapshot_resto
     assert(!a->is_running);
     *r = (struct restoring){ .agent = a, .way = *way, .done = done, .owner = owner };
     r->is_clone = memcmp(&way->source, &a->id, sizeof a->id) != 0;
-    ok = !is_busy(a, err) && (!r->is_clone || is_free(a, err)) && snapshot_load(a, way, &file, &s, err);
+    ok = !is_busy(a, err) && (!r->is_clone || is_free(a, err)) && snapshot_load(a, way, &file, &pages, &s, err);
     if (ok) {
         judge_heap(a, &s, !way->without_heap, &r->restored);
         ok = begin(r, &s, err);
     }
     buf_fini(&file);
+    buf_fini(&pages);
     if (!ok)
         free(r);
     return ok;

@@ -68,6 +68,8 @@
 #define RESTORE_BYTES_MAX        (64ll << 20)  /* of a database: a restore is one commit, in memory until it is durable */
 #define SNAPSHOTS_MAX            100           /* of one agent; beyond it the oldest without a label goes */
 #define SNAPSHOT_AGENT_BYTES_MAX (256ll << 20) /* of one agent's snapshots: four of the largest, thousands of usual ones */
+#define SNAPSHOT_SHARE_BYTES_MIN (256ll << 10) /* of a database, from which on its snapshots share pages: a second file and its sync cost more than writing less */
+#define SNAPSHOT_PACKS_MAX       32            /* files that a restore reads */
 #define SNAPSHOT_LABEL_BYTES_MAX 256           /* as long as a class's name */
 #define SNAPSHOT_FILE_BYTES_MAX  (112ll << 20) /* the largest database and heap that a snapshot takes, with their heads: read at once */
 #define SNAPSHOTS_UNDER_WAY_MAX  4             /* of one agent: each is in memory as a whole until it is on disk */

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chownSync, cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { AgentClient } from "agents/client";
 import WebSocket from "ws";
@@ -316,6 +316,58 @@ describe("snapshots", { skip }, () => {
     const refused = await ask(server, { op: "agent", do: "snapshot", class: "Twin", name: "a" });
     assert.match(refused.error.message, /labelled snapshots fill its room/);
     assert.equal((await clone(server, "a", "b")).heap, true);
+  });
+
+  it("of one agent share their pages: a further one writes what is new, and none needs another that is forgotten", async (t) => {
+    const server = await serve(t, twin, { limits: LONG, args: ["--workers", "2"] }), MB = 1 << 20;
+    await say(server, "a", "one");
+    for (let i = 0; i < 40; i++) await server.json("/t/a/fill?v=100000");
+    const take = async (label) => (await ask(server, { op: "agent", do: "snapshot", class: "Twin", name: "a", ...(label && { label }) })).result;
+    const taken = [{ ...await take(), digest: await server.json("/t/a/digest"), line: "one" }];
+    for (let i = 1; i < 40; i++) {
+      const digest = await server.json(`/t/a/touch?v=${1 + i % 40}`);
+      await say(server, "a", `line ${i}`);
+      taken.push({ ...await take(i === 39 ? "last" : undefined), digest, line: `line ${i}` });
+    }
+    const sizes = taken.map(({ bytes }) => bytes), whole = sizes.filter((bytes) => bytes > 3 * MB);
+    assert.deepEqual([sizes[0] > 3 * MB, whole.length], [true, 2]); // after 32 it begins anew
+    assert.ok(sizes.every((bytes) => bytes > 3 * MB || bytes < 300_000), `${sizes}`);
+    assert.deepEqual(listed(server, "a").map(({ bytes }) => bytes), sizes);
+    // Others go on from any of them, in another worker too, and so does the agent.
+    const back = async (name, { digest, line }) => {
+      assert.equal(await server.json(`/t/${name}/digest`), digest);
+      assert.equal((await say(server, name, "more")).before.split(", ").at(-2), line);
+    };
+    for (const i of [0, 5, 31, 32, 39]) {
+      assert.equal((await clone(server, "a", `of${i}`, { snapshot: taken[i].snapshot })).heap, true);
+      await back(`of${i}`, taken[i]);
+    }
+    const gone = [0, 3, 20, 32];
+    for (const i of gone) assert.equal(agents(server, "forget", "a", "--snapshot", taken[i].snapshot).snapshot, taken[i].snapshot);
+    for (const i of [1, 4, 31, 33]) {
+      agents(server, "rollback", "a", "--snapshot", taken[i].snapshot);
+      await back("a", taken[i]);
+    }
+    // What nobody needs any more is gone from the disk; what a crash left of one, too.
+    const folder = join(server.data, "apps/twin/agents"), packs = () => readdirSync(folder, { recursive: true }).filter((path) => path.endsWith(".pages"));
+    const before = packs(), stray = join(folder, dirname(before[0]), `${"0".repeat(32)}.pages`), { uid, gid } = statSync(join(folder, before[0]));
+    writeFileSync(stray, "half a pack");
+    chownSync(stray, uid, gid);
+    for (const [i, { snapshot }] of taken.entries()) if (i < 33 && !gone.includes(i)) agents(server, "forget", "a", "--snapshot", snapshot);
+    assert.deepEqual([before.length, packs().length], [40, 8]);
+    // One with a damaged pack is refused, one without it is not listed.
+    const pack = packs().find((path) => path.includes(taken[32].snapshot)), file = join(folder, pack), bytes = readFileSync(file);
+    bytes[bytes.length >> 1] ^= 1;
+    writeFileSync(file, bytes);
+    assert.match(agents(server, "rollback", "a", "--snapshot", "last").complaint, /damaged \(its pages: wrong checksum\)/);
+    bytes[bytes.length >> 1] ^= 1;
+    writeFileSync(file, bytes);
+    agents(server, "rollback", "a", "--snapshot", "last");
+    await back("a", taken[39]);
+    rmSync(file);
+    assert.deepEqual(listed(server, "a"), []);
+    agents(server, "delete", "a", "--yes");
+    assert.deepEqual(packs(), []);
   });
 
   it("are told once the commit that they show is durable", async (t) => {

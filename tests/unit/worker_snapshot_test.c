@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "lib/sys/sys.h"
-#include "src/worker/snapshot_file.h"
+#include "src/worker/snapshot_format.h"
 #include "src/worker/worker_limits.h"
 
 static struct snapshot
@@ -82,6 +82,54 @@ test_without_a_heap(void **state)
     s.heap = SNAPSHOT_HEAP;            /* says that there is one, and has none */
     snapshot_pack(&file, &s);
     assert_false(snapshot_unpack(&back, buf_view(&file), &err));
+    buf_fini(&file);
+}
+
+/* As a Dormouse wrote it that knew of no packs. */
+static void
+test_an_old_one_is_read(void **state)
+{
+    struct buf file = { 0 }, old = { 0 };
+    struct snapshot_header h;
+    struct snapshot s, before;
+    struct err err = { 0 };
+
+    pack_sample(&file);
+    assert_true(snapshot_unpack(&before, buf_view(&file), &err));
+    memcpy(&h, file.data, sizeof h);
+    h.version = SNAPSHOT_VERSION_ALONE;
+    h.bytes -= sizeof h - SNAPSHOT_HEADER_ALONE_BYTES;
+    buf_append(&old, &h, SNAPSHOT_HEADER_ALONE_BYTES);
+    buf_append(&old, file.data + sizeof h, file.len - sizeof h);
+    h.head_check = snapshot_head_check(old.data, &h);
+    memcpy(old.data, &h, SNAPSHOT_HEADER_ALONE_BYTES);
+    assert_true(snapshot_unpack(&s, buf_view(&old), &err));
+    assert_true(s.seq == before.seq && s.packs.len == 0 && bytes_equal(s.label, before.label) && bytes_equal(s.pages, before.pages) && bytes_equal(s.image, before.image));
+    assert_int_equal(snapshot_timers_count(&s), 2);
+    for (size_t len = 0; len < old.len; len++)
+        assert_false(snapshot_unpack(&s, bytes_from(old.data, len), NULL));
+    buf_fini(&file);
+    buf_fini(&old);
+}
+
+static void
+test_packs_are_named(void **state)
+{
+    uint8_t ids[SNAPSHOT_PACKS_MAX * SNAPSHOT_ID_BYTES];
+    struct buf file = { 0 };
+    struct snapshot s = { .heap = SNAPSHOT_UNASKED, .class_name = BYTES_LIT("C"), .packs = bytes_from(ids, sizeof ids) }, back;
+    struct snapshot_header h;
+
+    memset(ids, 0x5a, sizeof ids);
+    snapshot_pack(&file, &s);
+    assert_true(snapshot_unpack_head(&back, buf_view(&file), NULL));
+    assert_true(bytes_equal(back.packs, s.packs));
+    for (uint64_t bytes = 1; bytes < 1 << 20; bytes = 2 * bytes + 1) {  /* no number of whole ids, or too many */
+        memcpy(&h, file.data, sizeof h);
+        h.packs_bytes = bytes;
+        memcpy(file.data, &h, sizeof h);
+        assert_false(snapshot_unpack_head(&back, buf_view(&file), NULL));
+    }
     buf_fini(&file);
 }
 
@@ -298,6 +346,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_packed_comes_back),
         cmocka_unit_test(test_without_a_heap),
+        cmocka_unit_test(test_an_old_one_is_read),
+        cmocka_unit_test(test_packs_are_named),
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_every_flipped_bit_is_refused),
         cmocka_unit_test(test_too_many_timers_are_refused),

@@ -27,6 +27,8 @@ export class Twin extends DurableObject {
 
   lines() { return this.ctx.storage.sql.exec("SELECT text FROM lines ORDER BY n").toArray().map((row) => row.text); }
 
+  digest() { return this.ctx.storage.sql.exec("SELECT rowid, length(b), hex(substr(b, 1, 6)), hex(substr(b, -6)) FROM filled ORDER BY rowid").raw().toArray().join(); }
+
   async say(text) {
     const { value } = await this.talk.next(text);
     return { ...value, lines: this.lines(), name: this.ctx.id.name, kept: this.id.name, id: this.ctx.id.toString(), starts: this.ctx.storage.kv.get("starts"), version: VERSION };
@@ -53,6 +55,8 @@ export class Twin extends DurableObject {
       case "alarm": await storage.setAlarm(Date.now() + Number(v)); return Response.json("armed");
       case "due": return Response.json(await storage.getAlarm());
       case "fill": storage.sql.exec("CREATE TABLE IF NOT EXISTS filled (b BLOB)"); storage.sql.exec("INSERT INTO filled VALUES (randomblob(?))", Number(v)); return Response.json(storage.sql.databaseSize);
+      case "touch": storage.sql.exec("UPDATE filled SET b = randomblob(length(b)) WHERE rowid = ?", Number(v)); return Response.json(this.digest());
+      case "digest": return Response.json(this.digest());
       case "hold": this.stub = await this.env.TWIN.getByName("holder").give(); return Response.json(await this.stub.ask("first"));
       case "held": return this.attempt(async () => this.stub.ask("again"));
       case "ws": {
