@@ -49,20 +49,23 @@ struct changed {
 
 typedef uint64_t group __attribute__((vector_size(GROUP_WORDS * sizeof(uint64_t)), aligned(sizeof(uint64_t)), may_alias));
 
+/* Both take a pointer: how a group is passed depends on the processor's features, which clang does not let pass. */
 static inline uint64_t
-bits_of(group words)
+bits_of(const group *words)
 {
     uint64_t bits = 0;
 
     for (int i = 0; i < GROUP_WORDS; i++)
-        bits |= (uint64_t)(words[i] != 0) << i;
+        bits |= (uint64_t)((*words)[i] != 0) << i;
     return bits;
 }
 
 static inline bool
-is_zero(group words)
+is_zero(const group *words)
 {
-    return ((words[0] | words[1]) | (words[2] | words[3]) | (words[4] | words[5]) | (words[6] | words[7])) == 0;
+    const group w = *words;
+
+    return ((w[0] | w[1]) | (w[2] | w[3]) | (w[4] | w[5]) | (w[6] | w[7])) == 0;
 }
 
 /* OWN against BASE, as exclusive or with KIN unless that is NULL. Most groups of most pages are equal. */
@@ -76,9 +79,9 @@ find_changed(const uint64_t *own, const uint64_t *base, const uint64_t *kin, str
 
         if (kin != NULL)
             words ^= *(const group *)(kin + at);
-        if (is_zero(words))
+        if (is_zero(&words))
             continue;
-        bits = bits_of(words);
+        bits = bits_of(&words);
         out->bits[at / 64] |= bits << at % 64;
         out->count += (unsigned)__builtin_popcountll(bits);
     }
