@@ -5,14 +5,15 @@ PROP_OBJS := $(patsubst tests/prop/%.c,$(PROP_OUT)/%.o,$(wildcard tests/prop/*.c
 PROP_APP  := $(JS_OUT)/sleep-prop.js
 PROP_JOBS ?= $(shell nproc)
 PROP_SEEDS ?= 100000
+PROP_FAULTS := image words timer old facet refused journal past snapshot deploy wipe piece
 
 .PHONY: sleep-prop sleep-prop-short sleep-prop-controls sleep-prop-tools
 sleep-prop: sleep-prop-tools ## programs that sleep against the same awake (SEED=n for one with its transcript, PROP_SEEDS=100000 for many)
 	@$(if $(SEED),$(PROP) --seed $(SEED) --tell,nice $(PROP) --seeds $(PROP_SEEDS) --jobs $(PROP_JOBS))
 sleep-prop-short: sleep-prop-tools
 	@$(PROP) --seeds 150 --jobs $(PROP_JOBS) && $(PROP) --cycles --seeds 1
-sleep-prop-controls: sleep-prop-tools ## faults in images and timers that it must notice
-	@failed=0; for c in image words timer old; do $(PROP) --seeds 300 --jobs $(PROP_JOBS) --control $$c || failed=1; done; exit $$failed
+sleep-prop-controls: sleep-prop-tools ## faults of each kind that it must notice
+	@failed=0; for c in $(PROP_FAULTS); do $(PROP) --seeds 300 --jobs $(PROP_JOBS) --control $$c || failed=1; done; exit $$failed
 sleep-prop-tools: $(PROP) $(PROP_APP) $(JS_OUT)/runtime.js
 
 $(PROP_OUT)/%.o: tests/prop/%.c Makefile tools/prop.mk

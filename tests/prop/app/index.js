@@ -152,12 +152,18 @@ export class Prog extends DurableObject {
     return "";
   }
 
+  // What has gone to disk has the rows of its cursors in its heap, what has not would lose them with a heap that comes back.
+  get mayRead() { return this.theme === undefined && !this.isAsked; }
+  get mayGoBack() { return this.w.cursor === undefined && this.w.reading === 0; }
+
   // ---- what comes from outside
 
   async fetch(request) {
     const url = new URL(request.url), r = chance(Number(url.searchParams.get("s")) + 1);
-    this.theme = themes[url.searchParams.get("theme")];
-    this.isAsked = url.searchParams.has("asked");      // for snapshots, by an administrator
+    if (url.searchParams.has("near")) {
+      this.theme = themes[url.searchParams.get("theme")];
+      this.isAsked = url.searchParams.has("asked");    // for snapshots, by an administrator
+    }
     this.leaves = request.headers.has("x-leave");
     this.peers = { near: url.searchParams.get("near")?.split(",") ?? [], far: url.searchParams.get("far")?.split(",") ?? [] };
     switch (url.pathname) {
@@ -298,7 +304,7 @@ function fresh() {
     gates: [], map: new Map(), set: new Set(), weak: new WeakMap(), objects: [], refs: [], closures: [], total: 0, accounts: [], generators: [], streams: [],
     big: "", arrays: [], buffers: [], number: 1n, bag: {}, errors: [], sorted: [], symbols: [], proxies: [], dates: [], regexes: [], sockets: 0, live: [],
     clients: [], alarms: 0, intervals: 0, responses: [], readers: [], controllers: [], emitter: undefined, urls: [], counters: [], decoders: [],
-    encoders: [], promises: [], kept: [], iterators: [], snapshots: [], templates: [], bookmarks: [],
+    encoders: [], promises: [], kept: [], iterators: [], snapshots: [], templates: [], bookmarks: [], reading: 0,
   };
 }
 

@@ -17,9 +17,9 @@ add({
     const b = pick(r, p.w.bookmarks); if (!b || rarely(r) || p.isBusy) return "-";
     const undo = await p.ctx.storage.onNextSessionRestoreBookmark(b); p.w.bookmarks.push(undo); await pause(r(900)); p.ctx.abort("goes back later");
   },
-  snapshot: async (p, r) => `took ${await p.ctx.storage.snapshot({ name: r(2) ? "s" + r(3) : undefined, heap: r(4) > 0 && p.w.cursor === undefined })}`,
-  snapshotAndWait: async (p, r) => { const n = p.w.total++, id = await p.ctx.storage.snapshot({ heap: p.w.cursor === undefined }); await pause(r(2000)); return `${id} ${p.w.total - n}`; },
-  snapshotAndWrite: async (p, r) => { const a = p.trail(["kv", "snap", r(99)]), taken = p.ctx.storage.snapshot({ name: "w", heap: p.w.cursor === undefined }), b = p.trail(["kv", "snap", r(99)]); return `${a} ${b} ${await taken} ${p.k}`; },
+  snapshot: async (p, r) => `took ${await p.ctx.storage.snapshot({ name: r(2) ? "s" + r(3) : undefined, heap: r(4) > 0 && p.mayGoBack })}`,
+  snapshotAndWait: async (p, r) => { const n = p.w.total++, id = await p.ctx.storage.snapshot({ heap: p.mayGoBack }); await pause(r(2000)); return `${id} ${p.w.total - n}`; },
+  snapshotAndWrite: async (p, r) => { const a = p.trail(["kv", "snap", r(99)]), taken = p.ctx.storage.snapshot({ name: "w", heap: p.mayGoBack }), b = p.trail(["kv", "snap", r(99)]); return `${a} ${b} ${await taken} ${p.k}`; },
   snapshotList: async (p) => short((await p.ctx.storage.snapshots()).map((x) => `${x.id} ${x.name} ${+x.time} ${x.heap}`).join()),
   snapshotRestore: async (p, r) => { const x = pick(r, await p.ctx.storage.snapshots()); return x && !rarely(r) && !p.isBusy ? p.ctx.storage.restore(x.id) : "-"; },
   snapshotRestoreNamed: async (p, r) => (rarely(r) || p.isBusy ? "-" : p.ctx.storage.restore(pick(r, ["latest", "s0", "w"]))),

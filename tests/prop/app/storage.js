@@ -39,16 +39,21 @@ add({
   rows: (p) => short(p.ctx.storage.sql.exec("SELECT id, text FROM rows ORDER BY id").raw().toArray().join()),
   // Every later answer reads on in it (index.js). Of rows that nobody changes: what is written behind a cursor is not seen any more once its agent
   // went to disk (core.md).
-  // And of agents whose memory does not come back: of a restored one's, those that were in memory end, those on disk go on.
   cursorKept: (p, r) => {
     const { sql } = p.ctx.storage;
-    if (p.theme !== undefined || p.isAsked) return "-";
+    if (!p.mayRead) return "-";
     sql.exec("SELECT n FROM trail").next();
     p.w.cursor = sql.exec("WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n LIMIT ?) SELECT i, printf('%.*c', i % 9, 'x') AS x, i AS __proto__ FROM n", r(99), 2 + r(9));
     p.w.ended = sql.exec("SELECT 1 AS one, 2 AS two LIMIT ?", r(2));
     return p.w.ended.toArray().length;
   },
-  cursorWaits: async (p, r) => { const c = p.ctx.storage.sql.exec("SELECT n, op FROM trail ORDER BY n"), seen = []; for (let i = 0; i < 3; i++) { const { done, value } = c.next(); seen.push(done ? "end" : value.n); if (i < 2) await pause(r(300)); } return `${seen} ${c.columnNames}`; },
+  cursorWaits: async (p, r) => {
+    if (!p.mayRead) return "-";
+    const c = p.ctx.storage.sql.exec("SELECT n, op FROM trail ORDER BY n"), seen = [];
+    p.w.reading++;
+    try { for (let i = 0; i < 3; i++) { const { done, value } = c.next(); seen.push(done ? "end" : value.n); if (i < 2) await pause(r(300)); } } finally { p.w.reading--; }
+    return `${seen} ${c.columnNames}`;
+  },
   cursorDone: (p) => { const c = p.ctx.storage.sql.exec("SELECT count(*) AS n, max(n) AS last FROM trail"); const { n } = c.one(); return `${n} ${c.rowsRead} ${c.rowsWritten} ${c.columnNames}`; },
   cursorRaw: (p, r) => { const it = p.ctx.storage.sql.exec("SELECT id, length(text) FROM rows WHERE id > ? ORDER BY id", r(15)).raw(); const first = it.next(); return `${first.value ?? "-"} ${[...it].length}`; },
   sqlError: (p, r) => { try { p.ctx.storage.sql.exec("INSERT INTO nowhere VALUES (?)", r(9)); } catch (e) { return told(e); } },
