@@ -371,15 +371,36 @@ recall_record(struct bytes payload, struct err *err)
     return true;
 }
 
+/* It was born shortly before a crash: who lists agents may not have heard of it. */
+static void
+tell_name(struct agent *a)
+{
+    struct buf name = { 0 };
+    struct err ignored = { 0 };
+    bool is_known = false;
+
+    if (a->name == NULL && store_name_get(a->store, &name, &is_known, &ignored) && is_known)
+        a->name = bytes_dup(buf_view(&name));
+    buf_fini(&name);
+    worker_tell_born(a, false);
+}
+
 static bool
 take_records(struct agent *a, uint64_t last_seq, struct err *err)
 {
     char folder[4096];
+    uint64_t seq_of_file = 1;
+    bool was_absent;
 
     engine_cpu_limit(0);               /* nobody's turn */
-    if ((a->redo_is_anew && !store_remove(agent_folder(a, folder, sizeof folder), err)) || !agent_open_store(a, buf_view(&a->redo), last_seq, err))
+    if (a->redo_is_anew && !store_remove(agent_folder(a, folder, sizeof folder), err))
+        return false;
+    was_absent = store_peek_seq(agent_folder(a, folder, sizeof folder), &seq_of_file) && seq_of_file == 0;
+    if (!agent_open_store(a, buf_view(&a->redo), last_seq, err))
         return false;
     a->may_restore = true;             /* its file does not tell: its records may */
+    if (was_absent && a->redo.len > 0)
+        tell_name(a);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "tests/prop/prop_world.h"
 
 #define QUOTED_MAX 3000
+#define BORN_MAX   64               /* agents and facets of one program */
 
 void
 say(const char *fmt, ...)
@@ -62,6 +63,28 @@ index_of(const struct agent_id *id, struct bytes class_name)
     return a == NULL ? -1 : a->is_part ? 1000 + id->bytes[0] + 256 * id->bytes[1] : (int)(a - shared->agents);
 }
 
+/* Who may have missed that an agent was born is told again; that depends on whether its database has been a file since. */
+static bool
+is_told_again(struct bytes payload)
+{
+    static struct agent_id told[BORN_MAX];
+    static size_t count;
+    struct msg_AGENT_BORN born;
+
+    if (!msg_AGENT_BORN_unpack(&born, payload, NULL))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(&told[i], &born.agent, sizeof born.agent) != 0)
+            continue;
+        if (born.deleted)
+            told[i] = told[--count];
+        return !born.deleted;
+    }
+    if (!born.deleted && count < BORN_MAX)
+        told[count++] = born.agent;
+    return false;
+}
+
 /* What sleeping may change: when a database is closed and opened, what its agent is told of at a start. */
 static bool
 is_unseen(uint16_t type, struct bytes payload)
@@ -71,6 +94,8 @@ is_unseen(uint16_t type, struct bytes payload)
     switch (type) {
     case MSG_COMMIT:
         return msg_COMMIT_unpack(&commit, payload, NULL) && (commit.flags & COMMIT_BASE) != 0;
+    case MSG_AGENT_BORN:
+        return is_told_again(payload);
     case MSG_CHECKPOINTED:
     case MSG_ALARM_FOUND:
     case MSG_RECALL:
