@@ -425,6 +425,14 @@ sys_madvise(void *addr, size_t len, int advice)
 }
 
 int64_t
+sys_thread_faults(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? (int64_t)usage.ru_minflt + usage.ru_majflt : -1;
+}
+
+int64_t
 clock_wall_us(void)
 {
     return sys_table.clock_wall_us();

@@ -80,6 +80,7 @@ int     sys_renameat(int from_dir, const char *from, int to_dir, const char *to)
 void   *sys_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t at);
 int     sys_munmap(void *addr, size_t len);
 int     sys_madvise(void *addr, size_t len, int advice);
+int64_t sys_thread_faults(void);           /* page faults of this thread so far; -1 when nobody counts them */
 
 /* For a program of one task, never for a room: waits MS. */
 void    clock_wait_ms(int64_t ms);

@@ -29,30 +29,49 @@ reserve(void)
 }
 
 static bool
-map_template(uint8_t *base, const struct template *t)
+map_zeros(struct heap *heap, uint64_t at, uint64_t pages)
 {
-    return sys_mmap(base, t->pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, t->fd,
-                    TEMPLATE_HEADER_BYTES) == base;
+    if (sys_mmap(heap->base + at * PAGE, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+        return false;
+    /* The kernel must not make huge pages of it unasked: pages change hands by faults only (heap_pages.c). */
+    (void)sys_madvise(heap->base + at * PAGE, pages * PAGE, MADV_NOHUGEPAGE);
+    heap->mapped = at + pages;
+    return true;
+}
+
+/* A new range: the template, zeros to grow into, and nothing behind. */
+static bool
+map_range(struct heap *heap)
+{
+    const struct template *t = heap->template;
+
+    heap->base = reserve();
+    if (sys_mmap(heap->base, t->pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, t->fd, TEMPLATE_HEADER_BYTES) != heap->base ||
+        !map_zeros(heap, t->pages, HEAP_SPARE_PAGES)) {
+        (void)sys_munmap(heap->base, HEAP_RESERVE_BYTES);
+        return false;
+    }
+    heap->is_own_known = heap_pages_are_known();
+    return true;
 }
 
 struct heap *
-heap_create(struct template *t, uint32_t bytes_max)
+heap_create_as(struct template *t, const struct image_kin *kin, uint32_t bytes_max)
 {
     struct heap *heap = calloc(1, sizeof *heap);
 
     assert(heap != NULL);
-    heap->base = heap_pool_take(t);
-    if (heap->base == NULL) {
-        heap->base = reserve();
-        if (!map_template(heap->base, t)) {
-            (void)sys_munmap(heap->base, HEAP_RESERVE_BYTES);
+    heap->template = t;
+    if (!heap_pool_take(heap, kin)) {
+        if ((kin != NULL && template_view(t) == NULL) || !map_range(heap)) {
             free(heap);
             return NULL;
         }
-        heap_usual_populate(t, heap->base);
+        heap_usual_own(heap);
+        heap_make_kin(heap, NULL, kin);
     }
-    heap->template = t;
     template_ref(t);
+    heap->kin = kin;
     heap->pages = t->pages;
     heap->pages_max = (uint32_t)(bytes_max / PAGE);
     heap->stack_pointer = t->stack_pointer;
@@ -60,6 +79,12 @@ heap_create(struct template *t, uint32_t bytes_max)
     heap->modules = t->modules;
     heap->exports = t->exports;
     return heap;
+}
+
+struct heap *
+heap_create(struct template *t, uint32_t bytes_max)
+{
+    return heap_create_as(t, NULL, bytes_max);
 }
 
 /* A heap without a template: zeroed memory for making one. */
@@ -78,12 +103,9 @@ heap_create_blank(uint32_t bytes_max)
 static bool
 grow(struct heap *heap, uint32_t delta)
 {
-    uint64_t at = heap->pages * PAGE, len = delta * PAGE;
-
     if (delta > heap->pages_max || heap->pages > heap->pages_max - delta)
         return false;
-    if (sys_mmap(heap->base + at, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) ==
-        MAP_FAILED)
+    if (heap->pages + delta > heap->mapped && !map_zeros(heap, heap->mapped, heap->pages + delta - heap->mapped))
         return false;
     heap->pages += delta;
     return true;
@@ -136,7 +158,6 @@ heap_destroy(struct heap **heap_ptr)
         return;
     assert(heap != current);
     heap_pool_give(heap);
-    heap_pages_forget(heap);
     free(heap);
     *heap_ptr = NULL;
 }
@@ -145,7 +166,7 @@ void
 heap_enter(struct heap *heap)
 {
     assert(current == NULL);
-    heap_pages_forget(heap);
+    heap_pages_enter(heap);
     current = heap;
     engine_q.w2c_memory.data = heap->base;
     engine_q.w2c_memory.pages = heap->pages;
@@ -171,6 +192,7 @@ heap_leave(void)
     rejections_reset();
     guest_scratch_reset();
     engine_q.w2c_memory = (wasm_rt_memory_t){ 0 };
+    heap_pages_leave(current);
     current = NULL;
 }
 

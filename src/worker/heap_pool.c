@@ -1,8 +1,9 @@
 /*
- * heap_pool — address ranges of destroyed heaps, for the next ones: still reserved, mapped to their template, and as it says.
+ * heap_pool — address ranges of destroyed heaps, for the next ones: still reserved and mapped.
  *
- * A range is clean (its private pages went back to the kernel) or warm (they stay, and say what the template says): to overwrite a page costs a
- * tenth of giving it back and faulting it in again. Warm ones are few, and become clean when nobody takes them (heap_pool_rest).
+ * A range is clean (its private pages went back to the kernel: it says what its template says) or warm (they stay, and say what a kin of the
+ * template's says, or the template): to overwrite a page costs a tenth of giving it back and faulting it in again. Warm ones are few, and become
+ * clean when nobody takes them (heap_pool_rest).
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -13,8 +14,11 @@
 #define PAGE HEAP_PAGE
 
 struct range {
-    uint8_t         *base;
-    struct template *template;         /* a reference */
+    uint8_t                *base;
+    struct template        *template;  /* a reference */
+    const struct image_kin *kin;       /* the template's: what the range says, or NULL */
+    struct page_set         own;       /* its private pages; empty in a clean one */
+    size_t                  own_count;
 };
 
 struct stack {
@@ -23,111 +27,170 @@ struct stack {
 };
 
 static struct stack clean, warm;
+static size_t warm_pages;
 static bool was_warm_taken;            /* since the last heap_pool_rest() */
 
-static uint8_t *
-take(struct stack *s, const struct template *t)
+/* The range that was given last, of those that are as KIN says if there is one. NULL: none of T. */
+static struct range *
+find(struct stack *s, const struct template *t, const struct image_kin *kin)
 {
+    struct range *found = NULL;
+
     for (size_t i = s->count; i-- > 0;) {
-        struct range r = s->ranges[i];
+        struct range *r = &s->ranges[i];
 
-        if (r.template == t) {
-            s->ranges[i] = s->ranges[--s->count];
-            template_unref(&r.template);
-            return r.base;
-        }
+        if (r->template == t && r->kin == kin)
+            return r;
+        if (r->template == t && found == NULL)
+            found = r;
     }
-    return NULL;
+    return found;
 }
 
-uint8_t *
-heap_pool_take(const struct template *t)
+static struct range
+take(struct stack *s, struct range *r)
 {
-    uint8_t *base = take(&warm, t);
+    struct range taken = *r;
 
-    if (base != NULL) {
-        was_warm_taken = true;
-        return base;
-    }
-    base = take(&clean, t);
-    if (base != NULL)
-        heap_usual_populate(t, base);
-    return base;
+    *r = s->ranges[--s->count];
+    return taken;
 }
 
-struct restoring {
-    uint8_t       *base;
-    const uint8_t *view;
-    uint32_t       pages;
-};
-
-static void
-restore_page(void *ctx, uint32_t page)
+bool
+heap_pool_take(struct heap *heap, const struct image_kin *kin)
 {
-    const struct restoring *r = ctx;
-    size_t offset = (size_t)page * KERNEL_PAGE;
+    struct template *t = heap->template;
+    struct range *found = find(&warm, t, kin), r;
+    const bool is_warm = found != NULL;
 
-    if (page < r->pages)
-        memcpy(r->base + offset, r->view + offset, KERNEL_PAGE);
-}
-
-/* Makes every page of HEAP say what the template says, in place. False: it is not worth it, or nobody knows which pages are its own. */
-static bool
-restore(const struct heap *heap)
-{
-    struct restoring r = { .base = heap->base, .pages = (uint32_t)(heap->template->pages * (PAGE / KERNEL_PAGE)) };
-
-    if (warm.count >= HEAP_POOL_WARM_MAX || !heap_pages_are_known() || heap_own_count(heap) > HEAP_POOL_PAGES_MAX)
+    if (!is_warm)
+        found = find(&clean, t, NULL);
+    if (found == NULL)
         return false;
-    r.view = template_view(heap->template);
-    if (r.view == NULL)
-        return false;
-    heap_own_pages(heap, restore_page, &r);
-    if (!heap_owns_usual(heap))
-        heap_usual_populate(heap->template, heap->base);
+    r = take(is_warm ? &warm : &clean, found);
+    template_unref(&r.template);       /* not the last: the caller has one */
+    heap->base = r.base;
+    heap->mapped = t->pages + HEAP_SPARE_PAGES;
+    heap->own = r.own;
+    heap->is_own_known = heap_pages_are_known();
+    was_warm_taken |= is_warm;
+    warm_pages -= r.own_count;
+    if (!is_warm)
+        heap_usual_own(heap);
+    heap_make_kin(heap, r.kin, kin);
     return true;
-}
-
-static void
-make_clean(const struct range *r)
-{
-    (void)sys_madvise(r->base, r->template->pages * PAGE, MADV_DONTNEED);
 }
 
 static void
 unmap(struct range *r)
 {
     (void)sys_munmap(r->base, HEAP_RESERVE_BYTES);
+    buf_fini(&r->own.words);
     template_unref(&r->template);
+}
+
+/* Makes every page of HEAP say what R's kin says, in place. False: it is not worth it, or nobody knows which pages are its own. */
+static bool
+make_new(struct heap *heap, struct range *r)
+{
+    size_t count = heap_own_count(heap);
+
+    if (!heap->is_own_known || count > HEAP_POOL_PAGES_MAX || warm_pages + count > HEAP_POOL_WARM_PAGES_MAX || template_view(heap->template) == NULL)
+        return false;
+    heap_make_new(heap, &r->kin);
+    heap_usual_own(heap);
+    r->own = heap->own;
+    heap->own = (struct page_set){ 0 };
+    r->own_count = page_set_count(&r->own);
+    warm_pages += r->own_count;
+    return true;
+}
+
+struct cleaning {
+    uint8_t          *base;
+    struct page_range run;
+};
+
+static void
+clean_run(const struct cleaning *c)
+{
+    if (c->run.first < c->run.end)
+        (void)sys_madvise(c->base + (size_t)c->run.first * KERNEL_PAGE, (size_t)(c->run.end - c->run.first) * KERNEL_PAGE, MADV_DONTNEED);
+}
+
+static void
+clean_page(void *ctx, uint32_t page)
+{
+    struct cleaning *c = ctx;
+
+    if (page != c->run.end) {
+        clean_run(c);
+        c->run.first = page;
+    }
+    c->run.end = page + 1;
+}
+
+/* Gives the pages OWN back to the kernel. The template's that the range has mapped stay: the next heap reads the same ones. */
+static void
+make_clean(uint8_t *base, struct page_set *own)
+{
+    struct cleaning c = { .base = base };
+
+    page_set_each(own, clean_page, &c);
+    clean_run(&c);
+    buf_fini(&own->words);
+}
+
+static void
+put_clean(struct range *r)
+{
+    make_clean(r->base, &r->own);
+    r->kin = NULL;
+    warm_pages -= r->own_count;
+    r->own_count = 0;
+    clean.ranges[clean.count++] = *r;
+}
+
+/* What HEAP has grown beyond the spare memory of every heap. */
+static void
+cut(struct heap *heap)
+{
+    const uint64_t end = heap->template->pages + HEAP_SPARE_PAGES;
+
+    if (heap->mapped <= end)
+        return;
+    (void)sys_mmap(heap->base + end * PAGE, (heap->mapped - end) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    heap->mapped = end;
+    page_set_cut(&heap->own, heap_spare_end(heap->template));
 }
 
 void
 heap_pool_give(struct heap *heap)
 {
-    struct range r = { heap->base, heap->template };
-    const uint64_t growth = r.template == NULL ? 0 : heap->pages - r.template->pages;
+    struct range r = { .base = heap->base, .template = heap->template };
 
     if (r.template == NULL || clean.count + warm.count >= HEAP_POOL_MAX) {
         unmap(&r);
-        return;
-    }
-    if (restore(heap)) {
-        warm.ranges[warm.count++] = r;
     } else {
-        make_clean(&r);
-        clean.ranges[clean.count++] = r;
+        cut(heap);
+        if (make_new(heap, &r)) {
+            warm.ranges[warm.count++] = r;
+        } else {
+            r.own = heap->own;
+            heap->own = (struct page_set){ 0 };
+            put_clean(&r);
+        }
     }
-    if (growth > 0)
-        (void)sys_mmap(r.base + r.template->pages * PAGE, growth * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    heap_forget_compared(heap);
+    buf_fini(&heap->own.words);
 }
 
 void
 heap_pool_rest(void)
 {
-    for (; !was_warm_taken && warm.count > 0; warm.count--) {
-        make_clean(&warm.ranges[warm.count - 1]);
-        clean.ranges[clean.count++] = warm.ranges[warm.count - 1];
-    }
+    if (!was_warm_taken)
+        while (warm.count > 0)
+            put_clean(&warm.ranges[--warm.count]);
     was_warm_taken = false;
 }
 
@@ -136,6 +199,7 @@ forget(struct stack *s, const struct template *t)
 {
     for (size_t i = s->count; i-- > 0;) {
         if (s->ranges[i].template == t) {
+            warm_pages -= s->ranges[i].own_count;
             unmap(&s->ranges[i]);
             s->ranges[i] = s->ranges[--s->count];
         }

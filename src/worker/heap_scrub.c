@@ -14,6 +14,7 @@ struct scrub {
     struct heap *heap;
     uint64_t     from, end;            /* the heap's own memory */
     uint8_t      fill;
+    const struct page_set *only;       /* NULL: all */
     struct buf  *dead;                 /* struct page_range, in order */
 };
 
@@ -35,6 +36,19 @@ half_at(const struct scrub *s, uint64_t at)
     return half;
 }
 
+/* Whoever has compared a page and found it as it should be relies on it. */
+static void
+fill_part(struct scrub *s, uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        uint64_t page = from / KERNEL_PAGE, end = (page + 1) * KERNEL_PAGE < to ? (page + 1) * KERNEL_PAGE : to;
+
+        if (s->only == NULL || page_set_has(s->only, (uint32_t)page))
+            memset(s->heap->base + from, s->fill, end - from);
+        from = end;
+    }
+}
+
 /* The pages wholly inside of a chunk are only noted: most were never touched, and to fill them would be to make them. */
 static void
 kill_range(struct scrub *s, uint64_t from, uint64_t to)
@@ -43,13 +57,14 @@ kill_range(struct scrub *s, uint64_t from, uint64_t to)
 
     if (from >= to)
         return;
-    if (pages.first >= pages.end) {
-        memset(s->heap->base + from, s->fill, to - from);
+    if (pages.first > pages.end) {
+        fill_part(s, from, to);        /* within a page */
         return;
     }
-    buf_append(s->dead, &pages, sizeof pages);
-    memset(s->heap->base + from, s->fill, (uint64_t)pages.first * KERNEL_PAGE - from);
-    memset(s->heap->base + (uint64_t)pages.end * KERNEL_PAGE, s->fill, to - (uint64_t)pages.end * KERNEL_PAGE);
+    if (pages.first < pages.end)
+        buf_append(s->dead, &pages, sizeof pages);
+    fill_part(s, from, (uint64_t)pages.first * KERNEL_PAGE);
+    fill_part(s, (uint64_t)pages.end * KERNEL_PAGE, to);
 }
 
 static void
@@ -72,17 +87,26 @@ scrub_chunks(struct scrub *s)
     }
 }
 
+static bool
+is_wanted(const struct scrub *s, uint64_t from, uint64_t to)
+{
+    for (uint32_t page = (uint32_t)(from / KERNEL_PAGE); page <= (to - 1) / KERNEL_PAGE; page++)
+        if (s->only == NULL || page_set_has(s->only, page))
+            return true;
+    return false;
+}
+
 static void
 scrub_slab(struct scrub *s, uint64_t slab, uint32_t block_bytes)
 {
     uint32_t blocks = half_at(s, slab + ENGINE_SLAB_BLOCKS), block = half_at(s, slab + SLAB_FIRST_FREE);
 
-    if (ENGINE_SLAB_FIRST + (uint64_t)blocks * block_bytes > s->end - slab)
+    if (ENGINE_SLAB_FIRST + (uint64_t)blocks * block_bytes > s->end - slab || !is_wanted(s, slab, slab + ENGINE_SLAB_FIRST + (uint64_t)blocks * block_bytes))
         return;
     for (uint32_t seen = 0; block < blocks && seen < blocks; seen++) {
         uint64_t at = slab + ENGINE_SLAB_FIRST + (uint64_t)block * block_bytes;
 
-        memset(s->heap->base + at + ENGINE_BLOCK_HEADER, s->fill, block_bytes - ENGINE_BLOCK_HEADER);
+        fill_part(s, at + ENGINE_BLOCK_HEADER, at + block_bytes);
         block = half_at(s, at);
     }
 }
@@ -109,11 +133,11 @@ scrub_slabs(struct scrub *s)
 }
 
 void
-heap_scrub(struct heap *heap, uint8_t fill, struct buf *out_dead)
+heap_scrub(struct heap *heap, uint8_t fill, const struct page_set *only, struct buf *out_dead)
 {
     const struct template *t = heap->template;
     struct page_range stack = { 0, t->stack_pointer / KERNEL_PAGE };
-    struct scrub s = { .heap = heap, .end = heap->pages * HEAP_PAGE, .fill = fill, .dead = out_dead };
+    struct scrub s = { .heap = heap, .end = heap->pages * HEAP_PAGE, .fill = fill, .only = only, .dead = out_dead };
 
     assert(heap != heap_current());
     /* The guest's stack grows down from its pointer, which stands where it stood when the template was made. */

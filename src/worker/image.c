@@ -18,6 +18,96 @@ seal(struct image_header *h, struct buf *out, size_t start)
     memcpy(out->data + start, h, sizeof *h);
 }
 
+/* ---- kin ---- */
+
+static size_t
+slot_of(unsigned class, unsigned variant)
+{
+    assert(class >= 1 && class <= IMAGE_KIN_MAX);
+    return (size_t)variant * IMAGE_KIN_MAX + class - 1;
+}
+
+/* How many variants CLASS has: the next one's number. */
+static unsigned
+variants_of(const struct template *t, unsigned class)
+{
+    unsigned variant = 0;
+
+    while (variant < IMAGE_KIN_VARIANTS && t->kin[slot_of(class, variant)] != NULL)
+        variant++;
+    return variant;
+}
+
+/* The slot of the kin that HEAP has most in common with; CLASS has some. */
+static size_t
+nearest(struct heap *heap, unsigned class, unsigned variants)
+{
+    size_t least = SIZE_MAX, found = slot_of(class, 0);
+
+    for (unsigned i = 0; variants > 1 && i < variants; i++) {
+        const size_t slot = slot_of(class, i), unlike = image_pages_unlike(heap, heap->template->kin[slot]);
+
+        if (heap->template->kin[slot] == heap->kin)
+            return slot;               /* it was made as that */
+        if (unlike < least) {
+            least = unlike;
+            found = slot;
+        }
+    }
+    return found;
+}
+
+/* An image of a class that is told as strange the 1st, 4th, 16th … time: some heaps are strange because they hold much, most because they
+ * are of a kind that has no kin yet. */
+static bool
+is_new_kind(struct template *t, unsigned class, size_t bytes)
+{
+    unsigned count;
+
+    if (bytes <= IMAGE_STRANGE_BYTES || variants_of(t, class) == IMAGE_KIN_VARIANTS)
+        return false;
+    count = ++t->kin_strangers[class - 1];
+    return (count & (count - 1)) == 0 && (count & 0x55555555u) != 0;
+}
+
+static bool
+pack_kin(struct heap *heap, unsigned class, size_t len_max, struct buf *out)
+{
+    struct image_kin_maker *maker = image_kin_begin(heap_spare_end(heap->template));
+
+    if (!image_pages_pack(heap, NULL, len_max, out, maker)) {
+        image_kin_drop(&maker);
+        return false;
+    }
+    heap->template->kin[slot_of(class, variants_of(heap->template, class))] = image_kin_end(&maker);
+    return true;
+}
+
+/* Appends the pages of HEAP, of CLASS, and says in H against which kin. */
+static bool
+pack(struct heap *heap, unsigned class, size_t len_max, struct image_header *h, struct buf *out)
+{
+    struct template *t = heap->template;
+    const unsigned variants = class == 0 ? 0 : variants_of(t, class);
+    const size_t start = out->len;
+    size_t slot;
+
+    if (class == 0)
+        return image_pages_pack(heap, NULL, len_max, out, NULL);
+    if (variants == 0)
+        return pack_kin(heap, class, len_max, out);
+    slot = nearest(heap, class, variants);
+    if (!image_pages_pack(heap, t->kin[slot], len_max, out, NULL))
+        return false;
+    if (is_new_kind(t, class, out->len - start)) {
+        out->len = start;
+        return pack_kin(heap, class, len_max, out);
+    }
+    h->kin = (uint32_t)slot + 1;
+    h->kin_checksum = image_kin_checksum(t->kin[slot]);
+    return true;
+}
+
 bool
 image_take(struct heap *heap, const struct image_label *label, struct buf *out)
 {
@@ -26,8 +116,6 @@ image_take(struct heap *heap, const struct image_label *label, struct buf *out)
         .about_bytes = (uint32_t)label->about.len,
     };
     size_t start = out->len;
-    struct image_kin **kin = label->kin == 0 ? NULL : &heap->template->kin[label->kin - 1];
-    struct image_kin_maker *maker = kin != NULL && *kin == NULL ? image_kin_begin() : NULL;
 
     assert(label->kin <= IMAGE_KIN_MAX);
     assert(heap != heap_current());
@@ -37,20 +125,16 @@ image_take(struct heap *heap, const struct image_label *label, struct buf *out)
     memcpy(h.template_identity, heap->template->identity, sizeof h.template_identity);
     buf_append(out, &h, sizeof h);
     buf_append_bytes(out, label->about);
-    if (kin != NULL && *kin != NULL) {
-        h.kin = label->kin;
-        h.kin_checksum = image_kin_checksum(*kin);
-    }
-    if (!image_pages_pack(heap, h.kin == 0 ? NULL : *kin, start + IMAGE_BYTES_MAX, out, maker)) {
-        image_kin_drop(&maker);
+    if (!pack(heap, label->kin, start + IMAGE_BYTES_MAX, &h, out)) {
+        heap_forget_compared(heap);
         out->len = start;
         return false;
     }
-    if (maker != NULL)
-        *kin = image_kin_end(&maker);
     seal(&h, out, start);
     return true;
 }
+
+/* ---- reading ---- */
 
 /* Whether IMAGE is whole and of this template; damage first, so that it is never taken for another deployment. */
 static enum image_refusal
@@ -69,7 +153,7 @@ read_header(struct bytes image, const struct template *t, struct image_header *h
         return IMAGE_ENGINE;
     if (memcmp(h->template_identity, t->identity, sizeof h->template_identity) != 0)
         return IMAGE_TEMPLATE;
-    if (h->kin > IMAGE_KIN_MAX)
+    if (h->kin > ARRAY_LEN(t->kin))
         return IMAGE_DAMAGED;
     if (h->kin != 0 && (t->kin[h->kin - 1] == NULL || image_kin_checksum(t->kin[h->kin - 1]) != h->kin_checksum))
         return IMAGE_KIN;
@@ -120,7 +204,7 @@ image_apply(struct bytes image, struct template *template, uint32_t bytes_max, u
 
     if (refusal != IMAGE_FINE)
         return refusal;
-    heap = heap_create(template, bytes_max);
+    heap = heap_create_as(template, kin_of(&h, template), bytes_max);
     if (heap == NULL)
         return IMAGE_MEMORY;
     if (!heap_grow_blank(heap, h.heap_pages - (uint32_t)heap->pages)) {
@@ -152,7 +236,7 @@ image_alone(struct bytes image, struct template *template, const struct image_la
     alone.about_bytes = (uint32_t)label->about.len;
     buf_append(out, &alone, sizeof alone);
     buf_append_bytes(out, label->about);
-    if (!image_pages_repack(kin_of(&h, template), pages_of(&h, image), out)) {
+    if (!image_pages_repack(template, h.heap_pages, kin_of(&h, template), pages_of(&h, image), out)) {
         out->len = start;
         return false;
     }

@@ -30,8 +30,8 @@ enum image_refusal {
 
 struct image_label {
     uint64_t     commit;               /* the agent's commit number that the heap has seen */
-    unsigned     kin;                  /* heaps of one class have much in common: up to IMAGE_KIN_MAX, images of a kin say only how they
-                                        * differ from its first one in this process. 0: the image stands alone */
+    unsigned     kin;                  /* the number of the heap's class, up to IMAGE_KIN_MAX: heaps of one class have much in common, and an
+                                        * image says only how it differs from one of its kin in this process. 0: the image stands alone */
     struct bytes about;                /* the caller's, up to IMAGE_ABOUT_BYTES_MAX */
 };
 

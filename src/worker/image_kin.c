@@ -11,35 +11,31 @@
 struct image_kin {
     uint32_t  count, checksum;
     uint32_t *numbers;                 /* ascending */
-    uint64_t (*pages)[PAGE_WORDS];
+    uint8_t (*pages)[IMAGE_PAGE_BYTES];
 };
 
 struct image_kin_maker {
     struct buf numbers, pages;
+    uint32_t   end;
 };
 
 struct image_kin_maker *
-image_kin_begin(void)
+image_kin_begin(uint32_t end)
 {
     struct image_kin_maker *maker = calloc(1, sizeof *maker);
 
     assert(maker != NULL);
+    maker->end = end;
     return maker;
 }
 
 void
-image_kin_add(struct image_kin_maker *maker, uint32_t page, const void *own, const void *base)
+image_kin_add(struct image_kin_maker *maker, uint32_t page, const void *content)
 {
-    uint64_t own_words[PAGE_WORDS], base_words[PAGE_WORDS];
-
-    if (maker->numbers.len / sizeof page >= IMAGE_KIN_PAGES_MAX)
+    if (maker->numbers.len / sizeof page >= IMAGE_KIN_PAGES_MAX || page >= maker->end)
         return;
-    memcpy(own_words, own, sizeof own_words);
-    memcpy(base_words, base, sizeof base_words);
-    for (size_t i = 0; i < PAGE_WORDS; i++)
-        own_words[i] ^= base_words[i];
     buf_append(&maker->numbers, &page, sizeof page);
-    buf_append(&maker->pages, own_words, sizeof own_words);
+    buf_append(&maker->pages, content, IMAGE_PAGE_BYTES);
 }
 
 struct image_kin *
@@ -52,7 +48,7 @@ image_kin_end(struct image_kin_maker **maker_ptr)
     kin->count = (uint32_t)(maker->numbers.len / sizeof *kin->numbers);
     kin->checksum = crc32c(crc32c(0, maker->numbers.data, maker->numbers.len), maker->pages.data, maker->pages.len);
     kin->numbers = (uint32_t *)(void *)STEAL(maker->numbers.data);
-    kin->pages = (uint64_t (*)[PAGE_WORDS])(void *)STEAL(maker->pages.data);
+    kin->pages = (uint8_t (*)[IMAGE_PAGE_BYTES])STEAL(maker->pages.data);
     free(maker);
     return kin;
 }
@@ -87,7 +83,20 @@ image_kin_checksum(const struct image_kin *kin)
     return kin->checksum;
 }
 
-const uint64_t *
+uint32_t
+image_kin_count(const struct image_kin *kin)
+{
+    return kin != NULL ? kin->count : 0;
+}
+
+uint32_t
+image_kin_number(const struct image_kin *kin, uint32_t index)
+{
+    assert(index < kin->count);
+    return kin->numbers[index];
+}
+
+const uint8_t *
 image_kin_page(const struct image_kin *kin, uint32_t page)
 {
     uint32_t low = 0, high = kin != NULL ? kin->count : 0;

@@ -633,9 +633,9 @@ template_unref(struct template **t_ptr)
     if (t->view != NULL)
         (void)sys_munmap((void *)(uintptr_t)t->view, t->pages * PAGE);
     (void)sys_close(t->fd);
-    for (int i = 0; i < IMAGE_KIN_MAX; i++)
+    for (size_t i = 0; i < ARRAY_LEN(t->kin); i++)
         image_kin_destroy(&t->kin[i]);
-    buf_fini(&t->usual);
+    buf_fini(&t->usual.words);
     free(t);
 }
 

@@ -5,7 +5,7 @@
 #define HEAP_BYTES_MAX_DEFAULT   (128u << 20)  /* surface spec 3.3: 128 MB per isolate; "limits.memory_mb" changes it */
 #define HEAP_PROCESS_PART        2             /* a heap may be half of what the process may be (worker_memory_mb) */
 #define HEAP_MB_MIN              32            /* … but not less: an SDK app's template alone takes 16 MB of its addresses */
-#define HEAP_GROW_STEP_PAGES     16            /* 1 MiB: fewer mappings than the engine's page by page */
+#define HEAP_SPARE_PAGES         32            /* 2 MiB that each heap has mapped to grow into: a mapping less per heap, and the pool keeps its pages */
 #define TURN_CPU_MS_DEFAULT      30000         /* surface spec 3.3: 30 s per event; "limits.cpu_ms" changes it */
 #define GUEST_STACK_BYTES        (256u << 10)  /* of the guest's own stack; beyond it JavaScript gets a RangeError */
 #define NATIVE_STACK_BYTES       (64u << 20)   /* what 256 KiB of guest stack may need natively, with a wide margin */
@@ -14,14 +14,17 @@
 #define SCRATCH_BYTES_MAX        (96u << 20)   /* of one native call: two copies of the largest message */
 #define REJECTIONS_MAX           64            /* unhandled rejections reported per turn; more are counted in one line */
 #define HEAP_POOL_MAX            256           /* mapped address ranges kept for the next wake */
-#define HEAP_POOL_WARM_MAX       32            /* of these, with their pages: what is born or wakes while others fall asleep */
-#define HEAP_POOL_PAGES_MAX      128           /* of such a range: more is a heap that was large, and 16 MiB per worker in all */
+#define HEAP_POOL_PAGES_MAX      128           /* of a range that keeps its pages for what is born or wakes while others fall asleep: more is a heap that was large */
+#define HEAP_POOL_WARM_PAGES_MAX 4096          /* of all such ranges: 16 MiB, some hundred of usual heaps */
+#define HEAP_WATCHED_TURNS       8             /* in which a heap that woke is asked whether pages changed hands (1 us); who goes on is looked at as a whole later */
 #define HEAP_USUAL_SCANS         16            /* heaps whose pages are compared to learn which ones every heap comes to own */
 #define IMAGE_BYTES_MAX          (32u << 20)   /* of a heap's image; a larger heap is cheaper to keep than to pack */
 #define IMAGE_ABOUT_BYTES_MAX    (272u << 10)  /* of what an agent's image says besides its heap: the numbers of all its sockets, 8 bytes each */
 #define IMAGE_BLOCK_BYTES        (256u << 10)  /* compressed at once: four of LZ4's windows, and bounded memory for a large heap */
 #define IMAGE_KIN_MAX            16            /* classes of a deployment whose images share */
-#define IMAGE_KIN_PAGES_MAX      256           /* 1 MiB per class: a constructor makes 10 to 60 pages */
+#define IMAGE_KIN_VARIANTS       4             /* of each: the lengths of names shift what a constructor makes */
+#define IMAGE_KIN_PAGES_MAX      256           /* 1 MiB per variant: a constructor makes 10 to 60 pages */
+#define IMAGE_STRANGE_BYTES      4096          /* an image that says more is of no kin's kind */
 #define SOURCE_BYTES_MAX         (64u << 20)   /* of a bundle */
 #define MODULE_NAME_MAX          512           /* of an import specifier */
 

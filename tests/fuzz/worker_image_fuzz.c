@@ -20,11 +20,11 @@ static const char runtime_js[] = "__host.install(() => {}, {}); delete globalThi
 static struct image_kin *
 make_kin(void)
 {
-    static const uint64_t pages[3][PAGE_WORDS] = { { 0 }, { 1, 2, 3 }, { [500] = 7 } };
-    struct image_kin_maker *maker = image_kin_begin();
+    static const uint64_t pages[3][IMAGE_PAGE_BYTES / sizeof(uint64_t)] = { { 0 }, { 1, 2, 3 }, { [500] = 7 } };
+    struct image_kin_maker *maker = image_kin_begin(UINT32_MAX);
 
     for (uint32_t i = 1; i < 3; i++)
-        image_kin_add(maker, 3 * i, pages[i], pages[0]);
+        image_kin_add(maker, 3 * i, pages[i]);
     return image_kin_end(&maker);
 }
 

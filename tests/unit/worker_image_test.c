@@ -141,7 +141,7 @@ test_programs_go_on_with_rubbish_in_freed_memory(void **state)
         assert_int_equal(deliver_event(heap, 1, start), TRAP_NONE);
         for (unsigned i = 0; i < EVENTS; i++) {
             buf_clear(&dead);
-            heap_scrub(heap, 0xa5, &dead);
+            heap_scrub(heap, 0xa5, NULL, &dead);
             for (size_t k = 0; k < dead.len; k += sizeof(struct page_range)) {
                 struct page_range range;
 
@@ -563,6 +563,80 @@ test_a_heap_from_the_pool_remembers_nothing(void **state)
     template_unref(&t);
 }
 
+#define LIVES 600
+
+/* The memory of HEAP, whose image was just taken, with nothing where it is dead. */
+static void
+copy_of(struct heap *heap, struct buf *out)
+{
+    struct buf dead = { 0 };
+
+    buf_clear(out);
+    buf_append(out, heap->base, heap->pages * HEAP_PAGE);
+    heap_scrub(heap, 0, NULL, &dead);
+    for (size_t i = 0; i < dead.len / sizeof(struct page_range); i++) {
+        struct page_range range;
+
+        memcpy(&range, dead.data + i * sizeof range, sizeof range);
+        memset(out->data + range.first * (size_t)KERNEL_PAGE, 0, (range.end - range.first) * (size_t)KERNEL_PAGE);
+    }
+    buf_fini(&dead);
+}
+
+/* Heaps of a class that have little in common, born, asleep, awake and gone in any order: each finds its memory as it left it, in whatever
+ * range of the pool, and the newborn the template's. */
+static void
+test_every_heap_finds_its_memory(void **state)
+{
+    struct template *t = make_template(BUNDLE_HEAD
+        "const kept = new Map(); export default (e, a) => { const n = Number(a); if (n % 3 === 0) kept.clear();\n"
+        "  kept.set(a, n % 2 ? new Uint8Array(n * 300).fill(n) : Array.from({ length: n }, (_, i) => ({ [a + i]: i, f: () => n })));\n"
+        "  globalThis['name' + n] = () => kept; globalThis.Array['own' + n % 5] = n; put(kept.size); };");
+    struct {
+        struct heap *heap;
+        struct buf   image, copy;
+    } beds[8] = { 0 };
+    struct buf now = { 0 };
+    size_t slept = 0;
+
+    heap_use_pagemap(sys_open("/proc/self/pagemap", O_RDONLY, 0));
+    for (unsigned life = 0; life < LIVES; life++) {
+        size_t i = rng_u64() % ARRAY_LEN(beds);
+        char text[16];
+
+        if (beds[i].image.len > 0 && rng_u64() % 4 == 0) {
+            buf_clear(&beds[i].image);     /* it dies in its sleep */
+        } else if (beds[i].image.len > 0) {
+            beds[i].heap = apply(t, buf_view(&beds[i].image));
+            buf_clear(&beds[i].image);
+            copy_of(beds[i].heap, &now);
+            assert_int_equal(now.len, beds[i].copy.len);
+            assert_memory_equal(now.data, beds[i].copy.data, now.len);
+        } else if (beds[i].heap == NULL) {
+            beds[i].heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
+            assert_true(is_as_the_template(beds[i].heap));
+        } else if (rng_u64() % 5 == 0) {
+            heap_destroy(&beds[i].heap);
+        } else {
+            (void)snprintf(text, sizeof text, "%u", slept == 0 ? 200 : (unsigned)(rng_u64() % (life % 32 == 0 ? 3000 : 40)));
+            assert_int_equal(deliver_event(beds[i].heap, 1, text), TRAP_NONE);
+            (void)output(beds[i].heap);
+            take(beds[i].heap, &beds[i].image);
+            copy_of(beds[i].heap, &beds[i].copy);
+            heap_destroy(&beds[i].heap);
+            slept++;
+        }
+    }
+    assert_true(slept > LIVES / 8);
+    for (size_t i = 0; i < ARRAY_LEN(beds); i++) {
+        heap_destroy(&beds[i].heap);
+        buf_fini(&beds[i].image);
+        buf_fini(&beds[i].copy);
+    }
+    buf_fini(&now);
+    template_unref(&t);
+}
+
 /* Growth is not the template's: the next heap may not find it. */
 static void
 test_a_pooled_heap_grows_from_nothing(void **state)
@@ -601,6 +675,7 @@ main(void)
         cmocka_unit_test(test_freed_memory_does_not_travel),
         cmocka_unit_test(test_too_large_a_heap_is_not_imaged),
         cmocka_unit_test(test_a_heap_from_the_pool_remembers_nothing),
+        cmocka_unit_test(test_every_heap_finds_its_memory),
         cmocka_unit_test(test_a_pooled_heap_grows_from_nothing),
     };
 
