@@ -457,6 +457,15 @@ describe("snapshots in code", { skip }, () => {
     assert.deepEqual(await server.json("/t/a/inTransaction"), { failed: "snapshot() cannot be called within a transaction." });
   });
 
+  it("may be of an agent that never wrote anything", async (t) => {
+    const server = await serve(t, twin, { limits: LONG });
+    assert.deepEqual([await server.json("/blank/a/count"), await server.json("/blank/b/count")], [1, 1]);
+    const id = await server.json("/blank/a/snapshot");
+    assert.equal(await server.json("/blank/a/count"), 2);
+    assert.equal((await server.fetch(`/blank/a/restore?v=${id}`)).status, 503);
+    assert.deepEqual([await server.json("/blank/a/count"), await server.json("/blank/b/count")], [2, 2]);
+  });
+
   it("let an agent try plan after plan from one point", async (t) => {
     const server = await serve(t, twin, { limits: LONG });
     await say(server, "a", "one");

@@ -1,4 +1,4 @@
-// Agents in the middle of a conversation, which can be snapshot, cloned, taken back: /t/NAME/OPERATION, /forgetful/NAME/OPERATION.
+// Agents in the middle of a conversation, which can be snapshot, cloned, taken back: /t/NAME/OPERATION, /forgetful/NAME/OPERATION, /blank/NAME/OPERATION.
 import { DurableObject } from "cloudflare:workers";
 
 const VERSION = "one";
@@ -131,10 +131,24 @@ export class Twin extends DurableObject {
 
 export class Forgetful extends Twin {}
 
+// Writes nothing: what it is is in memory only.
+export class Blank extends DurableObject {
+  count = 0;
+
+  async fetch(request) {
+    const url = new URL(request.url), { storage } = this.ctx;
+    switch (url.pathname.split("/")[3]) {
+      case "snapshot": return Response.json(await storage.snapshot());
+      case "restore": return Response.json(await storage.restore(url.searchParams.get("v")));
+    }
+    return Response.json(++this.count);
+  }
+}
+
 export default {
   fetch(request, env) {
     const [, kind, name] = new URL(request.url).pathname.split("/");
-    const namespace = { t: env.TWIN, forgetful: env.FORGETFUL }[kind];
+    const namespace = { t: env.TWIN, forgetful: env.FORGETFUL, blank: env.BLANK }[kind];
     return namespace ? namespace.getByName(name).fetch(request) : new Response("no such agent", { status: 404 });
   },
 };
