@@ -1,8 +1,8 @@
 // Figures of sleep: what it costs to make an image of a heap, and what a request waits longer because its agent sleeps.
 import http from "node:http";
 import { stats } from "../tests/scenario/lib.mjs";
-import { get, sleep, touch } from "./measure.mjs";
-import { failures, round, sdk, trivial } from "./rig.mjs";
+import { get, load, sleep, touch } from "./measure.mjs";
+import { failures, round, sdk, trivial, withServer } from "./rig.mjs";
 
 const COUNT = 500;
 const TRIVIAL = "/a/agent-{i}/get", MINIMAL = "/agents/minimal/agent-{i}";
@@ -61,6 +61,26 @@ const waking = (app, path, name, limits, depth) => ({
   },
 });
 
+const OFTEN = 1000; // agents that share the load
+const MAY_SLEEP = { never: { warm_ms: 600_000, idle_ms: 600_000 }, "by default": {}, "after 50 ms": { warm_ms: 50 } };
+
+/* The load of OFTEN agents by a server whose agents sleep as LIMITS say. */
+const often = (name, app, limits) => withServer(name, { app, limits }, async (server) => {
+  await touch({ server, path: TRIVIAL.replace("get", "put"), count: OFTEN, inFlight: 4 });
+  const before = await stats(server), seen = await load({ server, path: TRIVIAL, agents: OFTEN, connections: 8 }), after = await stats(server);
+  return { ...seen, woken: (after.warm_wakes - before.warm_wakes) / seen.answered };
+});
+
+const throughputAsleep = {
+  title: "1,000 trivial agents touched uniformly, 8 connections: requests/s with sleep by default, of those without", unit: "%", isHigherBetter: true, only: "dormouse", async whole(name) {
+    const seen = {};
+    for (const [when, limits] of Object.entries(MAY_SLEEP)) seen[when] = await often(name, trivial, limits);
+    const part = (when) => (100 * seen[when].perSecond) / seen.never.perSecond;
+    const say = (when) => `${when} ${round(seen[when].perSecond)}/s (${round(part(when))} %; ${round(seen[when].cpuUs)} µs CPU each; ${round(100 * seen[when].woken, 1)} % of them woke an agent; p99 ${round(seen[when].p99, 1)} ms${failures(seen[when])})`;
+    return { value: part("by default"), note: `asleep ${Object.keys(MAY_SLEEP).map(say).join(", ")}` };
+  },
+};
+
 export const SLEEP = {
   "going-warm": goingWarm(trivial, TRIVIAL, "a trivial agent"),
   "going-warm-sdk": goingWarm(sdk, MINIMAL, "a minimal SDK agent"),
@@ -68,4 +88,5 @@ export const SLEEP = {
   "waking-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", WARM, "warm"),
   "waking-cold": waking(trivial, TRIVIAL, "a trivial agent", COLD, "cold"),
   "waking-cold-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", COLD, "cold"),
+  "throughput-asleep": throughputAsleep,
 };

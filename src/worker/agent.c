@@ -598,7 +598,7 @@ agent_pump(struct agent *a)
                 a->is_pumping = false;
                 return;
             }
-            agent_touched(a);
+            agent_touched(a, deliver_is_piece(e));
             if (a->state == AGENT_WARM && !agent_wake(a))
                 continue;              /* it starts anew, and E may be gone */
             if (a->state == AGENT_ABSENT) {

@@ -73,9 +73,12 @@ agent_why_awake(const struct agent *a)
 /* ---- what happens to it ---- */
 
 void
-agent_touched(struct agent *a)
+agent_touched(struct agent *a, bool is_piece)
 {
-    sleep_touch(&worker.sleep, &a->sleeper, clock_mono_ms());
+    if (is_piece)
+        sleep_stir(&worker.sleep, &a->sleeper);
+    else
+        sleep_touch(&worker.sleep, &a->sleeper, clock_mono_ms());
 }
 
 void
@@ -280,9 +283,9 @@ put_to_sleep(struct agent *a)
     if (a->state == AGENT_WARM)
         return leave(a);
     if (!may_sleep(a) || (a == worker.entry && worker.sleep.pressure != SLEEP_AT_EASE))
-        agent_touched(a);              /* one heap, which every request needs, is no relief */
+        agent_touched(a, false);              /* one heap, which every request needs, is no relief */
     else if (a->sleeper.discards && !agent_evict(a))
-        agent_touched(a);
+        agent_touched(a, false);
     else if (!a->sleeper.discards && rest(a))
         fall_asleep(a);
     else if (!a->sleeper.discards)

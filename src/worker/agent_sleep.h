@@ -12,8 +12,8 @@
 struct agent;
 
 void agent_sleep_init(void);           /* once the limits are known */
-/* An event is about to be delivered. */
-void agent_touched(struct agent *agent);
+/* An event is about to be delivered: no more than a PIECE of a stream, or something that may tell when the next comes. */
+void agent_touched(struct agent *agent, bool is_piece);
 /* Its queue is empty. */
 void agent_is_quiet(struct agent *agent);
 /* Its heap was made. */

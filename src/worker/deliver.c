@@ -324,6 +324,12 @@ deliver_post_timer(struct agent *a, uint32_t id, uint32_t section)
 }
 
 bool
+deliver_is_piece(const struct event *e)
+{
+    return e->deliver == run_data || e->deliver == run_drain;
+}
+
+bool
 deliver_is_timer(const struct event *e)
 {
     return e->deliver == run_timer;

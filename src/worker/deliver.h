@@ -23,6 +23,7 @@ void deliver_post_cancelled(struct call *call);
 void deliver_post_hung(struct call *call);
 void deliver_run_cancelled_number(struct agent *agent, struct event *event);
 void deliver_post_timer(struct agent *agent, uint32_t id, uint32_t section);
+bool deliver_is_piece(const struct event *event);               /* a part of a body, or room for the next one */
 bool deliver_is_timer(const struct event *event);               /* n1 is its id */
 /* What became of a snapshot (TEXT is its id) or of a restore that cannot be (the reason). */
 void deliver_post_snapshot(struct agent *agent, uint32_t request, uint32_t section, bool is_failure, struct bytes text);

@@ -51,6 +51,7 @@ struct sleep_limits {
 
 #define SLEEP_CLASSES 4                /* how often an agent is touched: each class may idle twice as long as the one before */
 #define SLEEP_DISCARDS SLEEP_CLASSES   /* the list of those without images */
+#define SLEEP_STIRRED (SLEEP_CLASSES + 1)      /* the list of those that read a slow stream */
 enum { SLEEP_LEAVES, SLEEP_RETURNS, SLEEP_WARM_CLASSES };
 
 /* One agent in the book. Embedded in the agent; zeroed before its first use, then this module's except for `discards`. */
@@ -59,15 +60,17 @@ struct sleeper {
     enum sleep_state state;
     bool             discards;         /* no image: its class does not want one, or the last one was too large */
     bool             was_touched;      /* since it was last idle */
+    bool             is_stirred;       /* what it did last was no more than to take a piece of a stream */
     uint32_t         gap_ms;           /* mean idle time between touches; 0: not known yet */
     int64_t          idle_since_ms, warm_since_ms;
+    int64_t          quiet_since_ms;   /* since when nothing but pieces came */
     uint64_t         image_bytes;
 };
 
 struct sleep_book {
     struct sleep_limits limits;
     enum sleep_pressure pressure;
-    struct list_node idle[SLEEP_CLASSES + 1];  /* longest idle first */
+    struct list_node idle[SLEEP_STIRRED + 1];  /* longest idle first */
     struct list_node warm[SLEEP_WARM_CLASSES]; /* longest warm first */
     uint32_t         count[SLEEP_STATES];      /* absent and cold ones are none of the book's */
     uint64_t         warm_bytes;
@@ -79,6 +82,8 @@ void sleep_book_init(struct sleep_book *book, const struct sleep_limits *limits)
 void sleep_recall(struct sleep_book *book, struct sleeper *s, uint32_t gap_ms, int64_t idle_since_ms, int64_t now_ms);
 /* S has something to do from now on, in whatever state. */
 void sleep_touch(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
+/* S has a piece of a stream to take, which says nothing of when it is wanted next: it may idle for a part of the least time only. */
+void sleep_stir(struct sleep_book *book, struct sleeper *s);
 /* S, awake, has nothing to do from now on. */
 void sleep_idle(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
 /* EVENT happened to S. IMAGE_BYTES counts with SLEEP_IMAGED. */

@@ -176,6 +176,35 @@ test_who_is_touched_often_stays(void **state)
     assert_ptr_equal(next(&book, now + 16000), &often);
 }
 
+/* A piece of a stream each 3 s: it goes half a second after each, and its gap is that between its requests. */
+static void
+test_pieces_of_a_stream_keep_nobody(void **state)
+{
+    struct sleep_book book;
+    struct sleeper a = { 0 };
+    int64_t now = 1000;
+
+    sleep_book_init(&book, &limits);
+    start_idle(&book, &a, now);
+    for (int i = 0; i < 5; i++) {
+        now += 3000;
+        sleep_stir(&book, &a);
+        if (i > 0)
+            sleep_note(&book, &a, SLEEP_STARTED, 0, now);
+        sleep_idle(&book, &a, now);
+        assert_null(next(&book, now + limits.warm_after_ms / 4 - 1));
+        assert_ptr_equal(next(&book, now + limits.warm_after_ms / 4), &a);
+        sleep_note(&book, &a, SLEEP_IMAGED, 1, now + 500);
+    }
+    assert_int_equal(a.gap_ms, 0);
+    sleep_touch(&book, &a, 31000);
+    sleep_note(&book, &a, SLEEP_STARTED, 0, 31000);
+    assert_int_equal(a.gap_ms, 30000);
+    sleep_idle(&book, &a, 31001);
+    assert_null(next(&book, 31001 + limits.warm_after_ms - 1));
+    assert_ptr_equal(next(&book, 31001 + limits.warm_after_ms), &a);
+}
+
 static void
 test_bursts_teach_nothing(void **state)
 {
@@ -287,6 +316,7 @@ main(void)
         cmocka_unit_test(test_a_wake_leaves_the_warm),
         cmocka_unit_test(test_who_comes_back_soon_stays_warm),
         cmocka_unit_test(test_who_is_touched_often_stays),
+        cmocka_unit_test(test_pieces_of_a_stream_keep_nobody),
         cmocka_unit_test(test_bursts_teach_nothing),
         cmocka_unit_test(test_discarders_wait_longer_and_go_without_image),
         cmocka_unit_test(test_pressure_takes_the_longest_idle_first),
