@@ -108,9 +108,10 @@ on_open(struct gateway *gw, struct worker *worker, struct bytes payload, struct 
     buf_append_bytes(&s->tags, m.tags);
     attachment_set(&s->attachment, m.attachment);
     if (m.mode == WS_HIBERNATABLE && is_first) {
+        /* Also to the worker that opened it: word that the agent's last one was gone may be on its way there. */
         struct worker *home = app_agent_worker(gw, worker->app, &m.agent);
         struct msg_WS_AGENTS present = { .present = 1, .ids = bytes_from(m.agent.bytes, sizeof m.agent.bytes) };
-        if (home != NULL && home != worker && home->link != NULL)
+        if (home != NULL && home->link != NULL)
             msg_WS_AGENTS_pack(link_out(home->link), &present);
     }
     if (agent->hibernatable > SOCKETS_PER_AGENT_MAX)

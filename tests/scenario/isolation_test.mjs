@@ -79,6 +79,23 @@ describe("an agent in trouble", { skip }, () => {
     assert.deepEqual(server.rooms("worker").map(({ pid }) => pid), workers);
   });
 
+  it("that is reset knows the socket that opened while its last one closed", { skip: onlyHere }, async (t) => {
+    const server = await serve(t, probe, { args: ["--workers", "1"] });
+    for (let i = 0; i < 12; i++) { // a race: most of them meet it
+      const left = await connect(server.ws(`/p/${i}/ws`));
+      left.ws.close(1000);
+      const stays = await connect(server.ws(`/p/${i}/ws`));
+      await left.closed;
+      await trouble(server, `/p/${i}/abort`);
+      const hangs = new AbortController();
+      const answer = server.fetch(`/p/${i}/hang`, { signal: hangs.signal }).catch(() => {});
+      assert.deepEqual(JSON.parse(await stays.next()), { hanging: true });
+      hangs.abort();
+      await answer;
+      stays.drop();
+    }
+  });
+
   it("that cannot be constructed says so every time, and only it", async (t) => {
     const server = await serve(t, probe);
     for (let i = 0; i < 2; i++) {

@@ -186,6 +186,7 @@ test("the book: tags, attachment, url, protocol, auto-response", { skip }, async
 test("hibernatable sockets survive their worker; what is sent meanwhile waits", { skip }, async (t) => {
   const g = await rig(t);
   const sockets = await Promise.all(Array.from({ length: 5 }, async () => await socket(g)));
+  await g.event("ws_agents", (e) => e.present === 1 && e.count > 0); // the agent's first
   await g.tell("kill 0");
   sockets[0].send(frame(0x81, "waited"));
   sockets[1].send(frame(0x88));
