@@ -20,6 +20,7 @@
 #include "src/journal/journal_log.h"
 #include "src/journal/journal_lookup.h"
 #include "src/journal/journal_recall.h"
+#include "src/journal/journal_files.h"
 #include "src/journal/journal_sync.h"
 
 struct side {                              /* one worker */
@@ -36,6 +37,7 @@ static struct {
     struct core       *core;
     struct log        *log;
     struct syncer     *syncer;
+    struct files      *files;
     struct era        *era;                /* of its syncs */
     struct loop_hook  *hook;
     struct loop_timer *lookup;             /* questions about history wait for their next slice; else prunes it now and then */
@@ -239,6 +241,21 @@ on_cut(struct link *link, struct bytes payload, struct err *err)
 }
 
 static bool
+on_file_sync(struct link *link, struct bytes payload, struct err *err)
+{
+    struct msg_FILE_SYNC msg;
+    int fd;
+
+    if (!msg_FILE_SYNC_unpack(&msg, payload, err))
+        return false;
+    fd = link_take_fd(link);
+    if (fd < 0)
+        return err_set(err, ERR_MALFORMED, 0, "FILE_SYNC came without a descriptor");
+    files_sync(shell.files, link, msg.request, fd);
+    return true;
+}
+
+static bool
 on_message(struct room *room, struct link *link, uint16_t type, struct bytes payload, struct err *err)
 {
     struct side *side = link_user(link);
@@ -260,6 +277,8 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
         return on_recall(side, payload, err);
     case MSG_RECALL_AT:
         return lookups_ask(side->lookups, payload, err);
+    case MSG_FILE_SYNC:
+        return on_file_sync(link, payload, err);
     default:
         return err_set(err, ERR_MALFORMED, 0, "message %u is nothing for the journal", type);
     }
@@ -341,6 +360,7 @@ on_link_down(struct room *room, struct link *link, const struct err *err)
         return;
     side->link = NULL;
     link_set_user(link, NULL);
+    files_link_down(shell.files, link);
     batch_flush();                         /* what it delivered whole counts, and leaves no trace of the link behind */
     recalls_destroy(&side->recalls);
     lookups_destroy(&side->lookups);
@@ -646,7 +666,7 @@ shell_open(const struct conf *conf, struct bytes text, struct err *err)
                                    .history_days = (uint32_t)conf->history_days, .history_bytes = (uint64_t)conf->history_mb << 20 };
 
     /* Before the jail, which hides the databases: the journal syncs their file system and has no other business there. */
-    return syncer_create(&shell.syncer, room_loop(shell.room), conf->apps, on_synced, err) && jail_enter(ROLE_JOURNAL, text, err) &&
+    return syncer_create(&shell.syncer, room_loop(shell.room), conf->apps, on_synced, err) && files_create(&shell.files, room_loop(shell.room), err) && jail_enter(ROLE_JOURNAL, text, err) &&
            log_open(&shell.log, &spec, shell.core, err);
 }
 

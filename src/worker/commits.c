@@ -9,6 +9,7 @@
 #include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
+#include "src/worker/file_sync.h"
 #include "src/worker/history.h"
 #include "src/worker/log.h"
 #include "src/worker/recall.h"
@@ -435,6 +436,7 @@ commits_journal_up(struct link *link)
 void
 commits_journal_down(void)
 {
+    file_sync_journal_down();
     loop_timer_arm(commits.patience, JOURNAL_PATIENCE_MS);
 }
 
@@ -454,6 +456,8 @@ commits_message(uint16_t type, struct bytes payload, struct err *err)
         return history_is_asked(payload) ? history_recalled(payload, err) : recall_recalled(payload, err);
     case MSG_CHECKPOINT_WANTED:
         return recall_checkpoint_wanted(payload, err);
+    case MSG_FILE_SYNCED:
+        return file_synced(payload, err);
     default:
         return err_set(err, ERR_MALFORMED, 0, "the journal sent %s", message_name(type) != NULL ? message_name(type) : "an unknown message");
     }

@@ -15,12 +15,19 @@
 #include "src/worker/commits.h"
 #include "src/worker/deliver.h"
 #include "src/worker/deploy.h"
+#include "src/worker/file_sync.h"
 #include "src/worker/log.h"
 #include "src/worker/recall.h"
 #include "src/worker/snapshot_internal.h"
 #include "src/worker/timers.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
+
+enum snapshot_step {
+    STEP_COMMIT,                       /* waits until its commit is durable, and for those before it */
+    STEP_FILES,                        /* its files are being synced */
+    STEP_NAMES,                        /* … and their names */
+};
 
 struct snapshot_job {                  /* one on its way */
     struct list_node     in_agent;
@@ -33,6 +40,11 @@ struct snapshot_job {                  /* one on its way */
     snapshot_taken_fn   *taken;        /* NULL: the agent's code asked */
     void                *owner;
     uint32_t             request, section;
+    enum snapshot_step   step;
+    struct agent        *agent;
+    unsigned             syncs;        /* under way */
+    int                  sync_errno;   /* what failed of them, or 0 */
+    bool                 is_doomed;    /* its agent is deleted, or who asked is gone: nothing of it is to stay */
 };
 
 /* ---- places ---- */
@@ -188,6 +200,7 @@ job_create(struct agent *a, const struct snapshot_wish *wish)
     assert(job != NULL);
     assert(wish->label.len <= SNAPSHOT_LABEL_BYTES_MAX);
     assert(!snapshot_is_full(a));
+    job->agent = a;
     job->wish = *wish;
     job->label = bytes_dup(wish->label);
     job->wish.label = bytes_of(job->label);
@@ -214,30 +227,157 @@ job_end(struct agent *a, struct snapshot_job *job, const struct err *err)
     list_remove(&job->in_agent);       /* what follows may look at the list again */
     if (job->taken != NULL) {
         job->taken(a, err == NULL ? &job->told : NULL, err, job->owner);
-    } else {
+    } else if (!job->is_doomed) {
         snapshot_id_to_hex(&job->told.id, hex);
         deliver_post_snapshot(a, job->request, job->section, err != NULL, err != NULL ? bytes_of(snapshot_code_text(err)) : bytes_from(hex, SNAPSHOT_ID_HEX));
     }
     job_free(job);
 }
 
-static bool
-job_store(struct agent *a, struct snapshot_job *job, struct err *err)
+/* ---- to disk ---- */
+
+struct job_paths {
+    char folder[SNAPSHOT_PATH_BYTES], file[SNAPSHOT_PATH_BYTES], pack[SNAPSHOT_PATH_BYTES + sizeof SNAPSHOT_PACK_SUFFIX];
+};
+
+static void
+job_paths(const struct agent *a, const struct snapshot_job *job, struct job_paths *out)
 {
     const struct bytes class_name = bytes_of(a->class_name);
-    char path[SNAPSHOT_PATH_BYTES], pack[SNAPSHOT_PATH_BYTES + sizeof SNAPSHOT_PACK_SUFFIX];
 
-    if (!snapshot_folders_above(a, err) || !snapshot_folder_make(snapshot_folder_of(class_name, &a->id, path), err) ||
+    snapshot_folder_of(class_name, &a->id, out->folder);
+    snapshot_path(class_name, &a->id, &job->told.id, out->file);
+    (void)snprintf(out->pack, sizeof out->pack, "%s" SNAPSHOT_PACK_SUFFIX, out->file);
+}
+
+static void on_synced(void *owner, int sys_errno);
+
+/* FD, or -1 with ERR said, is one more that JOB waits for. */
+static bool
+job_sync(struct snapshot_job *job, int fd)
+{
+    int sys_errno;
+
+    if (fd < 0)
+        return false;
+    if (file_sync(fd, on_synced, job, &sys_errno))
+        job->syncs++;
+    else if (sys_errno != 0)
+        job->sync_errno = sys_errno;
+    return true;
+}
+
+static bool
+job_write(struct agent *a, struct snapshot_job *job, struct err *err)
+{
+    struct job_paths p;
+
+    job_paths(a, job, &p);
+    if (!snapshot_folders_above(a, err) || !snapshot_folder_make(p.folder, err) ||
         !snapshot_make_room(a, &job->wish, (int64_t)(job->content.len + job->pack.len), err))
         return false;
-    snapshot_path(class_name, &a->id, &job->told.id, path);
-    (void)snprintf(pack, sizeof pack, "%s" SNAPSHOT_PACK_SUFFIX, path);
-    /* The pack first: what a crash leaves of it alone is swept with the next snapshot that goes. */
-    if ((job->pack.len == 0 || snapshot_file_write(pack, buf_view(&job->pack), err)) && snapshot_file_write(path, buf_view(&job->content), err))
-        return true;
-    (void)sys_unlinkat(AT_FDCWD, path, 0);     /* nobody knows of it */
-    (void)sys_unlinkat(AT_FDCWD, pack, 0);
-    return false;
+    job->step = STEP_FILES;
+    /* The folder's name too: a crash may have come between it and the first snapshot. */
+    return job_sync(job, snapshot_folder_open(p.folder, err)) && (job->pack.len == 0 || job_sync(job, snapshot_file_begin(p.pack, buf_view(&job->pack), err))) &&
+           job_sync(job, snapshot_file_begin(p.file, buf_view(&job->content), err));
+}
+
+/* The pack first: what a crash leaves of it alone is swept with the next snapshot that goes. */
+static bool
+job_name(struct agent *a, struct snapshot_job *job, struct err *err)
+{
+    struct job_paths p;
+
+    job_paths(a, job, &p);
+    job->step = STEP_NAMES;
+    return (job->pack.len == 0 || snapshot_file_name(p.pack, err)) && snapshot_file_name(p.file, err) && job_sync(job, snapshot_folder_open(p.file, err));
+}
+
+/* Nobody knows of it. */
+static void
+job_drop_files(struct agent *a, const struct snapshot_job *job)
+{
+    struct job_paths p;
+
+    job_paths(a, job, &p);
+    snapshot_file_drop(p.file);
+    snapshot_file_drop(p.pack);
+    (void)sys_unlinkat(AT_FDCWD, p.folder, AT_REMOVEDIR);      /* if there are no others */
+}
+
+/* Goes on with JOB, for which nothing is being synced, until something is or it has ended. */
+static void
+job_go_on(struct agent *a, struct snapshot_job *job)
+{
+    struct err err = { 0 };
+    bool ok = true;
+
+    while (ok && job->syncs == 0) {
+        if (job->sync_errno != 0)
+            ok = err_set(&err, job->sync_errno == ENOSPC || job->sync_errno == EDQUOT ? ERR_DISK_FULL : ERR_IO, job->sync_errno, "sync a snapshot");
+        else if (job->is_doomed)
+            ok = err_set(&err, ERR_UNAVAILABLE, 0, "the agent was deleted or reset meanwhile");
+        else if (job->step == STEP_COMMIT)
+            ok = job_write(a, job, &err);
+        else if (job->step == STEP_FILES)
+            ok = job_name(a, job, &err);
+        else
+            break;
+    }
+    if (job->syncs > 0) {              /* those first, whatever failed: then it ends */
+        job->sync_errno = ok ? job->sync_errno : err.sys_errno != 0 ? err.sys_errno : EIO;
+        return;
+    }
+    if (!ok) {
+        worker_log_agent(a, 2, "a snapshot of it could not be kept: %s", err.message);
+        job_drop_files(a, job);
+    }
+    job_end(a, job, ok ? NULL : &err);
+}
+
+/* One after the other: each shares the pages of the one before. */
+static void
+jobs_go_on(struct agent *a)
+{
+    struct snapshot_job *job;
+
+    while ((job = list_first(&a->snapshots, struct snapshot_job, in_agent)) != NULL && job->step == STEP_COMMIT && job->ticket != TICKET_NONE &&
+           commits_is_durable(job->ticket))
+        job_go_on(a, job);
+}
+
+static void
+on_synced(void *owner, int sys_errno)
+{
+    struct snapshot_job *job = owner;
+    struct agent *a = job->agent;
+    const bool was_pumping = a->is_pumping;
+
+    job->sync_errno = sys_errno != 0 ? sys_errno : job->sync_errno;
+    if (--job->syncs > 0)
+        return;
+    a->is_pumping = true;
+    job_go_on(a, job);
+    jobs_go_on(a);
+    a->is_pumping = was_pumping;
+    agent_pump(a);                     /* it may be gone */
+}
+
+bool
+snapshot_is_storing(const struct agent *a)
+{
+    const struct snapshot_job *job = list_first((struct list_node *)(uintptr_t)&a->snapshots, struct snapshot_job, in_agent);
+
+    return job != NULL && job->step != STEP_COMMIT;
+}
+
+void
+snapshot_doom_all(struct agent *a)
+{
+    struct snapshot_job *job;
+
+    list_each(job, &a->snapshots, struct snapshot_job, in_agent)
+        job->is_doomed = true;
 }
 
 bool
@@ -307,19 +447,11 @@ void
 snapshot_settled(struct agent *a)
 {
     const bool was_pumping = a->is_pumping;
-    struct snapshot_job *job;
 
     if (list_is_empty(&a->snapshots))
         return;
     a->is_pumping = true;              /* the caller pumps */
-    while ((job = list_first(&a->snapshots, struct snapshot_job, in_agent)) != NULL && job->ticket != TICKET_NONE && commits_is_durable(job->ticket)) {
-        struct err err = { 0 };
-        const bool ok = job_store(a, job, &err);
-
-        if (!ok)
-            worker_log_agent(a, 2, "a snapshot of it could not be kept: %s", err.message);
-        job_end(a, job, ok ? NULL : &err);
-    }
+    jobs_go_on(a);
     a->is_pumping = was_pumping;
 }
 
@@ -329,7 +461,7 @@ snapshot_refused(struct agent *a, const struct err *failure)
     struct snapshot_job *job;
 
     list_each(job, &a->snapshots, struct snapshot_job, in_agent)
-        if (job->taken != NULL)
+        if (job->taken != NULL && job->step == STEP_COMMIT)
             job_end(a, job, failure);
     snapshot_forget(a);                /* the code that asked is reset with the rest */
 }
@@ -340,7 +472,10 @@ snapshot_forget(struct agent *a)
     struct snapshot_job *job;
 
     a->wants_restore = false;
-    list_each(job, &a->snapshots, struct snapshot_job, in_agent)
-        if (job->taken == NULL)
+    list_each(job, &a->snapshots, struct snapshot_job, in_agent) {
+        if (job->taken == NULL && job->step == STEP_COMMIT)
             job_free(job);
+        else if (job->taken == NULL)
+            job->is_doomed = true;
+    }
 }

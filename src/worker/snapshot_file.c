@@ -216,61 +216,82 @@ failed(struct err *err, const char *what, const char *path)
     return err_set(err, cause == ENOSPC || cause == EDQUOT || cause == EFBIG ? ERR_DISK_FULL : ERR_IO, cause, "%s '%s'", what, path);
 }
 
-static bool
-write_synced(const char *path, struct bytes data, struct err *err)
-{
-    int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    bool ok = fd >= 0 && sys_write_all(fd, data.data, data.len) && sys_fsync(fd) == 0;
+struct fresh { char path[4096 + 8]; };
 
-    if (!ok)
-        (void)failed(err, "write", path);
-    (void)sys_close(fd);               /* it was synced, or is thrown away */
-    return ok;
+/* Where PATH is until it is on disk. */
+static struct fresh
+fresh_of(const char *path)
+{
+    struct fresh f;
+
+    (void)snprintf(f.path, sizeof f.path, "%s.new", path);
+    return f;
 }
 
-/* PATH's name is on disk too. */
-static bool
-folder_sync(const char *path, struct err *err)
+int
+snapshot_file_begin(const char *path, struct bytes data, struct err *err)
+{
+    const struct fresh fresh = fresh_of(path);
+    int fd = sys_open(fresh.path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    if (fd >= 0 && sys_write_all(fd, data.data, data.len))
+        return fd;
+    (void)failed(err, "write", fresh.path);
+    (void)sys_close(fd);               /* it is thrown away */
+    return -1;
+}
+
+bool
+snapshot_file_name(const char *path, struct err *err)
+{
+    const struct fresh fresh = fresh_of(path);
+
+    return sys_renameat(AT_FDCWD, fresh.path, AT_FDCWD, path) == 0 ? true : failed(err, "name", path);
+}
+
+int
+snapshot_folder_open(const char *path, struct err *err)
 {
     char folder[4096];
     int fd;
-    bool ok;
 
     (void)snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
     fd = sys_open(folder, O_RDONLY | O_DIRECTORY, 0);
-    ok = fd >= 0 && sys_fsync(fd) == 0;
-    if (!ok)
-        (void)failed(err, "sync", folder);
-    (void)sys_close(fd);
+    if (fd < 0)
+        (void)failed(err, "open", folder);
+    return fd;
+}
+
+void
+snapshot_file_drop(const char *path)
+{
+    (void)sys_unlinkat(AT_FDCWD, path, 0);             /* either may not be there */
+    (void)sys_unlinkat(AT_FDCWD, fresh_of(path).path, 0);
+}
+
+static bool
+sync_and_close(int fd, const char *path, struct err *err)
+{
+    const bool ok = fd >= 0 && (sys_fsync(fd) == 0 || failed(err, "sync", path));
+
+    (void)sys_close(fd);               /* it was synced, or is thrown away */
     return ok;
 }
 
 bool
 snapshot_file_write(const char *path, struct bytes data, struct err *err)
 {
-    char fresh[4096 + 8];
-    bool ok;
-
-    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
-    ok = write_synced(fresh, data, err);
-    if (ok && sys_renameat(AT_FDCWD, fresh, AT_FDCWD, path) != 0)
-        ok = failed(err, "name", path);
-    if (!ok) {
-        (void)sys_unlinkat(AT_FDCWD, fresh, 0);    /* it may not be there */
+    if (!sync_and_close(snapshot_file_begin(path, data, err), path, err) || !snapshot_file_name(path, err)) {
+        (void)sys_unlinkat(AT_FDCWD, fresh_of(path).path, 0);  /* it may not be there */
         return false;
     }
-    return folder_sync(path, err);
+    return sync_and_close(snapshot_folder_open(path, err), path, err);
 }
 
 bool
 snapshot_folder_make(const char *folder, struct err *err)
 {
-    if (sys_mkdirat(AT_FDCWD, folder, 0700) != 0)
-        return errno == EEXIST ? true : failed(err, "make", folder);
-    if (folder_sync(folder, err))
-        return true;
-    (void)sys_unlinkat(AT_FDCWD, folder, AT_REMOVEDIR);    /* one that is there is taken for durable */
-    return false;
+    return sys_mkdirat(AT_FDCWD, folder, 0700) == 0 || errno == EEXIST ? true : failed(err, "make", folder);
 }
 
 bool

@@ -67,7 +67,13 @@ MUST_USE bool snapshot_id_from_hex(struct snapshot_id *out_id, struct bytes hex)
 
 /* Writes DATA to PATH, whose folder is there, durably. False: PATH is as it was or, when only the folder could not be synced, new. */
 MUST_USE bool snapshot_file_write(const char *path, struct bytes data, struct err *err);
-/* Makes FOLDER, whose own is there durably, durable itself. */
+/* The same in steps, whose syncs are the caller's: an open file PATH.new with DATA, to be synced (-1: ERR); its name; the open folder of PATH, to be
+ * synced (-1: ERR). Or nothing stays of it. */
+MUST_USE int snapshot_file_begin(const char *path, struct bytes data, struct err *err);
+MUST_USE bool snapshot_file_name(const char *path, struct err *err);
+MUST_USE int snapshot_folder_open(const char *path, struct err *err);
+void snapshot_file_drop(const char *path);
+/* Makes FOLDER, if it is not there; the one that it is in has to be synced. */
 MUST_USE bool snapshot_folder_make(const char *folder, struct err *err);
 /* Appends all of PATH to OUT; ERR_NOT_FOUND when it is absent. */
 MUST_USE bool snapshot_file_read(const char *path, struct buf *out, struct err *err);

@@ -25,6 +25,8 @@ const char *snapshot_path(struct bytes class_name, const struct agent_id *agent,
 struct snapshot_known *snapshot_newest_known(const struct agent *agent, struct snapshot_chain *chain);
 /* Whether a snapshot that is not told yet needs PACK. */
 bool snapshot_is_on_its_way(const struct agent *agent, const struct snapshot_id *pack);
+bool snapshot_is_storing(const struct agent *agent);   /* files of one are being written */
+void snapshot_doom_all(struct agent *agent);           /* none that is on its way is to stay: the agent is being deleted */
 /* Makes room for one more of BYTES: the oldest without a label go. Those made for clones do not count; they go when their time is over. */
 MUST_USE bool snapshot_make_room(const struct agent *agent, const struct snapshot_wish *wish, int64_t bytes, struct err *err);
 

@@ -48,16 +48,19 @@ pack_name(struct snapshot_id *out, const char *name)
     return len > suffix && strcmp(name + len - suffix, SNAPSHOT_PACK_SUFFIX) == 0 && snapshot_id_from_hex(out, bytes_from(name, len - suffix));
 }
 
-/* What a crash left of one that was being written goes: nobody writes now. */
+/* What a crash left of one that was being written goes. */
 static void
-note_name(struct listing *l, DIR *dir, const char *name)
+note_name(struct listing *l, DIR *dir, const char *name, bool is_storing)
 {
     const size_t len = strlen(name);
     struct stat st;
 
-    if (len > 4 && strcmp(name + len - 4, ".new") == 0)
-        (void)sys_unlinkat(dirfd(dir), name, 0);
-    else if (l->count < ENTRIES_MAX && snapshot_id_from_hex(&l->entries[l->count].id, bytes_of(name)) &&
+    if (len > 4 && strcmp(name + len - 4, ".new") == 0) {
+        if (!is_storing)
+            (void)sys_unlinkat(dirfd(dir), name, 0);
+        return;
+    }
+    if (l->count < ENTRIES_MAX && snapshot_id_from_hex(&l->entries[l->count].id, bytes_of(name)) &&
              sys_fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         l->entries[l->count++].bytes = st.st_size;
     else if (l->packs_count < ENTRIES_MAX && pack_name(&l->packs[l->packs_count].id, name) && sys_fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -84,7 +87,7 @@ listing_read(const struct agent *a, struct err *err)
     if (dir == NULL)
         return l;
     for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
-        note_name(l, dir, e->d_name);
+        note_name(l, dir, e->d_name, snapshot_is_storing(a));
     (void)closedir(dir);
     qsort(l->entries, l->count, sizeof l->entries[0], by_id);
     qsort(l->packs, l->packs_count, sizeof l->packs[0], by_id);
@@ -260,6 +263,7 @@ snapshot_remove_all(struct agent *a)
     struct listing *l = listing_read(a, &err);
     char path[SNAPSHOT_PATH_BYTES];
 
+    snapshot_doom_all(a);
     for (size_t i = 0; l != NULL && i < l->count; i++)
         if (!head_remove(a, &l->entries[i].id, &err))
             worker_log_agent(a, 2, "a snapshot of it stays: %s", err.message);

@@ -392,6 +392,56 @@ describe("snapshots", { skip }, () => {
     assert.equal((await say(server, "a", "drei")).before, "nothing, one, two, drei");
   });
 
+  it("are told once they are on disk, and keep nobody else waiting meanwhile", async (t) => {
+    const server = await serve(t, twin, { limits: LONG, args: ["--workers", "1"] });
+    await say(server, "a", "one");
+    await say(server, "b", "one");
+    const folder = join(server.data, "apps/twin/agents"), all = () => readdirSync(folder, { recursive: true }).filter((path) => path.includes(".snapshots/"));
+    const stop = () => {
+      const [{ pid }] = server.rooms("journal");
+      process.kill(pid, "SIGSTOP");
+      t.after(() => { try { process.kill(pid, "SIGCONT"); } catch { /* it ended */ } });
+      return pid;
+    };
+    const take = (name) => {
+      const it = { isTold: false };
+      it.answer = ask(server, { op: "agent", do: "snapshot", class: "Twin", name }).then((answer) => { it.isTold = true; return answer; });
+      return it;
+    };
+    // The journal, which syncs the files, does not answer.
+    let pid = stop();
+    const first = take("a");
+    await eventually(() => all().length === 1);
+    assert.match(all()[0], /[0-9a-f]{32}\.new$/);
+    for (let i = 0; i < 5; i++) assert.deepEqual(await server.json("/t/b/lines"), ["one"]);
+    assert.deepEqual(await server.json("/t/a/lines"), ["one"]);
+    assert.deepEqual([first.isTold, listed(server, "a")], [false, []]);
+    process.kill(pid, "SIGCONT");
+    const { snapshot } = (await first.answer).result;
+    assert.deepEqual([ids(listed(server, "a")), all().length], [[snapshot], 1]);
+    // It dies with it: then the worker syncs them.
+    pid = stop();
+    const second = take("a");
+    await eventually(() => all().some((path) => path.endsWith(".new")));
+    process.kill(pid, "SIGKILL");
+    assert.ok((await second.answer).result.snapshot);
+    assert.equal(listed(server, "a").length, 2);
+    agents(server, "rollback", "a", "--snapshot", snapshot);
+    assert.equal((await say(server, "a", "two")).before, "nothing, one, two");
+    // The agent is deleted meanwhile: nothing of it stays.
+    await eventually(async () => (await say(server, "b", "two")).lines.length > 1);
+    pid = stop();
+    const third = take("b");
+    await eventually(() => all().some((path) => path.endsWith(".new")));
+    const deleted = ask(server, { op: "agent", do: "delete", class: "Twin", name: "b" });
+    await stats(server);
+    process.kill(pid, "SIGCONT");
+    assert.match((await third.answer).error.message, /deleted or reset/);
+    assert.equal((await deleted).ok, true);
+    assert.equal(all().length, 2);
+    assert.deepEqual(readdirSync(folder, { recursive: true }).filter((path) => path.endsWith(".snapshots")).length, 1);
+  });
+
   it("go without memory when asked, and are not taken without end", async (t) => {
     const server = await serve(t, twin, { limits: LONG });
     await say(server, "a", "one");

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/jail/jail.h"
+#include "src/journal/journal_files.h"
 #include "src/journal/journal_sync.h"
 #include "tests/sim/sim_house.h"
 
@@ -763,4 +764,30 @@ house_run(void)
         power_cut();
     world_ask_again();
     settle("after the last start");
+}
+
+/* ---- the journal's thread for files: workers do not ask for it here ---------------------------------------------------------------- */
+
+bool
+files_create(struct files **out_files, struct loop *loop, struct err *err)
+{
+    *out_files = NULL;
+    return true;
+}
+
+void
+files_sync(struct files *files, struct link *link, uint32_t request, int fd)
+{
+    abort();
+}
+
+void
+files_link_down(struct files *files, const struct link *link)
+{
+}
+
+int
+link_take_fd(struct link *link)
+{
+    return -1;
 }

@@ -316,6 +316,7 @@ test_bytes_are_on_disk_before_their_name(void **state)
 {
     char inner[96];
     struct err err = { 0 };
+    int fd;
 
     (void)snprintf(inner, sizeof inner, "%s/inner", folder);
     sys_table.openat = openat_failing;
@@ -328,14 +329,19 @@ test_bytes_are_on_disk_before_their_name(void **state)
     assert_string_equal(buf_cstr(&calls_seen), "owsros");
     buf_clear(&calls_seen);
     assert_true(snapshot_folder_make(inner, &err));
-    assert_string_equal(buf_cstr(&calls_seen), "os");      /* the folder above */
-    buf_clear(&calls_seen);
     assert_true(snapshot_folder_make(inner, &err));
-    assert_int_equal(calls_seen.len, 0);
     assert_int_equal(sys_unlinkat(AT_FDCWD, inner, AT_REMOVEDIR), 0);
-    failing = 2;                       /* one whose name may not be on disk must not stay */
-    assert_false(snapshot_folder_make(inner, &err));
-    assert_int_not_equal(access(inner, F_OK), 0);
+    fd = snapshot_file_begin(path, BYTES_LIT("later"), &err);
+    assert_true(fd >= 0);
+    expect_content("bytes");
+    assert_int_equal(sys_close(fd), 0);
+    assert_string_equal(buf_cstr(&calls_seen), "owo");     /* the syncs are the caller's */
+    assert_true(snapshot_file_name(path, &err));
+    expect_content("later");
+    failing = 2;
+    assert_int_equal(snapshot_file_begin(path, BYTES_LIT("never"), &err), -1);
+    snapshot_file_drop(path);
+    assert_int_not_equal(access(path, F_OK), 0);
     failing = 0;
     buf_fini(&calls_seen);
 }
