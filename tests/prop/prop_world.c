@@ -313,6 +313,7 @@ world_hear(void)
 
     while (is_more) {
         is_more = false;
+        each_frame(house_out(PEER_CONTROL), PEER_CONTROL, hear);       /* first: what a state was is said before a restore ends it */
         for (int peer = 0; peer < PEERS; peer++)
             each_frame(house_out((enum prop_peer)peer), (enum prop_peer)peer, hear);
         for (int peer = 0; peer < PEERS; peer++) {

@@ -62,6 +62,7 @@ export class Prog extends DurableObject {
 
   run(seed, count) {
     const r = chance(seed);
+    if (this.theme !== undefined) this.ctx.storage.getCurrentBookmark().then((b) => this.w.bookmarks.push(b), () => {});
     for (let i = 0; i < count; i++) {
       const list = this.theme !== undefined && r(2) === 0 ? this.theme : fragments;
       const [name, fragment] = list[r(list.length)], own = chance(r(1 << 30));
