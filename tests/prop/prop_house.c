@@ -1,6 +1,5 @@
 /* prop_house — the worker's loop, links and clock: nothing happens unless the test lets it happen. */
 #include <assert.h>
-#include <errno.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +11,6 @@
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
-#include "src/worker/file_sync.h"
 #include "src/worker/log.h"
 #include "src/worker/worker.h"
 #include "tests/prop/prop.h"
@@ -308,6 +306,13 @@ link_flush(struct link *link)
 {
 }
 
+/* The files are synced where they lie, or rather not at all. */
+void
+link_send_fd(struct link *link, int fd)
+{
+    (void)sys_close(fd);
+}
+
 bool
 link_is_backed_up(const struct link *link)
 {
@@ -496,26 +501,4 @@ house_deliver(enum prop_peer peer, struct bytes frame)
     if (!the_room.spec->message(&the_room, &links[peer], type, bytes_from(frame.data + FRAME_HEADER_BYTES, frame.len - FRAME_HEADER_BYTES), &err))
         prop_fail("the worker ends its link to the %s because of %s: %s", peer_names[peer], message_name(type), err.message);
     run_hooks();
-}
-
-/* ---- files --------------------------------------------------------------------------------------------------------------------- */
-
-/* The worker's part of file_sync.h: no descriptor travels here, files are synced in line. */
-bool
-file_sync(int fd, file_sync_fn *fn, void *owner, int *out_errno)
-{
-    *out_errno = sys_fsync(fd) == 0 ? 0 : errno;
-    (void)sys_close(fd);                   /* it was synced, or is thrown away */
-    return false;
-}
-
-void
-file_sync_journal_down(void)
-{
-}
-
-bool
-file_synced(struct bytes payload, struct err *err)
-{
-    return err_set(err, ERR_MALFORMED, 0, "nobody asked");
 }

@@ -415,6 +415,7 @@ journal_dies(struct chance *c)
     }
     world_forget(CHAIN_JOURNAL);
     world_forget(CHAIN_PAST);          /* it is asked again */
+    world_forget(CHAIN_FILES);         /* the worker syncs them itself */
     journal.is_away = true;
     house_link_down(PEER_JOURNAL);
 }
@@ -433,6 +434,7 @@ void
 journal_hears(uint16_t type, struct bytes payload)
 {
     struct msg_CHECKPOINTED m;
+    struct msg_FILE_SYNC sync;
 
     if (type == MSG_COMMIT)
         on_commit(payload);
@@ -440,6 +442,8 @@ journal_hears(uint16_t type, struct bytes payload)
         on_recall(payload);
     else if (type == MSG_RECALL_AT)
         world_answer_past(payload);
+    else if (type == MSG_FILE_SYNC && msg_FILE_SYNC_unpack(&sync, payload, NULL))
+        msg_FILE_SYNCED_pack(world_later(PEER_JOURNAL, CHAIN_FILES), &(struct msg_FILE_SYNCED){ .request = sync.request });
     else if (type == MSG_CHECKPOINTED && msg_CHECKPOINTED_unpack(&m, payload, NULL))
         keep(&m.agent, 0, BYTES_NONE)->is_checkpoint = true;
 }

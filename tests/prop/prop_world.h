@@ -50,6 +50,7 @@ extern struct world world;
 #define CHAIN_SOCKET(socket)      (4ull << 60 | (socket))
 #define CHAIN_PAST                (5ull << 60)
 #define CHAIN_CONTROL             (6ull << 60)
+#define CHAIN_FILES               (7ull << 60)
 
 struct buf *world_later(enum prop_peer peer, uint64_t chain);      /* where to pack the one frame of a new happening */
 /* Answers that only an agent which slept may ask for are given at once: they must not change the schedule. */
