@@ -12,6 +12,13 @@
 #define ANSWERED       200
 #define ANSWERED_BYTES 45000 /* of each, less than the body that it was asked with */
 
+/* With AddressSanitizer the room's memory is mostly the sanitizer's. */
+#ifdef __SANITIZE_ADDRESS__
+#define ARE_BYTES_OURS false
+#else
+#define ARE_BYTES_OURS true
+#endif
+
 static size_t
 room_bytes(void)
 {
@@ -112,7 +119,7 @@ tls_connections_share_the_certificates(void **state)
         sys_close(taken[i]);
     }
     sys_close(listener);
-    if (after - before > TLS_BYTES_MAX)
+    if (after - before > TLS_BYTES_MAX && ARE_BYTES_OURS)
         fail_msg("%d connections took %zu bytes", TLS_WAITING, after - before);
 }
 
@@ -135,7 +142,7 @@ a_request_is_forgotten_when_its_answer_begins(void **state)
         settle();
     }
     each = (room_bytes() - before) / (ANSWERED - ANSWERED / 2);
-    if (each > ANSWERED_BYTES)
+    if (each > ANSWERED_BYTES && ARE_BYTES_OURS)
         fail_msg("a call that is being answered takes %zu bytes", each);
 }
 
