@@ -320,6 +320,20 @@ rest_all(struct list_node *list, int64_t now, int64_t rest_ms, enum youth youth,
     return count;
 }
 
+/* Heaps are being made at such a pace that what is free is taken again at once: to give it back now would be paid in faults, 80 us for each. */
+static bool
+is_in_demand(int64_t passed_ms)
+{
+    static uint64_t last;
+    const uint64_t made = worker.wakes + worker.warm_wakes, since = made - last;
+
+    if (worker.sleep.pressure != SLEEP_AT_EASE || passed_ms >= GIVE_BACK_MS_MAX || since * GIVE_BACK_MS <= (uint64_t)passed_ms * GIVE_BACK_STARTS) {
+        last = made;
+        return false;
+    }
+    return true;
+}
+
 /* Statements, pages and schemas are small blocks all over our own heap: what is free of it goes back, but not more often than it is worth
  * (a call costs 50 us to milliseconds, and what is given back too early is faulted in again). */
 static void
@@ -327,9 +341,10 @@ give_back(bool is_more_free, int64_t now)
 {
     static bool is_due;
     static int64_t last_ms;
+    const int64_t passed_ms = now - last_ms;
 
     is_due |= is_more_free;
-    if (now - last_ms < (worker.sleep.pressure == SLEEP_AT_EASE ? GIVE_BACK_MS : GIVE_BACK_PRESSED_MS))
+    if (passed_ms < (worker.sleep.pressure == SLEEP_AT_EASE ? GIVE_BACK_MS : GIVE_BACK_PRESSED_MS) || is_in_demand(passed_ms))
         return;
     last_ms = now;
     heap_pool_rest();

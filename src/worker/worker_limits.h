@@ -48,6 +48,8 @@
 #define GIVE_BACK_PRESSED_MS     100           /* the same under pressure */
 #define PRESSED_REST_MS          10            /* between two rounds under pressure on memory: some 4 MB of new heaps */
 #define GIVE_BACK_MS             500           /* between two rounds of giving free memory back to the kernel */
+#define GIVE_BACK_STARTS         50            /* more heaps than that are made in GIVE_BACK_MS: their memory is not spare … */
+#define GIVE_BACK_MS_MAX         5000          /* … for so long at most: it may have been a crowd that is leaving */
 #define AGENT_YOUNG_REST_MS      200           /* the first time after its constructor, which leaves twice the memory that stays */
 #define DEPLOY_GRACE_MS          30000         /* surface spec 3.3: what runs at a code update may go on so long */
 #define DEPLOY_WAIT_MS           2000          /* new turns wait so long for the old code of their agent to finish */
