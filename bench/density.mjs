@@ -26,7 +26,7 @@ const SOCKETS_PER_CLIENT = 15_000;
 const WAITING = Math.min(Number(process.env.WAITING ?? Math.min(15_000, Math.floor(AGENTS / 10))), FILES_MAX - FILES_SPARE);
 const IN_FLIGHT = 32;
 const app = join(ROOT, "bench/apps/density");
-const KEEP_WARM = { warm_ms: 2000, cold_ms: 24 * 3600_000, requests_max: 20_000 };
+const KEEP_WARM = { warm_ms: 2000, cold_ms: 24 * 3600_000, requests_max: 20_000, head_timeout_ms: 120_000, idle_timeout_ms: 120_000 };   // lines of the storm are open before
 const script = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];

@@ -15,6 +15,7 @@
 #include "src/worker/deflate.h"
 #include "src/worker/deliver.h"
 #include "src/worker/deploy.h"
+#include "src/worker/entry_line.h"
 #include "src/worker/heap.h"
 #include "src/worker/history.h"
 #include "src/worker/js_events.h"
@@ -594,10 +595,12 @@ agent_pump(struct agent *a)
                 a->is_pumping = false;
                 return;
             }
-            if (a->heap == NULL && !starts_admit(a)) {
+            if ((a->heap == NULL && !starts_admit(a, e)) || (a->is_entry && !entry_line_is_begun(e) && !starts_may_begin(a))) {
                 a->is_pumping = false;
                 return;
             }
+            if (a->is_entry && a->state == AGENT_AWAKE && a->sections_count == 0)
+                e = entry_line_next(a, e);
             agent_touched(a, deliver_is_piece(e));
             if (a->state == AGENT_WARM && !agent_wake(a))
                 continue;              /* it starts anew, and E may be gone */
@@ -626,15 +629,16 @@ agent_pump(struct agent *a)
 void
 agent_post(struct agent *a, struct event *e)
 {
-    if (e->is_outside && !e->is_last && a->queued >= AGENT_QUEUE_MAX) {
+    if (e->is_outside && !e->is_last && a->queued >= (a->is_entry ? CALLS_MAX : AGENT_QUEUE_MAX)) {
         if (e->call != NULL)
             call_fail(e->call, ERR_OVERLOADED, FAIL_OVERLOADED | FAIL_RETRYABLE,
                       BYTES_LIT("Durable Object is overloaded. Too many requests queued."), BYTES_NONE);
         event_free(e);
         return;
     }
-    list_push_back(&a->queue, &e->in_queue);
+    entry_line_add(a, e);
     a->queued++;
+    starts_hurry(a, e);
     agent_pump(a);
 }
 

@@ -42,12 +42,15 @@ enum known_sockets {
 #define SECTIONS_MAX 64                /* nesting depth of blockConcurrencyWhile (surface spec 3.1) */
 
 /* An event that waits: what to deliver, and the critical section that started it. */
+enum event_order { EVENT_OTHER, EVENT_KNOWN, EVENT_BEGUN };    /* entry_line.h; the later the sooner */
+
 struct event {
     struct list_node in_queue;
     void           (*deliver)(struct agent *agent, struct event *event);   /* inside engine_run */
     void           (*drop)(struct agent *agent, struct event *event);      /* the agent failed first; NULL: nothing to do */
     uint32_t         section;
     bool             is_outside;       /* comes from outside (a new turn): waits for boot and for every section */
+    uint8_t          order;         /* enum event_order */
     bool             is_last;          /* of its socket: queued whatever waits, once per socket */
     struct call     *call;             /* what it is about, or NULL */
     uint64_t         socket;
@@ -130,7 +133,9 @@ struct agent {
     uint16_t         turn_slot;        /* where this turn's reply or calls point to; SLOT_NONE */
     uint64_t         turn;             /* number of the turn, for logs */
     struct list_node in_idle;          /* worker.idle or young */
-    struct list_node in_starts;        /* it waits for its turn to wake (starts.c) */
+    struct list_node in_starts;        /* it waits for its turn to wake; the entry: to begin requests (starts.c) */
+    unsigned         known_turns;      /* the entry: requests begun for URLs that were answered a moment ago */
+    bool             is_rung;          /* there: only an alarm wakes it */
     bool             is_young;         /* its constructor has run, and it was not idle since */
     int64_t          idle_since_ms;
     bool             is_pumping;       /* agent_pump() runs: whoever posts meanwhile leaves the event to it */

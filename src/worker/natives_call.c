@@ -5,6 +5,7 @@
 #include "src/worker/async_context.h"
 #include "src/worker/deliver.h"
 #include "src/worker/deploy.h"
+#include "src/worker/entry_line.h"
 #include "src/worker/log.h"
 #include "src/worker/natives.h"
 #include "src/worker/peer.h"
@@ -111,6 +112,7 @@ native_reply(NATIVE_PARAMS)
     m.flags = body_flags(&body);
     m.body = body_inline(&body);
     m.socket = socket > 0 ? (uint64_t)socket : 0;
+    entry_line_answered(c);
     m.slot = c->agent->is_entry ? (c->slot != SLOT_NONE ? c->slot : c->agent->turn_slot) : worker.slot;
     msg_REPLY_pack(agent_out(c->agent, c->peer), &m);
     body_rest(c, &body);

@@ -5,16 +5,23 @@
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
 #include "src/worker/log.h"
+#include "src/worker/peer.h"
 #include "src/worker/worker.h"
 #include "src/worker/worker_limits.h"
 
 static struct {
-    struct list_node    line;          /* agents, longest waiting first */
-    size_t              count;
-    struct loop_hook   *idle;          /* active while somebody stands in line */
+    struct list_node    line;          /* agents that a request or message wakes, longest waiting first */
+    struct list_node    alarms;        /* agents that nothing but an alarm wakes, the same */
+    struct list_node    entries;       /* entries with requests that have not begun */
+    size_t              count;         /* in line and alarms */
+    struct loop_hook   *idle;          /* active while somebody waits */
     const struct agent *admitted;      /* its turn has come; compared only */
+    unsigned            admissions;    /* counted, for the alarms' part */
+    unsigned            passes;        /* in which requests began and no heap was made */
     bool                is_new_pass;   /* no heap was made in it yet */
-    int64_t             pass_us;       /* processor time when its first one was begun */
+    bool                is_new_begin;  /* no request has begun in it yet */
+    int64_t             pass_us;       /* processor time when its first heap was begun */
+    int64_t             begin_us;      /* … and its first request */
 } starts;
 
 /* While memory is starving one heap per pass is enough: others go to sleep between. */
@@ -25,26 +32,59 @@ has_time(int64_t since_us)
 }
 
 static void
+look_idle(void)
+{
+    loop_idle_set(starts.idle, starts.count > 0 || !list_is_empty(&starts.entries));
+}
+
+static void
 on_pass(void *owner)
 {
-    starts.is_new_pass = true;
+    starts.is_new_pass = starts.is_new_begin = true;
+}
+
+/* Whose turn it is: alarms have a part of the turns, and those that nobody else wants. */
+static struct agent *
+next_of_line(void)
+{
+    struct agent *asked = list_first(&starts.line, struct agent, in_starts);
+    struct agent *rung = list_first(&starts.alarms, struct agent, in_starts);
+
+    starts.admissions++;
+    return asked != NULL && (rung == NULL || starts.admissions % STARTS_ALARMS_PART != 0) ? asked : rung;
+}
+
+static void
+make_heaps(void)
+{
+    int64_t since_us = clock_cpu_us();
+    struct agent *a;
+
+    while ((a = next_of_line()) != NULL) {
+        starts_leave(a);
+        starts.admitted = a;
+        agent_pump(a);
+        starts.admitted = NULL;
+        if (!has_time(since_us))
+            break;
+    }
 }
 
 static void
 on_idle(void *owner)
 {
-    int64_t begin_us = clock_cpu_us();
-    struct agent *a;
+    struct agent *entry = list_first(&starts.entries, struct agent, in_starts);
 
-    while ((a = list_first(&starts.line, struct agent, in_starts)) != NULL) {
-        starts_leave(a);
-        starts.admitted = a;
-        agent_pump(a);
-        starts.admitted = NULL;
-        if (!has_time(begin_us))
-            break;
+    if (entry != NULL) {
+        list_remove(&entry->in_starts);
+        starts.is_new_begin = true;
+        agent_pump(entry);
     }
-    loop_idle_set(starts.idle, starts.count > 0);
+    if (list_is_empty(&starts.entries) || ++starts.passes >= STARTS_PASSES) {
+        starts.passes = 0;
+        make_heaps();
+    }
+    look_idle();
     worker_run_loopback();
 }
 
@@ -52,24 +92,26 @@ void
 starts_init(void)
 {
     list_init(&starts.line);
+    list_init(&starts.alarms);
+    list_init(&starts.entries);
     starts.idle = loop_idle(worker.loop, on_idle, NULL);
-    starts.is_new_pass = true;
+    on_pass(NULL);
     (void)loop_before_wait(worker.loop, on_pass, NULL);      /* lives as long as the loop */
 }
 
 bool
 starts_has(const struct agent *a)
 {
-    return list_is_linked(&a->in_starts);
+    return !a->is_entry && list_is_linked(&a->in_starts);
 }
 
 void
 starts_leave(struct agent *a)
 {
-    if (!starts_has(a))
+    if (!list_is_linked(&a->in_starts))
         return;
     list_remove(&a->in_starts);
-    starts.count--;
+    starts.count -= !a->is_entry;
 }
 
 size_t
@@ -78,22 +120,62 @@ starts_count(void)
     return starts.count;
 }
 
+static bool
+is_alarm(const struct event *e)
+{
+    return e->call != NULL && e->call->kind == CALL_ALARM;
+}
+
+void
+starts_hurry(struct agent *a, const struct event *e)
+{
+    if (!starts_has(a) || !a->is_rung || is_alarm(e))
+        return;
+    a->is_rung = false;
+    list_remove(&a->in_starts);
+    list_push_back(&starts.line, &a->in_starts);
+}
+
+static bool
+is_nobody_before(const struct event *e)
+{
+    return list_is_empty(&starts.entries) && list_is_empty(&starts.line) && (!is_alarm(e) || list_is_empty(&starts.alarms));
+}
+
 bool
-starts_admit(struct agent *a)
+starts_admit(struct agent *a, const struct event *e)
 {
     if (a->is_entry)
         return true;                   /* every request needs it */
     if (starts.admitted == a)
         return true;
-    if (starts.count == 0 && starts.is_new_pass) {
-        starts.is_new_pass = false;
-        starts.pass_us = clock_cpu_us();
+    if (is_nobody_before(e)) {
+        if (starts.is_new_pass)
+            starts.pass_us = clock_cpu_us();
+        if (starts.is_new_pass || has_time(starts.pass_us)) {
+            starts.is_new_pass = false;
+            return true;
+        }
+    }
+    a->is_rung = is_alarm(e);
+    list_push_back(a->is_rung ? &starts.alarms : &starts.line, &a->in_starts);
+    starts.count++;
+    look_idle();
+    return false;
+}
+
+bool
+starts_may_begin(struct agent *entry)
+{
+    if (starts.is_new_begin) {
+        starts.is_new_begin = false;
+        starts.begin_us = clock_cpu_us();
         return true;
     }
-    if (starts.count == 0 && has_time(starts.pass_us))
+    if (clock_cpu_us() - starts.begin_us < STARTS_SLICE_US)
         return true;
-    list_push_back(&starts.line, &a->in_starts);
-    starts.count++;
-    loop_idle_set(starts.idle, true);
+    if (!list_is_linked(&entry->in_starts))
+        list_push_back(&starts.entries, &entry->in_starts);
+    look_idle();
     return false;
 }

@@ -28,7 +28,9 @@
 #define SOURCE_BYTES_MAX         (64u << 20)   /* of a bundle */
 #define MODULE_NAME_MAX          512           /* of an import specifier */
 
-#define AGENT_QUEUE_MAX          2048          /* events waiting for one agent; more are refused as overloaded */
+#define AGENT_QUEUE_MAX          2048          /* events waiting for one agent; more are refused as overloaded. For the entry: CALLS_MAX */
+#define ENTRY_ANSWERED_MAX       8192          /* URLs remembered: 64 KB; more than are asked at once of one worker */
+#define ENTRY_OTHERS_PART        4             /* a quarter of the requests that begin, at least, is for other URLs */
 #define AGENT_IDLE_MS_DEFAULT    10000         /* surface spec 3.3: hibernation after 10 s without events */
 #define AGENT_WARM_MS_DEFAULT    2000          /* idle so long, a heap becomes an image: "limits.warm_ms" */
 #define AGENT_COLD_MS_DEFAULT    10000         /* warm so long, an image goes to disk: "limits.cold_ms"; below the 30 s after which the kernel writes it for good */
@@ -41,7 +43,9 @@
 #define SLEEP_WARM_BYTES_MAX     (1ull << 30)  /* of images in a worker's memory */
 #define SLEEP_WARM_BYTES         2048          /* what a warm agent holds besides its image */
 #define SLEEP_SCRATCH_BYTES_MAX  (1u << 20)    /* kept between two images */
-#define STARTS_SLICE_US          2000          /* of heaps made in one pass of the loop: 10 to 20; then events of awake agents have their turn */
+#define STARTS_SLICE_US          2000          /* of heaps made in one pass of the loop: 10 to 20; of requests begun: about as many. Then others have their turn */
+#define STARTS_PASSES            4             /* a fifth of the time is for heaps, however many requests come */
+#define STARTS_ALARMS_PART       4             /* a quarter of the heaps, at least, is for agents with alarms: late ones are late anyway */
 #define SLEEPS_PER_ROUND         32            /* 100 to 500 us each; then events have their turn */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
 #define AGENT_SHARE_MS_MIN       10000         /* awake for longer, a young heap looks for pages that are the template's again (100 us) */
