@@ -273,6 +273,26 @@ write_rest(struct conn *c, size_t taken)
     list_push_back(&c->gw->stalled, &c->in_stalled);
 }
 
+void
+conn_write(struct conn *c, struct bytes head, struct bytes body)
+{
+    uv_buf_t parts[2] = { uv_buf_init((char *)(uintptr_t)head.data, (unsigned)head.len),
+                          uv_buf_init((char *)(uintptr_t)body.data, (unsigned)body.len) };
+    size_t taken = 0;
+
+    assert(conn_is_open(c));
+    if (c->out.len == 0 && c->writing == NULL) {
+        int n = uv_try_write((uv_stream_t *)&c->tcp, parts, 2);
+        taken = n > 0 ? (size_t)n : 0; /* an error comes again when the rest is written, and is told then */
+    }
+    if (taken == head.len + body.len)
+        return;
+    if (taken < head.len)
+        buf_append(conn_out(c), head.data + taken, head.len - taken);
+    taken = taken > head.len ? taken - head.len : 0;
+    buf_append(conn_out(c), body.data + taken, body.len - taken);
+}
+
 static void
 conn_flush(struct conn *c)
 {

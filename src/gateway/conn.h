@@ -47,6 +47,8 @@ struct conn *conn_accept(struct listener *listener);
 void conn_own(struct conn *conn, const struct conn_events *events, void *owner);
 /* The buffer that output is packed into. Never for a closing connection: ask conn_is_open(). */
 struct buf *conn_out(struct conn *conn);
+/* HEAD, then BODY: to the kernel at once when nothing is queued before it, so that only what it does not take is copied. */
+void conn_write(struct conn *conn, struct bytes head, struct bytes body);
 bool conn_is_open(const struct conn *conn);  /* takes output: neither closing nor finishing */
 size_t conn_queued(const struct conn *conn); /* bytes not yet taken by the kernel */
 void conn_read(struct conn *conn, bool wanted);

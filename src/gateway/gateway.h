@@ -107,6 +107,7 @@ struct gateway {
     struct list_node pending; /* sockets that wait for their other half, oldest first */
     struct list_node ghosts;  /* closed sockets whose agent has not handled it */
     uint32_t ghost_count;
+    uint64_t casts_total; /* messages to many sockets, since the start */
     uint64_t ws_out_bytes, ws_held_bytes;
     struct list_node asset_calls; /* answers to CALL_ASSETS that still stream */
     uint32_t asset_streams;

@@ -61,6 +61,7 @@
 #define WS_MESSAGE_BYTES_MAX    (32u << 20)   /* surface spec 3.3 */
 #define WS_INBOUND_WINDOW_BYTES (256 * 1024)  /* messages an agent has not handled yet; then the socket is not read */
 #define ATTACHMENT_PLAIN_BYTES_MAX 256       /* larger ones are compressed: 16 KiB take 20 us once, and 5 in each list of sockets */
+#define WS_DIRECT_BYTES_MIN  512           /* of a message: larger ones are not copied before the kernel has them; smaller ones gather */
 #define WS_KEEPALIVE_S          60            /* TCP keep-alive of sockets: dead clients are found by the kernel */
 #define WS_PENDING_BYTES_MAX    (1024 * 1024) /* frames sent before the socket's other half came */
 #define WS_OUT_BYTES_MAX        (40u << 20)   /* unsent to one client: one message of the largest size, and then some */

@@ -214,7 +214,7 @@ on_message(struct room *room, struct link *link, uint16_t type, struct bytes pay
     worker = link_user(link);
     if (worker == NULL || worker->link != link)
         return err_set(err, ERR_MALFORMED, 0, "an unexpected message from %s", role_name(link_peer(link)->role));
-    if (type >= MSG_WS_OPEN && type <= MSG_WS_AGENTS)
+    if (type >= MSG_WS_OPEN && type <= MSG_WS_CAST)
         return sockets_message(gateway, worker, type, payload, err);
     return calls_message(gateway, worker, type, payload, err);
 }
@@ -287,6 +287,7 @@ on_count(struct room *room, struct buf *json)
     count_put(json, "requests_open", gw->calls.open);
     count_put(json, "connections", gw->conn_count);
     count_put(json, "sockets", umap_count(gw->sockets));
+    count_put(json, "casts", gw->casts_total);
     count_put(json, "socket_bytes_unsent", gw->ws_out_bytes);
 }
 

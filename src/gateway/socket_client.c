@@ -77,7 +77,7 @@ relay_message(struct socket *s, uint8_t flags, struct bytes data)
 void
 socket_send(struct socket *s, uint8_t flags, struct bytes data)
 {
-    struct buf *out;
+    static struct buf head; /* kept for the next frame */
 
     if (s->state == SOCKET_OPENED) {
         early_add(s, (struct early){ .flags = flags }, data);
@@ -89,13 +89,18 @@ socket_send(struct socket *s, uint8_t flags, struct bytes data)
         relay_message(s, flags, data);
         return;
     }
-    out = conn_out(s->conn);
-    ws_frame_header(out,
+    buf_clear(&head);
+    ws_frame_header(&head,
                     s->is_out_open           ? WS_OP_CONTINUATION
                     : (flags & WS_TEXT) != 0 ? WS_OP_TEXT
                                              : WS_OP_BINARY,
                     (flags & WS_FIN) != 0, data.len);
-    buf_append_bytes(out, data);
+    if (data.len >= WS_DIRECT_BYTES_MIN) {
+        conn_write(s->conn, buf_view(&head), data);
+    } else {
+        buf_append_bytes(conn_out(s->conn), buf_view(&head));
+        buf_append_bytes(conn_out(s->conn), data);
+    }
     s->is_out_open = (flags & WS_FIN) == 0;
     account(s);
     if (is_over_limits(s))

@@ -153,23 +153,47 @@ on_join(struct gateway *gw, struct worker *worker, struct bytes payload, struct 
     return true;
 }
 
+static void
+pass_on(struct gateway *gw, struct worker *worker, uint64_t id, uint8_t flags, struct bytes data)
+{
+    struct socket *s = umap_get(gw->joins, id);
+
+    if (s != NULL && s->peer == worker) {
+        if (s->state == SOCKET_OPEN)
+            socket_deliver(s, flags, data);
+        return;
+    }
+    s = find_own(gw, worker, id);
+    if (s != NULL && s->agent != NULL)
+        socket_send(s, flags, data);
+}
+
 static bool
 on_message(struct gateway *gw, struct worker *worker, struct bytes payload, struct err *err)
 {
     struct msg_WS_MESSAGE m;
-    struct socket *s;
 
     if (!msg_WS_MESSAGE_unpack(&m, payload, err))
         return false;
-    s = umap_get(gw->joins, m.socket);
-    if (s != NULL && s->peer == worker) {
-        if (s->state == SOCKET_OPEN)
-            socket_deliver(s, m.flags, m.data);
-        return true;
+    pass_on(gw, worker, m.socket, m.flags, m.data);
+    return true;
+}
+
+static bool
+on_cast(struct gateway *gw, struct worker *worker, struct bytes payload, struct err *err)
+{
+    struct msg_WS_CAST m;
+    uint64_t id;
+
+    if (!msg_WS_CAST_unpack(&m, payload, err))
+        return false;
+    if (m.sockets.len % sizeof id != 0)
+        return err_set(err, ERR_MALFORMED, 0, "WS_CAST with a list of %zu bytes", m.sockets.len);
+    gw->casts_total++;
+    for (size_t at = 0; at < m.sockets.len; at += sizeof id) {
+        memcpy(&id, m.sockets.data + at, sizeof id);
+        pass_on(gw, worker, id, m.flags, m.data);
     }
-    s = find_own(gw, worker, m.socket);
-    if (s != NULL && s->agent != NULL)
-        socket_send(s, m.flags, m.data);
     return true;
 }
 
@@ -310,6 +334,8 @@ sockets_message(struct gateway *gw, struct worker *worker, uint16_t type, struct
         return on_join(gw, worker, payload, err);
     case MSG_WS_MESSAGE:
         return on_message(gw, worker, payload, err);
+    case MSG_WS_CAST:
+        return on_cast(gw, worker, payload, err);
     case MSG_WS_CLOSE:
         return on_close(gw, worker, payload, err);
     case MSG_WS_CREDIT:

@@ -11,6 +11,7 @@
 #include "lib/store/store.h"
 #include "src/worker/admin.h"
 #include "src/worker/alarms.h"
+#include "src/worker/cast.h"
 #include "src/worker/commits.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
@@ -39,6 +40,7 @@ agent_out(struct agent *a, struct peer *p)
     uint64_t ticket = a->is_running || has_uncommitted(a) ? TICKET_NONE : a->ticket;
     struct held_frame *h;
 
+    cast_flush(a);
     if (!is_closed(a))
         return peer_out(p);
     h = list_is_empty(&a->outbox) ? NULL : list_entry(a->outbox.prev, struct held_frame, in_outbox);
@@ -95,6 +97,7 @@ gate_drop(struct agent *a, enum gate_which which, enum err_code code, unsigned f
     struct msg_FAIL failure = { .code = (uint16_t)code, .flags = (uint8_t)flags, .message = bytes_of(message) };
     struct held_frame *h;
 
+    cast_drop(a);
     if (failure.message.len > TEXT_MAX_BYTES)
         failure.message.len = TEXT_MAX_BYTES;
     list_each(h, &a->outbox, struct held_frame, in_outbox) {
@@ -187,6 +190,7 @@ gate_end_turn(struct agent *a)
 {
     struct err err = { 0 };
 
+    cast_flush(a);
     if (a->wants_reset)
         return true;                   /* the constructor threw: its writes are undone by the reset */
     if (!gate_commit(a, &err)) {

@@ -63,6 +63,29 @@ guest_scratch(size_t len)
     return p;
 }
 
+struct guest_mark
+guest_scratch_mark(void)
+{
+    return (struct guest_mark){ scratch, scratch != NULL ? scratch->used : 0 };
+}
+
+void
+guest_scratch_release(struct guest_mark mark)
+{
+    if (mark.block == NULL) {
+        guest_scratch_reset();
+        return;
+    }
+    while (scratch != mark.block) {
+        struct scratch_block *gone = scratch;
+
+        scratch = gone->next;
+        scratch_total -= gone->size;
+        free(gone);
+    }
+    scratch->used = mark.used;
+}
+
 void
 guest_scratch_reset(void)
 {

@@ -48,6 +48,10 @@ static inline bool js_is_number(jsval v) { return js_is_int(v) || js_is_double(v
 uint8_t *guest_mem(uint32_t ptr, uint32_t len);
 /* Host memory that lives until the current turn ends. Ends the heap beyond SCRATCH_BYTES_MAX. */
 void *guest_scratch(size_t len);
+/* Gives back, before the turn ends, what was taken since the mark: for what a turn may do thousands of times. */
+struct guest_mark { void *block; size_t used; };
+struct guest_mark guest_scratch_mark(void);
+void guest_scratch_release(struct guest_mark mark);
 /* malloc in the guest's heap; throws out-of-memory and returns 0 when full. guest_free with 0 is fine. */
 uint32_t guest_alloc(uint32_t len);
 void guest_free(uint32_t ptr);

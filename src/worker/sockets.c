@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/sys/sys.h"
+#include "src/worker/cast.h"
 #include "src/worker/deliver.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
@@ -525,8 +526,8 @@ writable_socket(jsval arg, const char *verb)
     return w;
 }
 
-jsval
-native_ws_send(NATIVE_PARAMS)
+static jsval
+ws_send(NATIVE_PARAMS)
 {
     struct ws_info *w = writable_socket(ARG(0), "send");
     struct agent *a = agent_current();
@@ -541,6 +542,10 @@ native_ws_send(NATIVE_PARAMS)
     p = peer_of_role(w->role);
     if (p == NULL)
         return JSV_UNDEFINED;          /* its holder is restarting: the close event is on its way */
+    if (w->role == ROLE_GATEWAY) {
+        cast_send(a, p, w->socket, js_is_string(ARG(1)) ? WS_TEXT : 0, data);
+        return JSV_UNDEFINED;
+    }
     do {
         size_t n = data.len - at < CHUNK_MAX_BYTES ? data.len - at : CHUNK_MAX_BYTES;
         struct msg_WS_MESSAGE m = {
@@ -552,6 +557,16 @@ native_ws_send(NATIVE_PARAMS)
         at += n;
     } while (at < data.len);
     return JSV_UNDEFINED;
+}
+
+jsval
+native_ws_send(NATIVE_PARAMS)
+{
+    struct guest_mark mark = guest_scratch_mark();
+    jsval sent = ws_send(q, ctx, this_val, argc, argv);
+
+    guest_scratch_release(mark);       /* a broadcast is thousands of these in one turn */
+    return sent;
 }
 
 jsval

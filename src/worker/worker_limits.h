@@ -65,6 +65,7 @@
 #define TIMERS_MAX               10000         /* per heap: beyond it setTimeout throws */
 #define RPC_BYTES_MAX            (32u << 20)   /* surface spec 3.3: 32 MiB messages */
 #define WS_MESSAGE_BYTES_MAX     (32u << 20)
+#define CAST_KEPT_BYTES_MAX      (256u << 10)  /* kept for the next message to WebSockets */
 #define INLINE_BODY_BYTES        (64u * 1024)  /* a body up to here travels with its head */
 #define SOCKETS_PER_AGENT_MAX    32768         /* surface spec 3.3 */
 #define DEFLATE_STREAMS_MAX      64            /* open per agent: 300 KB each when compressing */

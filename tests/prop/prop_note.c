@@ -172,6 +172,7 @@ static void
 note_other(uint16_t type, struct bytes payload, char *out, size_t size)
 {
     struct msg_WS_MESSAGE message;
+    struct msg_WS_CAST cast;
     struct msg_WS_CLOSE closing;
     struct msg_COMMIT commit;
     struct msg_DURABLE durable;
@@ -181,6 +182,8 @@ note_other(uint16_t type, struct bytes payload, char *out, size_t size)
 
     if (type == MSG_WS_MESSAGE && msg_WS_MESSAGE_unpack(&message, payload, NULL))
         (void)snprintf(out, size, "%" PRIx64 " flags %u %s", message.socket, message.flags, quoted(message.data));
+    else if (type == MSG_WS_CAST && msg_WS_CAST_unpack(&cast, payload, NULL))
+        (void)snprintf(out, size, "%zu sockets flags %u %s", cast.sockets.len / 8, cast.flags, quoted(cast.data));
     else if (type == MSG_WS_CLOSE && msg_WS_CLOSE_unpack(&closing, payload, NULL))
         (void)snprintf(out, size, "%" PRIx64 " %u %s", closing.socket, closing.code, quoted(closing.reason));
     else if (type == MSG_COMMIT && msg_COMMIT_unpack(&commit, payload, NULL))

@@ -119,6 +119,26 @@ on_message(enum prop_peer holder, struct bytes payload)
 }
 
 static void
+on_cast(enum prop_peer holder, struct bytes payload)
+{
+    struct msg_WS_CAST m;
+    struct msg_WS_MESSAGE each = { 0 };
+
+    if (!msg_WS_CAST_unpack(&m, payload, NULL))
+        return;
+    each.flags = m.flags;
+    each.data = m.data;
+    for (size_t at = 0; at + sizeof each.socket <= m.sockets.len; at += sizeof each.socket) {
+        struct buf frame = { 0 };
+
+        memcpy(&each.socket, m.sockets.data + at, sizeof each.socket);
+        msg_WS_MESSAGE_pack(&frame, &each);
+        on_message(holder, bytes_from(frame.data + FRAME_HEADER_BYTES, frame.len - FRAME_HEADER_BYTES));
+        buf_fini(&frame);
+    }
+}
+
+static void
 on_close(struct bytes payload)
 {
     struct msg_WS_CLOSE m;
@@ -211,6 +231,9 @@ socket_hears(enum prop_peer holder, uint16_t type, struct bytes payload)
         return;
     case MSG_WS_MESSAGE:
         on_message(holder, payload);
+        return;
+    case MSG_WS_CAST:
+        on_cast(holder, payload);
         return;
     case MSG_WS_CLOSE:
         on_close(payload);

@@ -5,7 +5,7 @@
  * usage: gateway-rig GATEWAY CONF_JSON ROUTES_JSON WORKERS
  * Prints one JSON object per line: {"event":"ready","port":N}, then what the gateway says to its workers. Reads
  * commands, one per line, each answered by {"event":"done"}: routes JSON · kill SLOT · link SLOT · stop MS · credit
- * on|off · send SOCKET TEXT · fragment SOCKET TEXT · close SOCKET CODE · attach SOCKET TEXT · flood SOCKET BYTES · auto
+ * on|off · send SOCKET TEXT · cast FIRST LAST TEXT · fragment SOCKET TEXT · close SOCKET CODE · attach SOCKET TEXT · flood SOCKET BYTES · auto
  * REQUEST RESPONSE · list
  */
 #include <fcntl.h>
@@ -131,6 +131,24 @@ command_socket(const char *verb, uint64_t socket, const char *rest)
         msg_WS_MESSAGE_pack(link_out(w->link), &f);
 }
 
+/* One message to all sockets from FIRST to LAST. "FIRST LAST TEXT" */
+static void
+command_cast(char *line)
+{
+    struct worker *w = any_worker();
+    struct msg_WS_CAST m = { .flags = WS_TEXT | WS_FIN };
+    struct buf sockets = { 0 };
+    uint64_t first = strtoull(line, &line, 10), last = strtoull(line, &line, 10);
+
+    for (uint64_t socket = first; socket <= last; socket++)
+        buf_append(&sockets, &socket, sizeof socket);
+    m.sockets = buf_view(&sockets);
+    m.data = bytes_of(line + 1);
+    if (w != NULL)
+        msg_WS_CAST_pack(link_out(w->link), &m);
+    buf_fini(&sockets);
+}
+
 static void
 command_flood(uint64_t socket, uint64_t bytes)
 {
@@ -174,6 +192,8 @@ command(char *line)
         msg_STOP_pack(link_out(gateway), &m);
     } else if (strcmp(line, "credit") == 0) {
         rig_gives_credit = strcmp(rest, "on") == 0;
+    } else if (strcmp(line, "cast") == 0) {
+        command_cast(rest);
     } else if (strcmp(line, "flood") == 0) {
         command_flood(n, strtoull(more, NULL, 10));
     } else if (strcmp(line, "auto") == 0 && w != NULL) {

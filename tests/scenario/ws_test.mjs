@@ -337,6 +337,24 @@ test("sockets whose other half does not come end", { skip }, async (t) => {
   for (const x of [c, plain, mute]) x.destroy();
 });
 
+test("one message to many sockets", { skip }, async (t) => {
+  const g = await rig(t), all = [];
+  for (let i = 0; i < 20; i++) all.push(await socket(g));
+  const [first] = all, last = all.at(-1), long = "l".repeat(4000);     // longer ones are not gathered
+  assert.equal(last.id - first.id, all.length - 1);
+  first.socket.pause();
+  for (let i = 0; i < 1000; i++) await g.tell(`cast ${first.id} ${last.id} ${long}`);   // more than the kernel takes for one who does not read
+  await g.tell(`send ${first.id} between`);
+  await g.tell(`cast 0 ${last.id + 1000} end`);     // some of them are nobody's
+  first.socket.resume();
+  for (const c of all) {
+    for (let i = 0; i < 1000; i++) assert.deepEqual(await read(c), [0x81, long]);
+    if (c === first) assert.deepEqual(await read(c), [0x81, "between"]);
+    assert.deepEqual(await read(c), [0x81, "end"]);
+    c.destroy();
+  }
+});
+
 test("at the end clients are told to come back", { skip }, async (t) => {
   const g = await rig(t);
   const c = await socket(g);
