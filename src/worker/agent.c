@@ -11,6 +11,7 @@
 #include "src/worker/agent_cold.h"
 #include "src/worker/agent_sleep.h"
 #include "src/worker/alarms.h"
+#include "src/worker/cast.h"
 #include "src/worker/commits.h"
 #include "src/worker/deflate.h"
 #include "src/worker/deliver.h"
@@ -194,6 +195,7 @@ run_turn(struct agent *a, void (*fn)(void *), void *arg)
     engine_cpu_limit(clock_cpu_us() + (int64_t)worker.cpu_ms * 1000);
     trap = engine_run(fn, arg);
     heap_leave();
+    cast_flush(a);                     /* as the turn's: what it sends has no ticket yet */
     a->is_running = false;
     if (trap != TRAP_NONE) {
         handle_trap(a, trap);

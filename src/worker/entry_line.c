@@ -27,6 +27,13 @@ is_request(const struct event *e)
     return e->is_outside && e->call != NULL && e->call->kind == CALL_ENTRY;
 }
 
+/* Its request may stand among the known ones still, which it must not overtake. */
+static bool
+is_body_of_waiting(const struct event *e)
+{
+    return !e->is_outside && e->call != NULL && e->call->side == SIDE_INCOMING && !e->call->is_dispatched;
+}
+
 static bool
 is_known(const struct event *e)
 {
@@ -81,7 +88,7 @@ entry_line_next(struct agent *a, struct event *first)
     if (first->order != EVENT_KNOWN || ++a->known_turns % ENTRY_OTHERS_PART != 0)
         return first;
     list_each(e, &a->queue, struct event, in_queue)
-        if (e->order == EVENT_OTHER)
+        if (e->order == EVENT_OTHER && !is_body_of_waiting(e))
             return e;
     return first;
 }

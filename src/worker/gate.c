@@ -190,7 +190,6 @@ gate_end_turn(struct agent *a)
 {
     struct err err = { 0 };
 
-    cast_flush(a);
     if (a->wants_reset)
         return true;                   /* the constructor threw: its writes are undone by the reset */
     if (!gate_commit(a, &err)) {
