@@ -2,7 +2,7 @@
 #ifndef DORMOUSE_IPC_LIMITS_H
 #define DORMOUSE_IPC_LIMITS_H
 
-#define IPC_VERSION 9u
+#define IPC_VERSION 10u
 
 #define CHUNK_MAX_BYTES        (64 * 1024)        /* one body chunk: large enough to amortise a copy, small enough to interleave */
 #define STREAM_WINDOW_BYTES    (256 * 1024)       /* credit per body direction: four chunks in flight */
