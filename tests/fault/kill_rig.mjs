@@ -90,7 +90,7 @@ async function controlHasty() {
   const log = new Log({ prefix: "hasty-" });
   const load = new Load({ log, server: () => house.now, agents: ["hasty-0", "hasty-1"], clients: 4, sockets: 0, mix: ["hasty"], random: rig.random });
   let bad = [];
-  for (let round = 0; round < 5 && bad.length === 0; round++) {
+  for (let round = 0; round < 20 && bad.length === 0; round++) {
     const end = load.done + 50;
     load.resume();
     await eventually(() => load.done >= end || "too few operations");

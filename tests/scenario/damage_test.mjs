@@ -2,10 +2,10 @@
 // and the agent works again when its file does.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { DORMOUSE, eventually, fixture, missing, scratch, start } from "./lib.mjs";
+import { DORMOUSE, eachFile, eventually, fixture, missing, scratch, start } from "./lib.mjs";
 
 const ASKS = 40;
 const TRIES_MAX = 8; // of opening it, while all of them ask: the pause between two grows to 2 s
@@ -15,7 +15,7 @@ describe("a damaged database", { skip: missing({ only: "dormouse" }) }, () => {
     const data = scratch();
     let server = await start(fixture("probe"), { data: data.dir });
     t.after(async () => { await server.stop(); data.remove(); });
-    const databases = () => readdirSync(data.dir, { recursive: true }).filter((path) => /Probe.*db\.sqlite$/.test(path)).map((path) => join(data.dir, path));
+    const databases = () => eachFile(data.dir).filter((path) => /Probe.*db\.sqlite$/.test(path)).map((path) => join(data.dir, path));
     const stays = () => {
       const done = spawnSync(DORMOUSE, ["logs", "--lines", "1000", "--data", data.dir], { encoding: "utf8" });
       assert.equal(done.status, 0, done.stderr);

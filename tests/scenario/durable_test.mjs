@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { allGone, connect, descendants, DORMOUSE, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
+import { allGone, connect, descendants, DORMOUSE, eachFile, eventually, fixture, missing, scratch, serve, start } from "./lib.mjs";
 
 const probe = fixture("probe");
 const skip = missing();
@@ -107,7 +107,7 @@ describe("writes", { skip }, () => {
 describe("an agent whose commits are only in the journal", { skip: onlyHere }, () => {
   it("comes to rest after a turn that wrote nothing, and its database has them", async (t) => {
     const house = await restartable(t), workers = () => house.now.rooms("worker").map(({ pid }) => pid), before = workers();
-    const databases = () => readdirSync(house.data, { recursive: true }).filter((path) => /Probe.*db\.sqlite$/.test(path));
+    const databases = () => eachFile(house.data).filter((path) => /Probe.*db\.sqlite$/.test(path));
     await house.now.json("/p/a/put?v=before");
     await house.now.fetch("/p/a/nothing"); // CREATE TABLE IF NOT EXISTS opens a transaction that writes nothing
     await eventually(() => databases().some((path) => readFileSync(join(house.data, path)).includes("before")) || "its database does not have them yet");
@@ -161,7 +161,7 @@ describe("a worker that dies", { skip: onlyHere }, () => {
     }
     await clients;
     const rows = await server.json("/p/a/all");
-    assert.deepEqual(rows.toSorted(), Array.from({ length: next }, (_, i) => `request ${i}`).toSorted());
+    assert.deepEqual([...rows].sort(), Array.from({ length: next }, (_, i) => `request ${i}`).sort());
   });
 
   it("leaves its WebSockets open; the next message finds the agent, the attachment and the tags", async (t) => {
