@@ -7,7 +7,7 @@ SIM_OBJS  := $(patsubst tests/sim/%.c,$(SIM_OUT)/%.o,$(filter-out tests/sim/sim_
 SEEDS     ?= 10000
 SIM_JOBS  ?= $(shell nproc)
 SIM_STORE := $(patsubst %.c,$(OUT)/%.o,$(wildcard lib/store/*.c)) $(ENGINE)/sqlite3.o
-SIM_ROOM.journal   := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/journal_sync.c %/journal_files.c,$(wildcard src/journal/*.c)))
+SIM_ROOM.journal   := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/journal_sync.c %/journal_files.c %/journal_thread.c,$(wildcard src/journal/*.c)))
 SIM_ROOM.scheduler := $(patsubst %.c,$(OUT)/%.o,$(wildcard src/scheduler/*.c)) $(SIM_STORE)
 SIM_ROOM.worker    := $(patsubst %,$(OUT)/src/worker/%.o,admin admin_snapshot adopt agent agent_cold agent_sleep agent_store $(if $(wildcard src/worker/alarm_scan.c),alarm_scan) alarms calls cast \
                         commits counters deliver entry_line gate history $(patsubst src/worker/%.c,%,$(wildcard src/worker/bookmark.c)) peer recall sleep snapshot snapshot_file snapshot_list snapshot_pages snapshot_restore starts why worker worker_main) $(SIM_OUT)/sim_guest.o $(SIM_STORE)

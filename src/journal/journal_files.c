@@ -3,16 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "lib/base/list.h"
 #include "lib/ipc/link.h"
-#include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
+#include "src/journal/journal_thread.h"
 
 struct file {
     struct list_node in_list;
@@ -22,14 +18,11 @@ struct file {
 };
 
 struct files {
-    int               ends[2];             /* a pipe: a byte when the thread is done */
-    struct loop_poll *poll;
-    struct list_node  queued, syncing;     /* struct file; while the thread runs it has the fd and sys_errno of the second */
-    pthread_t         thread;
-    bool              is_running, has_thread;
+    struct list_node    queued, syncing;   /* struct file; while the thread runs it has the fd and sys_errno of the second */
+    struct disk_thread *thread;
 };
 
-static void *
+static void
 files_run(void *owner)
 {
     struct files *files = owner;
@@ -39,41 +32,20 @@ files_run(void *owner)
 
         f->sys_errno = sys_fsync(f->fd) == 0 ? 0 : errno;
     }
-    (void)sys_write_all(files->ends[1], "", 1);    /* a pipe that is read once per thread cannot be full */
-    return NULL;
 }
 
 static void
 files_start(struct files *files)
 {
-    sigset_t all, before;
     struct file *f;
 
-    if (files->is_running || list_is_empty(&files->queued))
+    if (disk_thread_is_running(files->thread) || list_is_empty(&files->queued))
         return;
     while ((f = list_first(&files->queued, struct file, in_list)) != NULL) {
         list_remove(&f->in_list);
         list_push_back(&files->syncing, &f->in_list);
     }
-    files->is_running = true;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);     /* signals are the loop's; cannot fail with a set of ours */
-    files->has_thread = pthread_create(&files->thread, NULL, files_run, files) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!files->has_thread)
-        (void)files_run(files);            /* no thread to be had: commits wait, nothing is lost */
-}
-
-static void
-thread_join(struct files *files)
-{
-    int rc;
-
-    if (!files->has_thread)
-        return;
-    files->has_thread = false;
-    rc = pthread_join(files->thread, NULL);
-    assert(rc == 0);
+    disk_thread_start(files->thread);
 }
 
 static void
@@ -89,15 +61,10 @@ drop_all(struct list_node *list)
 }
 
 static void
-on_end(void *owner, int events)
+files_done(void *owner)
 {
     struct files *files = owner;
-    char byte;
 
-    if (sys_read(files->ends[0], &byte, 1) != 1)
-        return;
-    thread_join(files);
-    files->is_running = false;
     for (struct list_node *n = files->syncing.next; n != &files->syncing; n = n->next) {
         const struct file *f = list_entry(n, struct file, in_list);
         const struct msg_FILE_SYNCED told = { f->request, (uint32_t)f->sys_errno };
@@ -117,12 +84,10 @@ files_create(struct files **out_files, struct loop *loop, struct err *err)
     assert(files != NULL);
     list_init(&files->queued);
     list_init(&files->syncing);
-    if (pipe2(files->ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (!disk_thread_create(&files->thread, loop, (struct disk_work){ files_run, files_done, files }, err)) {
         free(files);
-        return err_set(err, ERR_IO, errno, "make a pipe");
+        return false;
     }
-    files->poll = loop_poll_create(loop, files->ends[0], on_end, files);
-    loop_poll_set(files->poll, LOOP_READABLE);
     *out_files = files;
     return true;
 }
@@ -163,11 +128,8 @@ files_destroy(struct files **files)
 
     if (it == NULL)
         return;
-    thread_join(it);
+    disk_thread_destroy(&it->thread);
     drop_all(&it->queued);
     drop_all(&it->syncing);
-    loop_poll_destroy(&it->poll);
-    (void)sys_close(it->ends[0]);          /* a pipe: nothing to lose */
-    (void)sys_close(it->ends[1]);          /* the same */
     free(it);
 }

@@ -1,7 +1,5 @@
 /*
  * journal_sync — syncfs() of the databases' file system on a thread of its own, so that commits go on meanwhile.
- *
- * Threads: one at a time, that does nothing but the sync; its end is told in the loop.
  */
 #ifndef DORMOUSE_JOURNAL_SYNC_H
 #define DORMOUSE_JOURNAL_SYNC_H
