@@ -28,7 +28,7 @@
 #define STALLED_PERCENT        10              /* of ten seconds spent waiting for memory: tight, too … */
 #define STALLED_LEFT_PART      4               /* … while less than a quarter of the limit is left */
 #define PRESSURE_NEAR_TIMES    4               /* with less left than so many times what is tight, the next look comes soon */
-#define PRESSURE_NEAR_MS       50              /* a worker maps some 10 MB in that time */
+#define PRESSURE_NEAR_MS       20              /* a worker maps some 5 MB in that time */
 #define PRESSURE_FAR_MS        500
 #define BUILD_INDEX_BASE       0x8000u         /* build workers' indexes start here: no slot is that high */
 

@@ -347,10 +347,22 @@ give_back(bool is_more_free, int64_t now)
     if (passed_ms < (worker.sleep.pressure == SLEEP_AT_EASE ? GIVE_BACK_MS : GIVE_BACK_PRESSED_MS) || is_in_demand(passed_ms))
         return;
     last_ms = now;
-    heap_pool_rest();
+    heap_pool_rest(worker.sleep.pressure == SLEEP_AT_EASE ? HEAP_POOL_IN_USE : HEAP_POOL_ALL);
     if (is_due)
         (void)malloc_trim(0);
     is_due = false;
+}
+
+void
+agents_make_room(void)
+{
+    const int64_t now = clock_mono_ms();
+    int64_t ignored = AGENT_REST_MS;
+    struct sleeper *s;
+
+    for (unsigned i = 0; i < STARVING_LEAVES && (s = sleep_next(&worker.sleep, now, &ignored)) != NULL; i++)
+        (void)put_to_sleep(container_of(s, struct agent, sleeper));
+    give_back(true, now);
 }
 
 int64_t

@@ -26,5 +26,7 @@ MUST_USE bool agent_wake(struct agent *agent);
 const char *agent_why_awake(const struct agent *agent);
 /* Before its time. False: it is not asleep, because it is busy, its class discards its heap, or the heap is too large. */
 MUST_USE bool agent_sleep_now(struct agent *agent);
+/* Memory being starved, before heaps are made: the longest idle go first. Not within a walk over agents. */
+void agents_make_room(void);
 
 #endif

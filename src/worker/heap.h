@@ -38,7 +38,8 @@ size_t template_bytes(const struct template *t);
 /* ---- heaps ---- */
 struct heap *heap_create(struct template *t, uint32_t bytes_max);     /* refs T */
 void heap_destroy(struct heap **heap);             /* must not be entered */
-void heap_pool_rest(void);                         /* from time to time: what destroyed heaps left for the next ones goes back, unless it is in use */
+enum heap_pool_rest { HEAP_POOL_IN_USE, HEAP_POOL_ALL };
+void heap_pool_rest(enum heap_pool_rest which);    /* from time to time: what destroyed heaps left for the next ones goes back; IN_USE: unless it is */
 struct template *heap_template(struct heap *heap);
 /* Gives back the private pages that are equal to the template's again (counters that went up and down) and those with nothing but freed
  * memory or dead stack: returns how many. 0 without heap_use_pagemap(). */

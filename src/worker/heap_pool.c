@@ -186,9 +186,9 @@ heap_pool_give(struct heap *heap)
 }
 
 void
-heap_pool_rest(void)
+heap_pool_rest(enum heap_pool_rest which)
 {
-    if (!was_warm_taken)
+    if (!was_warm_taken || which == HEAP_POOL_ALL)
         while (warm.count > 0)
             put_clean(&warm.ranges[--warm.count]);
     was_warm_taken = false;

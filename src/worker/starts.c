@@ -4,6 +4,7 @@
 #include "lib/loop/loop.h"
 #include "lib/sys/sys.h"
 #include "src/worker/agent.h"
+#include "src/worker/agent_sleep.h"
 #include "src/worker/log.h"
 #include "src/worker/peer.h"
 #include "src/worker/worker.h"
@@ -59,6 +60,10 @@ make_heaps(void)
 {
     int64_t since_us = clock_cpu_us();
     struct agent *a;
+
+    /* Who comes waits until others have gone: the supervisor looks at the memory now and then, a crowd takes 10 MB in that time. */
+    if (worker.sleep.pressure == SLEEP_STARVING && starts.count > 0)
+        agents_make_room();
 
     while ((a = next_of_line()) != NULL) {
         starts_leave(a);
@@ -149,7 +154,7 @@ starts_admit(struct agent *a, const struct event *e)
         return true;                   /* every request needs it */
     if (starts.admitted == a)
         return true;
-    if (is_nobody_before(e)) {
+    if (is_nobody_before(e) && worker.sleep.pressure != SLEEP_STARVING) {
         if (starts.is_new_pass)
             starts.pass_us = clock_cpu_us();
         if (starts.is_new_pass || has_time(starts.pass_us)) {

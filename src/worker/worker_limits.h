@@ -49,7 +49,8 @@
 #define SLEEPS_PER_ROUND         32            /* 100 to 500 us each; then events have their turn */
 #define AGENT_REST_MS            1000          /* idle so long, an agent closes its database; the heap stays */
 #define AGENT_SHARE_MS_MIN       10000         /* awake for longer, a young heap looks for pages that are the template's again (100 us) */
-#define GIVE_BACK_PRESSED_MS     100           /* the same under pressure */
+#define GIVE_BACK_PRESSED_MS     25            /* the same under pressure */
+#define STARVING_LEAVES          4             /* agents that go before one comes, memory being starved: what leaves is smaller than what comes */
 #define PRESSED_REST_MS          10            /* between two rounds under pressure on memory: some 4 MB of new heaps */
 #define GIVE_BACK_MS             500           /* between two rounds of giving free memory back to the kernel */
 #define GIVE_BACK_STARTS         50            /* more heaps than that are made in GIVE_BACK_MS: their memory is not spare … */

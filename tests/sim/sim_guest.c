@@ -420,7 +420,7 @@ heap_use_pagemap(int fd)
 }
 
 void
-heap_pool_rest(void)
+heap_pool_rest(enum heap_pool_rest which)
 {
 }
 

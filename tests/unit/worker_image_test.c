@@ -553,8 +553,8 @@ test_a_heap_from_the_pool_remembers_nothing(void **state)
             take(heap, &image);        /* what the page map said for the image is used again, or asked for anew */
         heap_destroy(&heap);
     }
-    heap_pool_rest();
-    heap_pool_rest();
+    heap_pool_rest(HEAP_POOL_IN_USE);
+    heap_pool_rest(HEAP_POOL_IN_USE);
     assert_int_equal(heap_private_bytes(&(struct heap){ .base = (uint8_t *)(uintptr_t)base }), 0);
     heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
     assert_true(heap->base == base && is_as_the_template(heap));
