@@ -282,14 +282,16 @@ put_to_sleep(struct agent *a)
 {
     if (a->state == AGENT_WARM)
         return leave(a);
-    if (!may_sleep(a) || (a == worker.entry && worker.sleep.pressure != SLEEP_AT_EASE))
-        agent_touched(a, false);              /* one heap, which every request needs, is no relief */
-    else if (a->sleeper.discards && !agent_evict(a))
-        agent_touched(a, false);
-    else if (!a->sleeper.discards && rest(a))
+    if (!may_sleep(a) || (a == worker.entry && worker.sleep.pressure != SLEEP_AT_EASE)) {
+        agent_touched(a, false);       /* one heap, which every request needs, is no relief */
+    } else if (a->sleeper.discards) {
+        if (!agent_evict(a))           /* else A is gone */
+            agent_touched(a, false);
+    } else if (rest(a)) {
         fall_asleep(a);
-    else if (!a->sleeper.discards)
+    } else {
         agent_pump(a);
+    }
     return true;
 }
 
