@@ -43,6 +43,8 @@ const head = ["rig", "fault", "tries", "bad", "note"];
 const widths = head.map((_, at) => (at === 4 ? 0 : Math.max(...[head, ...rows].map((row) => row[at].length))));
 for (const row of [head, ...rows]) console.log(row.map((cell, at) => (at === 2 || at === 3 ? cell.padStart(widths[at]) : cell.padEnd(widths[at]))).join("  ").trimEnd());
 
+for (const [rig, fault, tries, bad, note] of rows) if (Number(bad) > 0) console.log(`FAIL  ${rig}: ${fault}: ${bad} bad of ${tries}${note ? `; ${note}` : ""}`);
+
 const failed = rows.filter((row) => Number(row[3]) > 0).length, passed = results.flatMap(({ rows: all }) => all).length - failed;
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
