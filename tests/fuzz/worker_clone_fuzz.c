@@ -3,12 +3,10 @@
  * They are read in a heap as agents have, or refused with an exception. What was read can be written, and is the same when it is read once more.
  */
 #include <assert.h>
-#include <sys/mman.h>
 
-#include "lib/sys/sys.h"
 #include "src/worker/clone.h"
-#include "src/worker/heap_internal.h"
 #include "src/worker/worker_limits.h"
+#include "tests/fuzz/fuzz_template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -18,23 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static const char runtime_js[] =
     "globalThis.DOMException = globalThis.DOMException || class DOMException extends Error { constructor(message, name) { super(message); this.name = name; } };"
     "__host.install(() => {}, {}); delete globalThis.__host;";
-
-static struct template *
-make_template(void)
-{
-    struct template_source source = { BYTES_LIT(runtime_js), BYTES_LIT("export default 1;"), BYTES_LIT("fuzz") };
-    struct template_error error = { 0 };
-    struct template *t = NULL;
-    struct err err = { 0 };
-    int fd = memfd_create("template", MFD_CLOEXEC);
-    bool ok;
-
-    engine_init();
-    ok = template_build(fd, &source, &error, &err) && template_open(&t, fd, BYTES_LIT(runtime_js), &err);
-    assert(ok);
-    (void)sys_close(fd);
-    return t;
-}
 
 /* What V is written as; false: it cannot be, and an exception says so. */
 static bool
@@ -82,7 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     enum trap trap;
 
     if (t == NULL)
-        t = make_template();
+        t = fuzz_template(BYTES_LIT(runtime_js));
     if (heap == NULL)
         heap = heap_create(t, HEAP_BYTES_MAX_DEFAULT);
     assert(heap != NULL);

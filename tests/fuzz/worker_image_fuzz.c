@@ -2,14 +2,12 @@
 #include <assert.h>
 #include <lz4.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "lib/sys/sys.h"
-#include "src/worker/heap_internal.h"
 #include "src/worker/image.h"
 #include "src/worker/image_format.h"
 #include "src/worker/image_kin.h"
 #include "src/worker/worker_limits.h"
+#include "tests/fuzz/fuzz_template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -26,24 +24,6 @@ make_kin(void)
     for (uint32_t i = 1; i < 3; i++)
         image_kin_add(maker, 3 * i, pages[i]);
     return image_kin_end(&maker);
-}
-
-static struct template *
-make_template(void)
-{
-    struct template_source source = { BYTES_LIT(runtime_js), BYTES_LIT("export default 1;"), BYTES_LIT("fuzz") };
-    struct template_error error = { 0 };
-    struct template *t = NULL;
-    struct err err = { 0 };
-    int fd = memfd_create("template", MFD_CLOEXEC);
-    bool ok;
-
-    engine_init();
-    ok = template_build(fd, &source, &error, &err) && template_open(&t, fd, BYTES_LIT(runtime_js), &err);
-    assert(ok);
-    (void)sys_close(fd);
-    t->kin[0] = make_kin();
-    return t;
 }
 
 static void
@@ -71,8 +51,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     if (len < 2)
         return 0;
-    if (t == NULL)
-        t = make_template();
+    if (t == NULL) {
+        t = fuzz_template(BYTES_LIT(runtime_js));
+        t->kin[0] = make_kin();
+    }
     how = (enum how)(data[0] % HOWS);
     h.heap_pages = (uint32_t)t->pages + data[1] % 4;
     h.kin = data[1] / 4 % 2;
