@@ -1,13 +1,14 @@
 /*
  * inject — makes the n-th write-type system call of running processes fail, fall short, lie, or be their last.
  *
- *   inject FAULT N [--sends] [--times K] [--skip CALL,CALL…] [--kill PID,PID…] PID…
+ *   inject FAULT N [--sends] [--times K] [--skip CALL,CALL…] [--where PID CALL GLOB] [--kill PID,PID…] PID…
  *
  * FAULT: kill (before the call), killed (after it), EIO ENOSPC EINTR EDQUOT (it does nothing and fails), short (half of the bytes),
  * lie (it does nothing and claims success: for controls), none (only count). Write-type: data and size of regular files, their
  * names, and syncs; with --sends messages on sockets, too. Calls that the fault makes sense for are counted from 1 over all PIDs since
  * "attached" was printed.
- * --kill: who dies when it hits (else the process that called); --times: this many calls from the n-th on; --skip: calls that do not count.
+ * --kill: who dies when it hits (else the process that called); --times: this many calls from the n-th on; --skip: calls that are not there;
+ * --where: only calls CALL of PID whose target matches GLOB count for N.
  * Prints "attached", then "point N PID CALL TARGET LENGTH" per call, "hit N" when the fault is done, "gone PID". SIGTERM detaches and ends.
  * x86-64 only. Needs the right to trace them.
  */
@@ -15,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -79,8 +81,11 @@ struct thread {
 
 static struct {
     enum effect effect;
-    long error, at, times, count;
+    long error, at, times;
+    long seen, count;                             /* calls; those that count for AT */
     bool with_sends;
+    pid_t where_pid;                              /* 0: every call counts */
+    const char *where_call, *where_glob;
     const char *skip;                             /* names, commas between them; NULL: none */
     pid_t victims[VICTIMS_MAX];
     size_t victim_count;
@@ -261,6 +266,12 @@ fault_fits(const struct call *call, const struct ptrace_syscall_info *info)
     return own.effect != LIE || call->place == FD;
 }
 
+static bool
+is_wanted(pid_t tid, const struct call *call, const char *target)
+{
+    return own.where_pid == 0 || (strcmp(call->name, own.where_call) == 0 && process_of(tid) == own.where_pid && fnmatch(own.where_glob, target, 0) == 0);
+}
+
 static void
 entry_take(struct thread *thread, const struct ptrace_syscall_info *info)
 {
@@ -271,11 +282,14 @@ entry_take(struct thread *thread, const struct ptrace_syscall_info *info)
         if ((long)info->entry.nr != call->nr || (call->is_send && !own.with_sends) || is_skipped(call) || !fault_fits(call, info) ||
             !makes_file(thread->tid, call, info) || !target_find(thread->tid, call, info, target, sizeof target))
             continue;
-        own.count++;
-        printf("point %ld %d %s %s %ld\n", own.count, process_of(thread->tid), call->name, target,
+        own.seen++;
+        printf("point %ld %d %s %s %ld\n", own.seen, process_of(thread->tid), call->name, target,
                call->has_length ? (long)info->entry.args[2] : 0L);
+        if (!is_wanted(thread->tid, call, target))
+            continue;
+        own.count++;
         if (own.count >= own.at && own.count < own.at + own.times && fault_begin(thread, call, info))
-            printf("hit %ld\n", own.count);
+            printf("hit %ld\n", own.seen);
     }
 }
 
@@ -388,7 +402,7 @@ main(int argc, char **argv)
     int at = 3;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: inject FAULT N [--sends] [--times K] [--skip CALL,…] [--kill PID,…] PID…\n");
+        fprintf(stderr, "usage: inject FAULT N [--sends] [--times K] [--skip CALL,…] [--where PID CALL GLOB] [--kill PID,…] PID…\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -406,7 +420,11 @@ main(int argc, char **argv)
             own.times = strtol(argv[++at], NULL, 10);
         else if (strcmp(argv[at], "--skip") == 0 && at + 1 < argc)
             own.skip = argv[++at];
-        else if (strcmp(argv[at], "--kill") == 0 && at + 1 < argc)
+        else if (strcmp(argv[at], "--where") == 0 && at + 3 < argc) {
+            own.where_pid = (pid_t)strtol(argv[++at], NULL, 10);
+            own.where_call = argv[++at];
+            own.where_glob = argv[++at];
+        } else if (strcmp(argv[at], "--kill") == 0 && at + 1 < argc)
             for (char *rest = argv[++at]; *rest != '\0' && own.victim_count < VICTIMS_MAX; rest += strspn(rest, ","))
                 own.victims[own.victim_count++] = (pid_t)strtol(rest, &rest, 10);
     }

@@ -21,10 +21,10 @@ export async function cannotInject() {
   }
 }
 
-/* Attached to PIDS when it resolves. The AT-th write-type call from now on (over all of them) meets FAULT; stop() lets them go and tells
- * { points: [{ number, pid, call, target, length }], isHit }. KILL: who dies with it; SKIP: calls that do not count. */
-export async function inject({ fault, at, pids, sends = false, kill = [], skip = [], times = 1 }) {
-  const words = [fault, String(at), ...(sends ? ["--sends"] : []), "--times", String(times), ...(skip.length ? ["--skip", skip.join(",")] : []), ...(kill.length ? ["--kill", kill.join(",")] : []), ...pids.map(String)];
+/* Attached to PIDS when it resolves. The AT-th write-type call from now on (over all of them; WHERE { pid, call, glob }: of these) meets FAULT; stop()
+ * lets them go and tells { points: [{ number, pid, call, target, length }], isHit }. KILL: who dies with it; SKIP: calls that are left out. */
+export async function inject({ fault, at, pids, where, sends = false, kill = [], skip = [], times = 1 }) {
+  const words = [fault, String(at), ...(sends ? ["--sends"] : []), "--times", String(times), ...(skip.length ? ["--skip", skip.join(",")] : []), ...(where ? ["--where", String(where.pid), where.call, where.glob] : []), ...(kill.length ? ["--kill", kill.join(",")] : []), ...pids.map(String)];
   const child = spawn(tool(), words, { stdio: ["ignore", "pipe", "pipe"] });
   const points = [];
   let isHit = false, complaint = "", onHit;

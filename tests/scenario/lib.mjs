@@ -143,7 +143,7 @@ async function runBuild(dir) {
 
 // Processes ------------------------------------------------------------------------------------------------------------
 
-/* PID's descendants, PID itself first: { pid, started, room }. */
+/* PID's descendants, PID itself first: { pid, started, room }; room "ending": it was killed, and the kernel is still taking its memory back. */
 export function descendants(pid) {
   const found = [];
   for (let todo = [pid]; todo.length; ) {
@@ -170,7 +170,7 @@ function identity(pid) {
     const [, state, ...rest] = /\) (\S) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"));
     const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
     if (state === "Z") return null;
-    return { pid, started: rest[0].split(" ")[18], room: /dormouse-([a-z]+)/.exec(command)?.[1] ?? "dormouse" };
+    return { pid, started: rest[0].split(" ")[18], room: command === "" ? "ending" : (/dormouse-([a-z]+)/.exec(command)?.[1] ?? "dormouse") };
   } catch {
     return null;
   }
