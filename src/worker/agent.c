@@ -375,8 +375,7 @@ drop_events(struct agent *a, enum dropping which)
     list_each(e, &a->queue, struct event, in_queue) {
         if (which == DROP_BUT_NEW_TURNS && is_of_new_turn(e))
             continue;
-        list_remove(&e->in_queue);
-        a->queued--;
+        entry_line_remove(a, e);
         if (e->drop != NULL)
             e->drop(a, e);
         event_free(e);
@@ -502,8 +501,7 @@ run_event(struct agent *a, struct event *e)
 {
     bool ok;
 
-    list_remove(&e->in_queue);
-    a->queued--;
+    entry_line_remove(a, e);
     a->turn_call = e->call != NULL && e->call->side == SIDE_INCOMING ? e->call : NULL;
     a->turn_slot = e->call != NULL && e->call->side == SIDE_OUTGOING ? e->call->slot : SLOT_NONE;
     ok = run_turn(a, deliver_event, e) && gate_end_turn(a);
@@ -639,7 +637,6 @@ agent_post(struct agent *a, struct event *e)
         return;
     }
     entry_line_add(a, e);
-    a->queued++;
     starts_hurry(a, e);
     agent_pump(a);
 }

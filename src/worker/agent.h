@@ -42,7 +42,7 @@ enum known_sockets {
 #define SECTIONS_MAX 64                /* nesting depth of blockConcurrencyWhile (surface spec 3.1) */
 
 /* An event that waits: what to deliver, and the critical section that started it. */
-enum event_order { EVENT_OTHER, EVENT_KNOWN, EVENT_BEGUN };    /* entry_line.h; the later the sooner */
+enum event_order { EVENT_OTHER, EVENT_KNOWN, EVENT_BEGUN, EVENT_ORDERS };    /* entry_line.h; the later the sooner */
 
 struct event {
     struct list_node in_queue;
@@ -93,6 +93,7 @@ struct agent {
     uint32_t         last_deflate_stream;
     struct list_node queue;            /* struct event */
     size_t           queued;
+    struct event    *line_last[EVENT_ORDERS];   /* entry_line.c: the last of each order in the queue; NULL */
     uint32_t         sections[SECTIONS_MAX];
     unsigned         sections_count;
     struct list_node calls;            /* struct call of both sides */

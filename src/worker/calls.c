@@ -5,6 +5,7 @@
 
 #include "lib/sys/sys.h"
 #include "src/worker/deliver.h"
+#include "src/worker/entry_line.h"
 #include "src/worker/peer.h"
 #include "src/worker/worker_limits.h"
 
@@ -112,13 +113,12 @@ call_free(struct call *c)
         if (umap_get(map, c->wire) == c)
             (void)umap_take(map, c->wire);
     }
-    list_each(e, &a->queue, struct event, in_queue) {
-        if (e->call != c)
-            continue;
-        list_remove(&e->in_queue);
-        a->queued--;
-        free(e);
-    }
+    if (c->queued > 0)                     /* 10,000 may wait there, and each of them ends once */
+        list_each(e, &a->queue, struct event, in_queue)
+            if (e->call == c) {
+                entry_line_remove(a, e);
+                free(e);
+            }
     if (c->side == SIDE_INCOMING) {
         a->open_incoming--;
         worker.open_calls -= c->peer != NULL;

@@ -1,6 +1,8 @@
 /* entry_line — see entry_line.h. */
 #include "src/worker/entry_line.h"
 
+#include <assert.h>
+
 #include "lib/base/map.h"
 #include "lib/sys/sys.h"
 #include "src/worker/peer.h"
@@ -64,31 +66,46 @@ entry_line_is_begun(const struct event *e)
 void
 entry_line_add(struct agent *a, struct event *e)
 {
-    struct event *other;
+    unsigned order;
 
-    if (!a->is_entry || list_is_empty(&a->queue)) {
-        list_push_back(&a->queue, &e->in_queue);
-        return;
-    }
-    e->order = entry_line_is_begun(e) ? EVENT_BEGUN : is_request(e) && is_known(e) ? EVENT_KNOWN : EVENT_OTHER;
-    if (e->order != EVENT_OTHER)
-        list_each(other, &a->queue, struct event, in_queue)
-            if (other->order < e->order) {
-                list_push_back(&other->in_queue, &e->in_queue);    /* before it */
-                return;
-            }
-    list_push_back(&a->queue, &e->in_queue);
+    e->order = !a->is_entry ? EVENT_OTHER : entry_line_is_begun(e) ? EVENT_BEGUN : is_request(e) && is_known(e) ? EVENT_KNOWN : EVENT_OTHER;
+    for (order = e->order; order < EVENT_ORDERS && a->line_last[order] == NULL;)
+        order++;
+    list_push_front(order < EVENT_ORDERS ? &a->line_last[order]->in_queue : &a->queue, &e->in_queue);    /* behind it */
+    a->line_last[e->order] = e;
+    a->queued++;
+    if (e->call != NULL)
+        e->call->queued++;
+}
+
+void
+entry_line_remove(struct agent *a, struct event *e)
+{
+    struct event *before = e->in_queue.prev != &a->queue ? list_entry(e->in_queue.prev, struct event, in_queue) : NULL;
+
+    assert(a->queued > 0);
+    if (a->line_last[e->order] == e)
+        a->line_last[e->order] = before != NULL && before->order == e->order ? before : NULL;
+    list_remove(&e->in_queue);
+    a->queued--;
+    if (e->call != NULL)
+        e->call->queued--;
 }
 
 struct event *
 entry_line_next(struct agent *a, struct event *first)
 {
+    struct list_node *at;
     struct event *e;
 
     if (first->order != EVENT_KNOWN || ++a->known_turns % ENTRY_OTHERS_PART != 0)
         return first;
-    list_each(e, &a->queue, struct event, in_queue)
-        if (e->order == EVENT_OTHER && !is_body_of_waiting(e))
+    if (a->line_last[EVENT_KNOWN] == NULL)
+        return first;
+    for (at = a->line_last[EVENT_KNOWN]->in_queue.next; at != &a->queue; at = at->next) {
+        e = list_entry(at, struct event, in_queue);
+        if (!is_body_of_waiting(e))
             return e;
+    }
     return first;
 }

@@ -10,8 +10,9 @@
 
 #include "src/worker/agent.h"
 
-/* Puts EVENT, of ENTRY or of any other agent, into its queue. */
+/* Puts EVENT, of ENTRY or of any other agent, into its queue; takes it out again. Both in a time that does not depend on how many wait. */
 void entry_line_add(struct agent *agent, struct event *event);
+void entry_line_remove(struct agent *agent, struct event *event);
 /* Which event of ENTRY's queue is next, where FIRST is the first one that may be delivered. */
 struct event *entry_line_next(struct agent *entry, struct event *first);
 /* It begins no turn, but goes on with one; never changes in an event's life. */

@@ -43,6 +43,7 @@ struct call {
     struct body_out  out;
     struct buf       gather;           /* whole bodies of RPC */
     struct event    *head_event;       /* owned: posted when the body is complete */
+    size_t           queued;           /* events about it in its agent's queue */
     uint64_t         socket;           /* CALL_WS_EVENT */
     bool             is_cancelled;     /* the caller went away: nothing is sent any more */
     bool             is_gathering, is_replied, has_reply, is_dispatched, is_hung;
