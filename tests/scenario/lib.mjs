@@ -104,6 +104,9 @@ export async function startDormouse(dir, { data, env = {}, args = [], port = 0, 
 }
 const READY = /^Ready on https?:\/\/[^\s/]+:(\d+)/;
 
+const SANITIZER = /ERROR: AddressSanitizer|: runtime error: /;
+const SANITIZER_LINES = 30;
+
 /* A started server, whichever it is. */
 function asServer({ port, url, process: child, output }, { dir, data, spawnedAt, stopSignal = "SIGTERM" }) {
   const ended = child.exitCode !== null ? Promise.resolve() : once(child, "exit");
@@ -124,6 +127,8 @@ function asServer({ port, url, process: child, output }, { dir, data, spawnedAt,
       if (child.exitCode === null && child.signalCode === null) child.kill(stopSignal);
       await withTimeout(ended, STOP_MS_MAX, () => `the server did not stop:\n${output.join("\n")}`).catch((error) => { killTree(child.pid); throw error; });
       await allGone(family);
+      const at = output.findIndex((line) => SANITIZER.test(line)); // its room was started again, and nobody may have noticed
+      assert.ok(at < 0, `a sanitizer complained:\n${output.slice(at, at + SANITIZER_LINES).join("\n")}`);
     },
     async kill9() {
       const family = killTree(child.pid);
