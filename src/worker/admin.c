@@ -440,6 +440,7 @@ op_evict(const json_t *q, struct subject *s, json_t *out, struct err *err)
         return false;
     }
     json_object_set_new(out, "was", json_string(state_name(s->agent)));
+    agent_cold_drop(s->agent);             /* it starts anew from its database, wherever its memory was */
     (void)agent_evict(s->agent);
     s->agent = NULL;
     return true;

@@ -115,6 +115,9 @@ throw_store(const struct err *err)
 
 /* ---- cursors ---- */
 
+#define LIMIT_TEXT(limit)  LIMIT_TEXT_(limit)
+#define LIMIT_TEXT_(limit) #limit
+
 static struct cursor *
 cursor_arg(jsval v)
 {
@@ -123,7 +126,7 @@ cursor_arg(jsval v)
     struct cursor *c = a != NULL && a->cursors != NULL && n >= 1 && n <= UINT32_MAX ? umap_get(a->cursors, (uint32_t)n) : NULL;
 
     if (c == NULL)
-        js_throw_error("The SQL cursor is no longer valid.");
+        js_throw_error("The SQL cursor was closed, because its object has opened " LIMIT_TEXT(CURSORS_MAX) " newer ones. Read its rows with toArray() before you open so many.");
     return c;
 }
 

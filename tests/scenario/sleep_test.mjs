@@ -114,6 +114,13 @@ async function cursors(server, path, sleep) {
 }
 
 describe("cursors of sleepers", { skip }, () => {
+  it("control: of more than 128 that are open the oldest are closed, and say why", async (t) => {
+    const server = await serve(t, sleeper, { limits: LONG });
+    const said = await server.json("/s/crowd/cursor?v=crowd:131");
+    assert.deepEqual(said.slice(3), Array(128).fill(-1));
+    for (const text of said.slice(0, 3)) assert.match(text, /^Error: The SQL cursor was closed, because its object has opened 128 newer ones\. Read its rows with toArray\(\)/);
+  });
+
   it("are read on after a sleep, and see what was written meanwhile", async (t) => {
     const server = await serve(t, sleeper, { limits: LONG });
     const awake = await cursors(server, "/s/awake");
@@ -174,6 +181,19 @@ describe("sleep on disk", { skip }, () => {
     assert.equal((await stats(server)).cold_wakes, 5);
     await server.json("/s/a/answer?v=hello");
     assert.deepEqual((await stats(server)).images_refused, {});
+  });
+
+  it("is over when its agent is evicted, with a folder and without", async (t) => {
+    const server = await serve(t, sleeper, { limits: COLD });
+    await server.json("/s/a/step?v=a");
+    await server.json("/idle/b/x?v=x");
+    await goneCold(server, 2);
+    assert.deepEqual([images(server.data).length, asleep(server.data).length], [1, 1]);
+    for (const name of ["Sleeper/a", "Idle/b"]) assert.equal(dormouse(server, "agents", "evict", name).ok, true);
+    assert.deepEqual([images(server.data).length, asleep(server.data).length], [0, 0]);
+    const anew = await server.json("/s/a/step?v=a");
+    assert.deepEqual([anew.calls, anew.starts, (await server.json("/idle/b/x"))[0]], [1, 2, []]);
+    assert.equal((await stats(server)).cold_wakes, 0);
   });
 
   it("survives kill -9 of the worker, and a restart of the server", async (t) => {

@@ -92,6 +92,10 @@ export class Sleeper extends DurableObject {
           read: sql.exec("SELECT id AS x FROM rows LIMIT 3"),
         };
         return [this.cursors.rows.next().value.text, this.cursors.raw.next().value[1], this.cursors.read.toArray().length];
+      case "crowd": { // N cursors that all have rows left: what each of them says
+        const all = Array.from({ length: Number(n) }, (_, i) => { const one = sql.exec("SELECT ? AS n UNION ALL SELECT -1", i); one.next(); return one; });
+        return all.map((one) => told(() => one.next().value.n));
+      }
       case "write": return sql.exec(`UPDATE rows SET text = 'new ' || id WHERE id = ${n}`).rowsWritten;
       case "deleteAll": return this.ctx.storage.deleteAll().then(() => "deleted");
       case "next": return told(() => { const { value } = this.cursors.rows.next(); return value && [...Object.keys(value), value.text, value.bytes.byteLength, Object.getPrototypeOf(value) === Object.prototype]; });
