@@ -53,6 +53,12 @@ async function armed(stage, ms) {
   return op;
 }
 
+/* The write is here, not before: an agent that waits for the fault to be armed rests by itself. */
+async function rowAndRest(stage) {
+  await stage.op("row");
+  await attempt(stage, () => stage.admin("evict"));
+}
+
 /* Until it fired, and its handler has ended; or all of it was stopped. */
 async function firedAndDone(stage) {
   const { key } = stage.armed;
@@ -186,7 +192,8 @@ export const FLOWS = {
     }),
     check: allOrNothing,
   },
-  "rest": { prepare: three, act: (stage) => attempt(stage, () => stage.admin("evict")) },
+  "rest": { act: rowAndRest },
+  "rest again": { async prepare(stage) { await three(stage); await stage.admin("evict"); }, act: rowAndRest },
   "wake": { async prepare(stage) { await three(stage); await stage.admin("evict"); }, act: (stage) => stage.op("row") },
   "agent delete": { prepare: three, act: (stage) => attempt(stage, () => stage.admin("delete")), check: allOrNothing },
   "import": { isFresh: true, prepare: importForeign, act: (stage) => stage.op("row"), check: checkForeign },

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The first process of the machine whose power is cut (power_machine.mjs). Its root is the host's tree, read only; what may be lost is /mnt.
+# The first process of the machine whose power is cut, or whose clock is set (power_machine.mjs). Its root is the host's tree, read only; what may be lost is /mnt.
 # POWER_* come with the kernel's command line.
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -8,7 +8,7 @@ ip link set lo up
 stty -F /dev/tty1 raw
 if mount -t ext4 /dev/ubda /mnt; then
     export PATH HOME=/run
-    cd "$POWER_ROOT" && $POWER_WRAP "$POWER_NODE" tests/fault/power_inside.mjs "$POWER_PLAN" >/dev/tty1
+    cd "$POWER_ROOT" && $POWER_WRAP "$POWER_NODE" "$POWER_SCRIPT" "$POWER_PLAN" >/dev/tty1
 else
     echo "E the disk cannot be mounted" >/dev/tty1
 fi

@@ -1,10 +1,11 @@
-// power_machine — a machine of its own whose power can be cut: user-mode-linux as a plain process group. Its root is this host's tree, read
+// power_machine — a machine of its own whose power can be cut and whose clock can be set: user-mode-linux as a plain process group. Its root is this host's tree, read
 // only; its disk is an image file. SIGKILL of the group is the power cut: what the guest's kernel had not written to the image is gone.
 import { execFileSync, spawn } from "node:child_process";
-import { accessSync, constants, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { accessSync, constants, cpSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { dirname, resolve } from "node:path";
+import { startDormouse } from "../scenario/lib.mjs";
 import { eachLine } from "../oracle/workerd.mjs";
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -17,26 +18,37 @@ const onPath = (name) => [...(process.env.PATH ?? "").split(delimiter), "/sbin",
 
 /* Why no such machine can run here, or false. */
 export function machineMissing() {
-  if (process.getuid() !== 0) return "the power-cut rig needs root (its machine mounts the disk and builds sandboxes as root)";
+  if (process.getuid() !== 0) return "this rig needs root (its machine mounts the disk and builds sandboxes as root)";
   if (!onPath("linux.uml")) return "linux.uml is not installed (apt-get install user-mode-linux)";
   if (!onPath("mkfs.ext4")) return "mkfs.ext4 is not installed (apt-get install e2fsprogs)";
   return false;
 }
 
 /* A disk image at PATH with a copy of the folder DATA in it. */
-export function diskMake(path, data) {
+function diskMake(path, data) {
   writeFileSync(path, "");
   truncateSync(path, DISK_BYTES);
   execFileSync(onPath("mkfs.ext4"), ["-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", data, path], { stdio: ["ignore", "ignore", "inherit"] });
 }
 
-/* Boots the machine. LINE gets every line of its protocol (power_inside.mjs). cut() takes the power away and waits until nothing of it is left. */
-export function boot({ disk, plan, dir, wrap = "", line }) {
+/* A disk in DIR on which APP (a folder of this one) is deployed; the deploy itself needs a bundler, so it is made on the host. */
+export async function diskPrepare(dir, app) {
+  const data = join(dir, "data"), project = join(dir, "project");
+  cpSync(join(ROOT, "tests/fault", app), project, { recursive: true });
+  const server = await startDormouse(project, { data });
+  await server.stop();
+  const tree = join(dir, "tree");
+  cpSync(data, join(tree, "data"), { recursive: true, filter: (path) => !path.endsWith(".sock") });
+  diskMake(join(dir, "disk"), tree);
+}
+
+/* Boots the machine with SCRIPT. LINE gets every line of its protocol (power_inside.mjs). cut() takes the power away and waits until nothing of it is left. */
+export function boot({ disk, plan, dir, script = "tests/fault/power_inside.mjs", wrap = "", line }) {
   const planFile = join(dir, "plan.json");
   writeFileSync(planFile, JSON.stringify(plan));
   const child = spawn(onPath("linux.uml"), [
     `mem=${MEMORY}`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `init=${join(ROOT, "tests/fault/power_init.sh")}`, `ubd0=${disk}`,
-    "con=null", "con0=null,fd:1", "con1=null,fd:3", "quiet", `uml_dir=${dir}/`, "umid=machine", `POWER_ROOT=${ROOT}`, `POWER_NODE=${process.execPath}`, `POWER_PLAN=${planFile}`,
+    "con=null", "con0=null,fd:1", "con1=null,fd:3", "quiet", `uml_dir=${dir}/`, "umid=machine", `POWER_ROOT=${ROOT}`, `POWER_NODE=${process.execPath}`, `POWER_SCRIPT=${script}`, `POWER_PLAN=${planFile}`,
     ...(wrap ? [`POWER_WRAP=${wrap}`] : []),
   ], { detached: true, stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env.PATH, HOME: dir, TMPDIR: dir } });
   const kernel = [];

@@ -4,12 +4,12 @@
 //   node tests/fault/power_rig.mjs [--long] [--cuts 20] [--control 1] [--loud 1] [--seed N]
 //
 // The control: fsync, fdatasync, syncfs do nothing; the rig must then find losses, else it proves nothing.
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DORMOUSE, startDormouse } from "../scenario/lib.mjs";
+import { DORMOUSE } from "../scenario/lib.mjs";
 import { ledger } from "./power_ledger.mjs";
-import { ROOT, boot, diskMake, machineMissing, nosyncPath } from "./power_machine.mjs";
+import { boot, diskPrepare, machineMissing, nosyncPath } from "./power_machine.mjs";
 import { Rig } from "./rig.mjs";
 
 const READY_MS_MAX = 120_000; // boot, recovery and telling, on a busy machine
@@ -25,17 +25,6 @@ const BUSY = 5, RESTING = 3, ALARMED = 2;
 const names = (letter, generation, count) => Array.from({ length: count }, (_, i) => `${letter}${generation}-${i}`);
 const generationOf = (epoch) => Math.floor(epoch / GENERATION);
 const steady = (generation) => [...names("s", generation, BUSY), ...names("r", generation, RESTING)];
-
-/* A disk on which the ledger is deployed; the deploy itself needs a bundler, so it is made on the host. */
-async function diskPrepare(dir) {
-  const data = join(dir, "data"), project = join(dir, "project");
-  cpSync(join(ROOT, "tests/fault/power_app"), project, { recursive: true });
-  const server = await startDormouse(project, { data });
-  await server.stop();
-  const tree = join(dir, "tree");
-  cpSync(data, join(tree, "data"), { recursive: true, filter: (path) => !path.endsWith(".sock") });
-  diskMake(join(dir, "disk"), tree);
-}
 
 /* One life of the machine: recover, tell, write, until the power goes. CUT_MS null: until the machine has told everything. */
 function live(campaign, plan, { duringRecovery, cutMs }) {
@@ -129,7 +118,7 @@ class Campaign {
 
 async function within(use) {
   const dir = mkdtempSync(join(tmpdir(), "dormouse-power-"));
-  await diskPrepare(dir);
+  await diskPrepare(dir, "power_app");
   const isToBeKept = await use(dir);
   if (isToBeKept) rig.say(`kept: ${dir}/disk (ext4; the data folder is data/ in it)`);
   else rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
