@@ -3,6 +3,7 @@
 #define DORMOUSE_JOURNAL_LIMITS_H
 
 #define SEGMENT_BYTES         (64u << 20)      /* a start reads one segment's tail; 20 of them are a second's worth of a fast disk */
+#define SEGMENT_BYTES_SPARE   (1u << 20)       /* on a disk without room for more: fifty commits of the largest usual kind between two switches */
 #define SEGMENT_BYTES_MIN     4096u            /* configured by tests only: a header and a few records */
 #define BATCH_BYTES_MAX       (8u << 20)       /* written early: a sync of more would let everybody wait */
 #define BODY_BYTES_MAX        (COMMIT_PART_MAX_BYTES + 4096)   /* a commit's part with its names */

@@ -24,6 +24,7 @@ struct log {
     struct segment **segments;             /* oldest first */
     size_t           count, cap;
     bool             has_head;             /* the last of them is written to */
+    uint32_t         head_bytes;           /* reserved for it */
     bool             is_abandoned;         /* the last of them lost its handle to a failed sync, and no new one is there yet */
     uint32_t         number_last;          /* also of files that are no segments */
     struct history  *history;
@@ -340,8 +341,35 @@ log_close(struct log **log)
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
 
+/* A full disk: new commits are worth more than old ones. */
 static bool
-head_begin(struct log *log, struct err *err)
+room_make(struct log *log, const struct err *why)
+{
+    const size_t gone = why->code == ERR_DISK_FULL ? history_make_room(log->history, HISTORY_ROOM_SEGMENTS * (uint64_t)log->spec.segment_bytes) : 0;
+
+    if (gone > 0)
+        say(log, 2, "the disk is full: the oldest %zu segments of the history are deleted to make room", gone);
+    return gone > 0;
+}
+
+/* A disk that has no room for a whole segment may have room for commits: a smaller one, for NEED bytes at least. */
+static bool
+segment_begin(struct log *log, struct segment_spec *spec, size_t need, struct segment **out_segment, struct err *err)
+{
+    const size_t least = need > SEGMENT_BYTES_SPARE ? need : SEGMENT_BYTES_SPARE;
+
+    if (segment_create(out_segment, log->dir, spec, err) || (room_make(log, err) && segment_create(out_segment, log->dir, spec, err)))
+        return true;
+    while (err->code == ERR_DISK_FULL && spec->bytes / 2 >= least) {
+        spec->bytes /= 2;
+        if (segment_create(out_segment, log->dir, spec, err))
+            return true;
+    }
+    return false;
+}
+
+static bool
+head_begin(struct log *log, size_t need, struct err *err)
 {
     const uint64_t forgotten = feed_forgotten(log->feed);
     struct segment_spec spec = { .number = log->number_last + 1, .bytes = log->spec.segment_bytes, .first_lsn = log->next_lsn,
@@ -353,8 +381,9 @@ head_begin(struct log *log, struct err *err)
         spec.previous_bytes = segment_durable(log->segments[log->count - 1]);
     }
     log->number_last++;                    /* also of one that fails: its file may stay */
-    if (!segment_create(&segment, log->dir, &spec, err))
+    if (!segment_begin(log, &spec, need + SEGMENT_HEADER_BYTES, &segment, err))
         return false;
+    log->head_bytes = spec.bytes;
     feed_give_up(log->feed, log->giving_up);
     log->giving_up = 0;
     segments_push(log, segment);
@@ -398,40 +427,28 @@ outcome_of_begin(const struct log *log, const struct err *err)
     return log->is_abandoned && err->code != ERR_DISK_FULL ? LOG_DEAD : LOG_REFUSED;
 }
 
-/* A full disk: new commits are worth more than old ones. The next write tries again. */
-static void
-room_make(struct log *log, const struct err *why)
-{
-    const size_t gone = why->code == ERR_DISK_FULL ? history_make_room(log->history, HISTORY_ROOM_SEGMENTS * (uint64_t)log->spec.segment_bytes) : 0;
-
-    if (gone > 0)
-        say(log, 2, "the disk is full: the oldest %zu segments of the history are deleted to make room", gone);
-}
-
 enum log_outcome
 log_write(struct log *log, struct buf *batch, uint32_t *out_segment, uint32_t *out_offset, struct err *err)
 {
     struct err why = { 0 };
     bool is_lost = false;
 
-    if (log->has_head && segment_end(head(log)) > SEGMENT_HEADER_BYTES && segment_end(head(log)) + batch->len > log->spec.segment_bytes)
+    if (log->has_head && segment_end(head(log)) > SEGMENT_HEADER_BYTES && segment_end(head(log)) + batch->len > log->head_bytes)
         head_end(log);
-    if (!log->has_head && !head_begin(log, err)) {
-        room_make(log, err);
+    if (!log->has_head && !head_begin(log, batch->len, err))
         return outcome_of_begin(log, err);
-    }
     *out_segment = segment_number(head(log));
     if (!segment_write(head(log), batch, out_offset, &is_lost, err)) {
         if (is_lost)
             head_abandon(log);
-        room_make(log, err);
+        (void)room_make(log, err);         /* the next write tries again */
         return LOG_REFUSED;
     }
     log->next_lsn = segment_first_lsn(head(log)) + segment_end(head(log));
     if (segment_sync(head(log), err))
         return LOG_DURABLE;
     head_abandon(log);
-    if (head_begin(log, &why))
+    if (head_begin(log, 0, &why))
         return LOG_REFUSED;
     say(log, 3, "%s", why.message);
     return outcome_of_begin(log, &why);
