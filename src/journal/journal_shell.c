@@ -458,6 +458,19 @@ carry(struct core_agent *agent, struct buf *scratch)
     }
 }
 
+/* Its app was removed, and then its folder: there is no database that its records could be missing in. With the next sync they are forgotten. */
+static bool
+is_let_go(const struct core_agent *agent)
+{
+    const struct core_key key = core_agent_key(agent);
+
+    if (syncer_has(shell.syncer, key.app))
+        return false;
+    core_claim(shell.core, &key);
+    shell.is_sync_due = true;
+    return true;
+}
+
 /* Above the limit, and when the disk is full, what pins the oldest segment goes: its worker is asked to checkpoint, or without one its
  * records move to the head; not when most of the log is needed anyway: then moving frees nothing. */
 static void
@@ -473,7 +486,7 @@ space_make(void)
         log_give_up_alarms(shell.log, shell.core);
     core_pinning(shell.core, log_oldest(shell.log), on_pinning, &pinning);
     for (size_t i = 0; i < pinning.count; i++) {
-        if (!shell.is_full && (is_many || core_kept_bytes(shell.core) < log_bytes(shell.log) / 2))
+        if (!is_let_go(pinning.agents[i]) && !shell.is_full && (is_many || core_kept_bytes(shell.core) < log_bytes(shell.log) / 2))
             carry(pinning.agents[i], &scratch);
     }
     batch_flush();

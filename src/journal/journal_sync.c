@@ -6,7 +6,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/sys/sys.h"
 #include "src/journal/journal_thread.h"
@@ -57,6 +59,19 @@ void
 syncer_start(struct syncer *syncer)
 {
     disk_thread_start(syncer->thread);
+}
+
+bool
+syncer_has(const struct syncer *syncer, struct bytes name)
+{
+    char path[NAME_MAX + 1];
+    struct stat st;
+
+    if (name.len == 0 || name.len > NAME_MAX || memchr(name.data, '/', name.len) != NULL)
+        return true;
+    memcpy(path, name.data, name.len);
+    path[name.len] = '\0';
+    return sys_fstatat(syncer->folder, path, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 bool

@@ -40,6 +40,7 @@ struct side {
 };
 
 static char folder[64];
+static char apps_folder[80];               /* beside it: a folder for each app that joined */
 static int *disk_errno;                    /* shared with the room: what its next calls of a kind fail with */
 static struct side supervisor;
 static struct side one, two;
@@ -146,10 +147,10 @@ room_start(void)
     static char name[] = "dormouse-journal";
     static char index[] = "0";
     char *argv[] = { name, index, NULL };
-    char conf[256];
+    char conf[512];
 
     side_open(&supervisor, rig_fork(2, argv, &journal_room), ROLE_SUPERVISOR, 0, "");
-    (void)snprintf(conf, sizeof conf, "{\"data\":\"%s\",\"apps\":\"%s\"%s}", folder, folder, conf_more);
+    (void)snprintf(conf, sizeof conf, "{\"data\":\"%s\",\"apps\":\"%s\"%s}", folder, apps_folder, conf_more);
     msg_CONF_pack(link_out(supervisor.link), &(struct msg_CONF){ bytes_of(conf) });
     RUN_UNTIL(supervisor.ready == 1);
 }
@@ -180,6 +181,10 @@ room_stop(void)
 static UNUSED void
 join_app(struct side *worker, uint16_t index, const char *app)
 {
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/%s", apps_folder, app);
+    assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
     side_open(worker, rig_introduce(supervisor.link, ROLE_WORKER, index, app), ROLE_WORKER, index, app);
     RUN_UNTIL(worker->lists == 1);
 }
@@ -202,6 +207,9 @@ setup(void **state)
     (void)snprintf(folder, sizeof folder, "/tmp/dormouse-journal-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
+    (void)snprintf(apps_folder, sizeof apps_folder, "%s.apps", folder);
+    if (mkdir(apps_folder, 0700) != 0)
+        return -1;
     rig_open(WAIT_MS);
     memset(disk_errno, 0, 64);
     conf_more = "";
@@ -211,14 +219,14 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-    char command[96];
+    char command[192];
 
     leave(&one);
     leave(&two);
     if (child > 0)
         room_kill();
     rig_close();
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    (void)snprintf(command, sizeof command, "rm -rf '%s' '%s'", folder, apps_folder);
     return system(command);
 }
 
@@ -283,7 +291,7 @@ claim(struct side *worker, unsigned n)
 /* ---- a failing disk: the room inherits this program's sys_table ---- */
 
 static struct sys_table real;
-enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS, DIES_IN_SYNCFS = FAIL_KINDS + 3, READ_ERRNO };
+enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS, DIES_IN_SYNCFS = FAIL_KINDS + 3, READ_ERRNO, SPACE_BYTES };
 
 static int
 fails(int kind)
@@ -296,6 +304,15 @@ static ssize_t
 room_pwrite(int fd, const void *data, size_t len, off_t at)
 {
     return len > sizeof(uint32_t) && fails(FAIL_PWRITE) ? -1 : real.pwrite(fd, data, len, at);   /* the note of a sync takes no space */
+}
+
+static int
+room_fallocate(int fd, int mode, off_t at, off_t len)
+{
+    if (disk_errno[SPACE_BYTES] == 0 || len <= disk_errno[SPACE_BYTES])
+        return real.fallocate(fd, mode, at, len);
+    errno = ENOSPC;
+    return -1;
 }
 
 static ssize_t
@@ -334,6 +351,7 @@ group_setup(void **state)
     real = sys_table;
     sys_table.pwrite = room_pwrite;
     sys_table.pread = room_pread;
+    sys_table.fallocate = room_fallocate;
     sys_table.fdatasync = room_fdatasync;
     sys_table.syncfs = room_syncfs;
     return 0;

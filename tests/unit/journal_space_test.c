@@ -204,6 +204,50 @@ a_full_disk_asks_for_what_pins_it_and_syncs_what_rests(void **state)
     commit_durably(&one, 3, 2);
 }
 
+static off_t
+segment_size(unsigned number)
+{
+    struct stat st;
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/%016x.seg", folder, number);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* There is room, but not for a whole segment of 64 MiB. */
+static void
+a_disk_without_room_for_a_segment_takes_commits(void **state)
+{
+    uint64_t seq = 0;
+
+    disk_errno[SPACE_BYTES] = 5 << 20;
+    room_start();
+    join(&one, 0);
+    commit_durably(&one, 3, ++seq);
+    assert_int_equal(segment_size(1), 4 << 20);
+    while (files() == 1) {                 /* the next one begins where the room of this one ends */
+        send_part(&one, &(struct sent){ 3, ++seq, 0, 1, 500000 }, false);
+        RUN_UNTIL(one.ticket == one.sent);
+    }
+    assert_true(segment_size(1) <= 5 << 20);
+    room_kill();
+    leave(&one);
+    disk_errno[SPACE_BYTES] = 100000;      /* a new journal begins a segment of its own */
+    room_start();
+    join(&one, 0);
+    send_part(&one, &(struct sent){ 3, seq + 1, 0, 1, 4000 }, false);
+    RUN_UNTIL(one.refusals == 1);
+    assert_non_null(strstr(one.message, "free space on the data disk"));
+    one.ours++;
+    one.sent = one.ticket;
+    disk_errno[SPACE_BYTES] = 0;           /* nobody has to do anything */
+    commit_durably(&one, 3, ++seq);
+    recall(&one, 3);
+    assert_true(one.recalled_ok);
+    assert_int_equal(one.recalled_seq, seq);
+}
+
 static void
 without_a_worker_records_are_carried_forward(void **state)
 {
@@ -218,7 +262,8 @@ without_a_worker_records_are_carried_forward(void **state)
     leave(&two);
     join(&one, 0);
     fill_until_synced(&one, &seq, 20);
-    assert_true(files() <= 8);             /* 20 were filled */
+    while (files() > 8)                    /* 20 were filled; the last sync may still run */
+        fill_until_synced(&one, &seq, 1);
     join_app(&two, 0, "gone");
     for (int round = 0; round < 2; round++) {
         recall(&two, 3);
@@ -232,6 +277,31 @@ without_a_worker_records_are_carried_forward(void **state)
         room_start();
         join_app(&two, 0, "gone");
     }
+}
+
+/* `dormouse remove`, and its folder deleted: nobody will ever claim them. */
+static void
+records_of_an_app_that_is_deleted_are_let_go(void **state)
+{
+    char path[128];
+    uint64_t seq = 0;
+
+    conf_more = ",\"segment_bytes\":65536,\"kept_bytes\":200000";
+    room_start();
+    join_app(&two, 0, "gone");
+    commit_durably(&two, 3, 1);
+    leave(&two);
+    (void)snprintf(path, sizeof path, "%s/gone", apps_folder);
+    assert_int_equal(rmdir(path), 0);
+    join(&one, 0);
+    fill_until_synced(&one, &seq, 6);
+    while (files() > 5)
+        fill_until_synced(&one, &seq, 1);
+    join_app(&two, 0, "gone");
+    assert_int_equal(two.suspects, 0);
+    recall(&two, 3);
+    assert_true(two.recalled_ok);
+    assert_int_equal(two.records, 0);
 }
 
 static void
@@ -270,7 +340,9 @@ main(void)
         cmocka_unit_test_setup_teardown(a_journal_that_dies_in_a_sync_begins_an_era, setup, teardown),
         cmocka_unit_test_setup_teardown(what_pins_too_much_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_asks_for_what_pins_it_and_syncs_what_rests, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_disk_without_room_for_a_segment_takes_commits, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_worker_records_are_carried_forward, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_of_an_app_that_is_deleted_are_let_go, setup, teardown),
         cmocka_unit_test_setup_teardown(in_its_sandbox_it_syncs_reserves_reads_and_stops, setup, teardown),
     };
 
