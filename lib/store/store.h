@@ -46,6 +46,11 @@ struct store_options {
     uint64_t     redo_seq;             /* the number of the last of them: numbers go on from here, or from db.sqlite's */
 };
 
+/* ---- where ---------------------------------------------------------------------------------------------------------- */
+/* From now on no file of a database below the folder ROOT is opened through a symbolic link, or outside of it, whatever its path says: a folder that was
+ * put in place of another's shows itself as an error. For a process whose databases are all below one folder; what is elsewhere is opened as ever. */
+MUST_USE bool store_root_set(const char *root, struct err *err);
+
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 /* Opens the database in FOLDER. The folder appears with the first commit when it is absent. OPTIONS may be NULL. */
 MUST_USE bool store_open(struct store **out_store, const char *folder, const struct store_options *options, struct err *err);

@@ -15,9 +15,43 @@
 #include "lib/store/store_vfs.h"
 #include "lib/sys/sys.h"
 
+static struct {
+    int    fd;
+    size_t len;
+    char   path[STORE_PATH_MAX_BYTES + 1];
+} root = { .fd = -1 };
+
 static struct bmap *durable_folders;       /* path → itself; folders whose own name is on disk */
 
 static size_t parent_length(const char *path, size_t len);
+
+bool
+store_root_set(const char *path, struct err *err)
+{
+    size_t len = strlen(path);
+    int fd;
+
+    if (len > STORE_PATH_MAX_BYTES)
+        return err_set(err, ERR_LIMIT, ENAMETOOLONG, "open the folder of databases '%s'", path);
+    fd = sys_open(path, O_PATH | O_DIRECTORY, 0);
+    if (fd < 0)
+        return err_set(err, ERR_IO, errno, "open the folder of databases '%s'", path);
+    (void)sys_close(root.fd);      /* a folder: nothing to lose; -1 is fine */
+    root.fd = fd;
+    root.len = len;
+    memcpy(root.path, path, len + 1);
+    return true;
+}
+
+int
+vfs_path_open(const char *path, int flags, mode_t mode)
+{
+    const char *below = path + root.len;
+
+    if (root.fd < 0 || strncmp(path, root.path, root.len) != 0 || *below != '/')
+        return sys_open(path, flags, mode);
+    return sys_open_beneath(root.fd, below + 1, flags, mode);
+}
 
 bool
 vfs_folder_create(const char *folder, int *out_errno)
@@ -60,7 +94,7 @@ folder_sync_one(const char *path, size_t len, bool *out_reached, int *out_errno)
 
     memcpy(name, path, len);
     name[len] = '\0';
-    fd = sys_open(name, O_RDONLY | O_DIRECTORY, 0);
+    fd = vfs_path_open(name, O_RDONLY | O_DIRECTORY, 0);
     *out_reached = fd >= 0;
     if (fd < 0) {
         *out_errno = errno;
@@ -168,7 +202,7 @@ store_peek_seq(const char *folder, uint64_t *out_seq)
     int fd;
 
     (void)snprintf(path, sizeof path, "%s/db.sqlite", folder);
-    fd = sys_open(path, O_RDONLY, 0);
+    fd = vfs_path_open(path, O_RDONLY, 0);
     *out_seq = 0;
     if (fd < 0)
         return errno == ENOENT;

@@ -129,11 +129,11 @@ main_create(struct vfs_file *file)
 
     if (!folder_of(file->path, folder))
         return file_break(file, ENAMETOOLONG, SQLITE_CANTOPEN);
-    file->fd = sys_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    file->fd = vfs_path_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (file->fd < 0 && errno == ENOENT) {
         if (!vfs_folder_create(folder, &sys_errno))
             return file_break(file, sys_errno, SQLITE_CANTOPEN);
-        file->fd = sys_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+        file->fd = vfs_path_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     }
     if (file->fd < 0)
         return file_break(file, errno, SQLITE_CANTOPEN);
@@ -176,7 +176,7 @@ wal_create(struct vfs_file *wal)
         if (rc != SQLITE_OK)
             return rc;
     }
-    wal->fd = sys_open(wal->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    wal->fd = vfs_path_open(wal->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (wal->fd < 0)
         return file_break(wal, errno, SQLITE_CANTOPEN);
     wal->is_new_name = true;
@@ -575,7 +575,7 @@ open_main(struct vfs_file *file)
 {
     int rc;
 
-    file->fd = sys_open(file->path, O_RDWR | O_NOFOLLOW, 0);
+    file->fd = vfs_path_open(file->path, O_RDWR | O_NOFOLLOW, 0);
     if (file->fd < 0 && errno == ENOENT)
         return main_restore(file);
     if (file->fd < 0) {
@@ -593,7 +593,7 @@ open_wal(struct vfs_file *file, sqlite3_filename name)
 
     file->main = file_of(sqlite3_database_file_object(name));
     file->main->wal = file;
-    file->fd = sys_open(file->path, O_RDWR | O_NOFOLLOW, 0);
+    file->fd = vfs_path_open(file->path, O_RDWR | O_NOFOLLOW, 0);
     if (file->fd < 0) {
         file_note(file, errno);
         return errno == ENOENT ? SQLITE_OK : SQLITE_CANTOPEN;
@@ -626,7 +626,7 @@ vfs_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *base, int flags,
         rc = open_wal(file, name);
     } else {
         file->kind = FILE_OTHER;
-        file->fd = sys_open(name, O_RDWR | O_NOFOLLOW | ((flags & SQLITE_OPEN_CREATE) ? O_CREAT : 0), 0600);
+        file->fd = vfs_path_open(name, O_RDWR | O_NOFOLLOW | ((flags & SQLITE_OPEN_CREATE) ? O_CREAT : 0), 0600);
         rc = file->fd < 0 ? SQLITE_CANTOPEN : SQLITE_OK;
     }
     if (rc != SQLITE_OK) {

@@ -12,6 +12,7 @@
 #define DORMOUSE_STORE_VFS_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
@@ -74,6 +75,8 @@ MUST_USE bool vfs_file_pages(sqlite3 *db, uint32_t *out_pages, int *out_errno);
 /* Between true and false, SQLite's own checkpoint believes that it writes pages, which are there already. */
 void vfs_set_copied(sqlite3 *db, bool is_copied);
 
+/* sys_open() that stays below store_root_set()'s folder, when PATH is. */
+int vfs_path_open(const char *path, int flags, mode_t mode);
 /* Makes FOLDER exist (with the folders above it) and, when DURABLE, known to the disk. */
 MUST_USE bool vfs_folder_create(const char *folder, int *out_errno);
 /* Makes the names inside FOLDER durable, and FOLDER's own and those above it when ALSO_ABOVE. */

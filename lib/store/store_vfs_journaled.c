@@ -176,7 +176,7 @@ open_main(struct vfs_file *file)
 {
     int rc;
 
-    file->fd = sys_open(file->path, O_RDWR | O_NOFOLLOW, 0);
+    file->fd = vfs_path_open(file->path, O_RDWR | O_NOFOLLOW, 0);
     if (file->fd < 0 && errno != ENOENT) {
         file_note(file, errno);
         return SQLITE_CANTOPEN;
@@ -302,11 +302,11 @@ vfs_file_make(sqlite3 *db, int *out_errno)
             *out_errno = ENAMETOOLONG;
             return false;
         }
-        file->fd = sys_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+        file->fd = vfs_path_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
         if (file->fd < 0 && errno == ENOENT) {
             if (!vfs_folder_create(folder, out_errno))
                 return false;
-            file->fd = sys_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+            file->fd = vfs_path_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
         }
     }
     *out_errno = errno;
@@ -447,7 +447,7 @@ sums_put(int fd)
 bool
 vfs_sums_renew(const char *path, int *out_errno)
 {
-    int fd = sys_open(path, O_RDWR | O_NOFOLLOW, 0);
+    int fd = vfs_path_open(path, O_RDWR | O_NOFOLLOW, 0);
     bool ok = fd >= 0 && sums_put(fd);
 
     *out_errno = errno;

@@ -14,6 +14,7 @@
 #include "lib/base/bytes.h"
 #include "lib/store/store_be.h"
 #include "lib/store/store_limits.h"
+#include "lib/store/store_vfs.h"
 #include "lib/sys/sys.h"
 
 #define WAL_MAGIC         0x377f0682u      /* the last bit: checksums are of big-endian words */
@@ -145,7 +146,7 @@ enum wal_state
 wal_state(const char *path)
 {
     enum wal_state state;
-    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
+    int fd = vfs_path_open(path, O_RDONLY | O_NOFOLLOW, 0);
     int saved;
 
     if (fd < 0)

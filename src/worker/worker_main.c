@@ -10,6 +10,7 @@
 
 #include "lib/jail/jail.h"
 #include "lib/loop/loop.h"
+#include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/admin.h"
 #include "src/worker/agent.h"
@@ -163,6 +164,8 @@ start_serving(const json_t *conf, const char *dir, struct err *err)
     worker.slots = (uint16_t)number_of(conf, "slots", 1);
     if (worker.slots == 0 || worker.slot >= worker.slots)
         return err_set(err, ERR_CONFIG, 0, "slot %u of %u", worker.slot, worker.slots);
+    if (!store_root_set(worker.data, err))
+        return false;
     take_limits(conf, manifest);
     set_up();
     agent_cold_init(json_string_value(json_object_get(conf, "boot")));
