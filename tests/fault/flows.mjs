@@ -53,6 +53,13 @@ async function armed(stage, ms) {
   return op;
 }
 
+async function threeAndRest(stage) {
+  await three(stage);
+  await stage.admin("evict");
+}
+
+const deleteAgent = (stage) => attempt(stage, () => stage.admin("delete"));
+
 /* The write is here, not before: an agent that waits for the fault to be armed rests by itself. */
 async function rowAndRest(stage) {
   await stage.op("row");
@@ -193,9 +200,10 @@ export const FLOWS = {
     check: allOrNothing,
   },
   "rest": { act: rowAndRest },
-  "rest again": { async prepare(stage) { await three(stage); await stage.admin("evict"); }, act: rowAndRest },
-  "wake": { async prepare(stage) { await three(stage); await stage.admin("evict"); }, act: (stage) => stage.op("row") },
-  "agent delete": { prepare: three, act: (stage) => attempt(stage, () => stage.admin("delete")), check: allOrNothing },
+  "rest again": { prepare: threeAndRest, act: rowAndRest },
+  "wake": { prepare: threeAndRest, act: (stage) => stage.op("row") },
+  "agent delete": { prepare: threeAndRest, act: deleteAgent, check: allOrNothing },
+  "delete awake": { async act(stage) { await stage.op("row"); await deleteAgent(stage); }, check: allOrNothing },
   "import": { isFresh: true, prepare: importForeign, act: (stage) => stage.op("row"), check: checkForeign },
   // Of every commit these calls are spoilt in the other flows; here those that it takes to change segments.
   "new segment": { act: fillSegment, skip: ["pwrite64", "fdatasync", "sendmsg", "write"], isSlow: true },

@@ -1,4 +1,4 @@
-// Every write-type system call of fifteen flows is the last of its room (before and after it), or of everything; or fails with EIO, ENOSPC, EINTR;
+// Every write-type system call of sixteen flows is the last of its room (before and after it), or of everything; or fails with EIO, ENOSPC, EINTR;
 // or falls short. Each time: what was acknowledged is there, errors are typed, the agent works again, its neighbour never noticed, no room dies
 // of an error. Control: calls that lie about their success must be caught.
 //   node tests/fault/syscall_rig.mjs [--long] [--points 6] [--faults 7] [--only "first write,kill,EIO"] [--seed N]     0 points: every one; so many faults by chance
