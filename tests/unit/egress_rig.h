@@ -38,6 +38,7 @@ struct seen {
 
 struct ws_seen {
     struct buf data; /* of the last whole message */
+    struct buf before; /* of the one before it */
     struct buf partial;
     int messages;
     bool is_text;
@@ -96,7 +97,8 @@ on_ws(uint16_t type, struct bytes payload, struct err *err)
     if ((m.flags & WS_FIN) == 0)
         return true;
     ws.messages++;
-    buf_fini(&ws.data);
+    buf_fini(&ws.before);
+    ws.before = ws.data;
     ws.data = ws.partial;
     ws.partial = (struct buf){ 0 };
     return true;
@@ -240,6 +242,7 @@ teardown(void **state)
         buf_fini(&calls[i].body);
         buf_fini(&calls[i].message);
     }
+    buf_fini(&ws.before);
     buf_fini(&ws.data);
     buf_fini(&ws.partial);
     buf_fini(&ws.reason);
