@@ -199,9 +199,20 @@ run_turn(struct agent *a, void (*fn)(void *), void *arg)
     a->is_running = false;
     if (trap != TRAP_NONE) {
         handle_trap(a, trap);
+        a->turn = 0;
         return false;
     }
     return true;
+}
+
+/* The turn's commit, or its end as a failure: what is logged from here on belongs to no turn. */
+static bool
+turn_end(struct agent *a)
+{
+    bool ok = gate_end_turn(a);
+
+    a->turn = 0;
+    return ok;
 }
 
 /* After booting: a constructor that threw ends the heap. */
@@ -247,7 +258,7 @@ boot(struct agent *a)
     if (a->is_resumed) {
         a->is_resumed = false;
         a->state = AGENT_AWAKE;
-        return run_turn(a, deliver_restored, a) && gate_end_turn(a);
+        return run_turn(a, deliver_restored, a) && turn_end(a);
     }
     a->state = AGENT_BOOTING;
     if (!run_turn(a, deliver_boot, &b))
@@ -255,7 +266,7 @@ boot(struct agent *a)
     /* What the constructor wrote joins the commit of the event that it was started for: one instead of two. */
     if (a->state == AGENT_AWAKE && a->sections_count == 0 && !list_is_empty(&a->queue))
         return true;
-    return gate_end_turn(a);
+    return turn_end(a);
 }
 
 static bool
@@ -504,7 +515,7 @@ run_event(struct agent *a, struct event *e)
     entry_line_remove(a, e);
     a->turn_call = e->call != NULL && e->call->side == SIDE_INCOMING ? e->call : NULL;
     a->turn_slot = e->call != NULL && e->call->side == SIDE_OUTGOING ? e->call->slot : SLOT_NONE;
-    ok = run_turn(a, deliver_event, e) && gate_end_turn(a);
+    ok = run_turn(a, deliver_event, e) && turn_end(a);
     a->turn_call = NULL;
     event_free(e);
     return ok;
@@ -513,15 +524,14 @@ run_event(struct agent *a, struct event *e)
 bool
 agent_run_aside(struct agent *a, void (*fn)(void *), void *arg)
 {
-    const uint64_t turn = a->turn, turns = worker.turns;
+    const uint64_t turns = worker.turns;
     bool ok;
 
     assert(a->heap != NULL && !a->is_running && !a->is_pumping);
     a->is_pumping = true;
-    ok = run_turn(a, fn, arg) && gate_end_turn(a);
+    ok = run_turn(a, fn, arg) && turn_end(a);
     a->is_pumping = false;
-    a->turn = turn;                    /* turns are events: who sleeps has as many as who does not */
-    worker.turns = turns;
+    worker.turns = turns;              /* turns are events: who sleeps has as many as who does not */
     return ok;
 }
 

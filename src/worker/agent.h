@@ -132,7 +132,7 @@ struct agent {
     uint64_t         alarm_changed_before;     /* whether it had, when the transaction of each level began: bit 0 is the outermost */
     struct call     *turn_call;        /* the incoming call being delivered in this turn, or NULL */
     uint16_t         turn_slot;        /* where this turn's reply or calls point to; SLOT_NONE */
-    uint64_t         turn;             /* number of the turn, for logs */
+    uint64_t         turn;             /* number of the turn, for logs; 0 between turns */
     struct list_node in_idle;          /* worker.idle or young */
     struct list_node in_starts;        /* it waits for its turn to wake; the entry: to begin requests (starts.c) */
     unsigned         known_turns;      /* the entry: requests begun for URLs that were answered a moment ago */

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/store/store.h"
 #include "lib/sys/sys.h"
 #include "src/worker/deploy.h"
 #include "src/worker/heap.h"
@@ -101,6 +102,8 @@ in_child(void (*fn)(const struct prop_plan *), const struct prop_plan *plan)
         heap_use_pagemap(fd);
     free(worker.data);
     worker.data = strdup(test.data);
+    if (!store_root_set(worker.data, NULL))    /* the folder was made anew */
+        abort();
     fn(plan);
     _exit(0);
 }
