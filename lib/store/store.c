@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/store/store_blocks.h"
 #include "lib/store/store_frames.h"
 #include "lib/store/store_internal.h"
 
@@ -122,6 +123,10 @@ db_open(struct store *store, struct err *err)
 
     if (rc != SQLITE_OK)
         return open_failed(store, rc, err);
+    if (store->slab == NULL)
+        store->slab = blocks_slab_take();
+    if (store->slab != NULL)               /* fails only while some of it is in use */
+        (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_LOOKASIDE, store->slab, STORE_SLAB_PIECE_BYTES, STORE_SLAB_BYTES / STORE_SLAB_PIECE_BYTES);
     if (vfs_failure(store->db).trouble == VFS_DAMAGED)
         return err_set(err, ERR_CORRUPT, 0, "'%s' has no first page although its -wal file continues it, or has a damaged one; restore it from a backup",
                        store->path);
@@ -197,6 +202,7 @@ store_close(struct store **owned)
         rc = sqlite3_close(store->db);
         assert(rc == SQLITE_OK);           /* otherwise a statement of ours is still there */
     }
+    blocks_slab_give(store->slab);
     bmap_destroy(&store->stmts);
     free(store->broken);
     free(store->path);
@@ -229,6 +235,12 @@ store_trim(struct store *store)
         store->own[i] = NULL;
     }
     (void)sqlite3_db_release_memory(store->db);    /* never fails */
+}
+
+void
+store_give_back(void)
+{
+    blocks_rest();
 }
 
 size_t
@@ -327,6 +339,13 @@ store_tick(void *owner)
 
 /* ---- statements of ours ------------------------------------------------------------------------------------------------ */
 
+/* SQLite keeps such statements out of its lookaside memory, which is scarce elsewhere. */
+unsigned
+store_prepare_flags(const struct store *store)
+{
+    return store->slab == NULL ? SQLITE_PREPARE_PERSISTENT : 0;
+}
+
 bool
 store_own_stmt(struct store *store, enum store_own which, sqlite3_stmt **out_stmt, struct err *err)
 {
@@ -334,7 +353,7 @@ store_own_stmt(struct store *store, enum store_own which, sqlite3_stmt **out_stm
 
     if (store->own[which] == NULL) {
         store->is_trusted = true;
-        rc = sqlite3_prepare_v3(store->db, own_sql[which], -1, SQLITE_PREPARE_PERSISTENT, &store->own[which], NULL);
+        rc = sqlite3_prepare_v3(store->db, own_sql[which], -1, store_prepare_flags(store), &store->own[which], NULL);
         store->is_trusted = false;
     }
     *out_stmt = store->own[which];

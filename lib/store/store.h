@@ -61,6 +61,8 @@ MUST_USE bool store_empty_wal(struct store *store, struct err *err);
 bool store_is_broken(const struct store *store);
 /* Gives back memory: compiled statements, cached pages. For an agent with nothing to do. */
 void store_trim(struct store *store);
+/* Memory that closed databases left for the next ones goes back to the C library. */
+void store_give_back(void);
 /* What SQLite holds in memory for this store, in bytes. */
 size_t store_memory(const struct store *store);
 /* The number of the last commit in FOLDER's database, which need not be open; 0 when there is none. False: it cannot be read. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/store/store_be.h"
+#include "lib/store/store_blocks.h"
 #include "lib/store/store_image.h"
 #include "lib/store/store_wal.h"
 #include "lib/sys/sys.h"
@@ -63,7 +64,7 @@ page_free(struct frame *frame)
 {
     if (frame->page == NULL)
         return;
-    free(frame->page);
+    blocks_give(frame->page);
     frame->page = NULL;
     pages_bytes -= STORE_PAGE_BYTES;
 }
@@ -106,8 +107,8 @@ frame_append(struct frames *frames)
     }
     frame = &frames->frame[frames->count++];
     memset(frame->head, 0, sizeof frame->head);
-    frame->page = calloc(1, STORE_PAGE_BYTES);
-    assert(frame->page != NULL);
+    frame->page = blocks_take(STORE_PAGE_BYTES);
+    memset(frame->page, 0, STORE_PAGE_BYTES);
     pages_bytes += STORE_PAGE_BYTES;
     return frame;
 }

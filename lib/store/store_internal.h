@@ -44,6 +44,7 @@ struct store_stmt {                            /* a compiled statement of the ag
 struct store {
     sqlite3          *db;
     char             *path;                    /* of db.sqlite */
+    void             *slab;                    /* of blocks_slab_take(): SQLite's lookaside memory for DB; NULL: none */
     struct store_options options;
     sqlite3_stmt     *own[OWN_COUNT];
     struct list_node  cursors;                 /* open ones that run a statement */
@@ -74,6 +75,7 @@ MUST_USE bool store_own_step(struct store *store, sqlite3_stmt *stmt, bool *out_
 MUST_USE bool store_own_run(struct store *store, enum store_own which, struct err *err);
 MUST_USE bool store_has_table(struct store *store, enum store_table table, bool *out_has, struct err *err);
 MUST_USE bool store_need_table(struct store *store, enum store_table table, struct err *err);
+unsigned store_prepare_flags(const struct store *store);                     /* of statements that stay */
 int  store_tick(void *store);                                               /* sqlite3_progress_handler */
 /* store_journaled.c */
 /* PATH: of db.sqlite. *out_bytes: what files beside it hold. */

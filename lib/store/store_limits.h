@@ -29,6 +29,11 @@
 #define STORE_TICK_OPS            10000              /* virtual machine steps between two looks at the clock: about 0.1 ms */
 #define STORE_HEAP_SOFT_BYTES     (128LL * 1024 * 1024)  /* workerd: above it page caches are given back first */
 #define STORE_HEAP_HARD_BYTES     (512LL * 1024 * 1024)  /* all databases of the process: sorting happens in memory */
+#define STORE_SPARE_BYTES_MAX     (2 * 1024 * 1024)  /* freed blocks kept for the next statement or database: what some fifty databases hold */
+#define STORE_SLAB_BYTES          (32 * 1024)        /* of an open database, for what SQLite takes in pieces of up to STORE_SLAB_PIECE_BYTES: a few statements and a small schema */
+#define STORE_SLAB_PIECE_BYTES    512
+#define STORE_SLABS_MAX           512                /* databases that have one: 16 MiB */
+#define STORE_SLABS_SPARE_MAX     64                 /* kept for the next ones */
 #define STORE_PATH_MAX_BYTES      1000               /* of a database file; SQLite keeps buffers of this size */
 #define STORE_DEPTH_MAX           64                 /* nested transactions: as deep as critical sections may nest */
 #define STORE_FOLDERS_MAX         8                  /* folders above an agent's own that may be missing: APP/agents/NAMESPACE/ab, and spare */

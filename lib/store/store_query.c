@@ -99,7 +99,7 @@ stmt_take(struct store *store, struct bytes sql, struct store_stmt **out_stmt, s
     }
     for (;;) {
         bool ok;
-        if (!stmt_compile(store, rest, is_only && kept == NULL ? SQLITE_PREPARE_PERSISTENT : 0, &compiled, &tail, err))
+        if (!stmt_compile(store, rest, is_only && kept == NULL ? store_prepare_flags(store) : 0, &compiled, &tail, err))
             return false;
         if (tail.len == 0)
             break;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/store/store_blocks.h"
 #include "lib/store/store_file.h"
 #include "lib/store/store_image.h"
 #include "lib/store/store_limits.h"
@@ -702,8 +703,10 @@ sqlite3_os_end(void)
 void
 vfs_init(void)
 {
-    int rc = sqlite3_initialize();
+    int rc;
 
+    blocks_init();
+    rc = sqlite3_initialize();
     assert(rc == SQLITE_OK);               /* it only fails without memory */
     (void)sqlite3_soft_heap_limit64(STORE_HEAP_SOFT_BYTES);
     (void)sqlite3_hard_heap_limit64(STORE_HEAP_HARD_BYTES);

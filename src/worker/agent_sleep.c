@@ -350,8 +350,10 @@ give_back(bool is_more_free, int64_t now)
         return;
     last_ms = now;
     heap_pool_rest(worker.sleep.pressure == SLEEP_AT_EASE ? HEAP_POOL_IN_USE : HEAP_POOL_ALL);
-    if (is_due)
+    if (is_due) {
+        store_give_back();
         (void)malloc_trim(0);
+    }
     is_due = false;
 }
 

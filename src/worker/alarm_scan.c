@@ -243,6 +243,7 @@ finish(void)
 {
     msg_ALARM_SCANNED_pack(link_out(scheduler()), &(struct msg_ALARM_SCANNED){ .scan = scan.number, .slots = worker.slots });
     scan.is_on = false;
+    store_give_back();
     (void)malloc_trim(0);              /* what so many databases took, one after the other */
 }
 
