@@ -18,6 +18,7 @@
 
 static bool store_setup(struct store *store, struct err *err);
 static void store_break(struct store *store, const struct err *err);
+static void statements_drop(struct store *store);
 
 /* The names start with _cf_, where agents cannot reach; KV and METADATA are workerd's tables, so that its files import. */
 static const char *const own_sql[OWN_COUNT] = {
@@ -138,8 +139,8 @@ db_open(struct store *store, struct err *err)
 static bool
 journaled_open(struct store *store, struct err *err)
 {
-    int64_t beside_bytes;
-    bool is_due = store_adopt_is_due(store->path, &beside_bytes);
+    int64_t beside_bytes = 0;
+    bool is_due = !store->options.is_new && store_adopt_is_due(store->path, &beside_bytes);
 
     /* The journal has records only of commits after what was beside was taken in: one of the two came from elsewhere. */
     if (beside_bytes > 0 && store->options.redo.len > 0)
@@ -198,7 +199,7 @@ store_close(struct store **owned)
         store_rollback(store);
         if (store->broken == NULL && !store->options.is_journaled && vfs_wal_bytes(store->db) > (int64_t)STORE_WAL_PAGES_IDLE_MAX * STORE_PAGE_BYTES)
             (void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);   /* else next time */
-        store_trim(store);
+        statements_drop(store);
         rc = sqlite3_close(store->db);
         assert(rc == SQLITE_OK);           /* otherwise a statement of ours is still there */
     }
@@ -226,14 +227,20 @@ store_is_broken(const struct store *store)
     return store->broken != NULL;
 }
 
-void
-store_trim(struct store *store)
+static void
+statements_drop(struct store *store)
 {
     store_stmts_drop(store);
     for (int i = 0; i < OWN_COUNT; i++) {
         (void)sqlite3_finalize(store->own[i]);     /* repeats an old failure at most; NULL is fine */
         store->own[i] = NULL;
     }
+}
+
+void
+store_trim(struct store *store)
+{
+    statements_drop(store);
     (void)sqlite3_db_release_memory(store->db);    /* never fails */
 }
 

@@ -42,6 +42,7 @@ struct store_options {
     /* Commits go to a journal (below); otherwise each is synced here. */
     bool         is_journaled;
     bool         is_foreign;           /* not journaled: another program wrote it last, and no checksums */
+    bool         is_new;               /* the caller has seen that there is no FOLDER: nothing is looked for in it */
     struct bytes redo;                 /* journaled: page sets of commits that db.sqlite may lack, oldest first, end to end; borrowed */
     uint64_t     redo_seq;             /* the number of the last of them: numbers go on from here, or from db.sqlite's */
 };

@@ -302,12 +302,9 @@ vfs_file_make(sqlite3 *db, int *out_errno)
             *out_errno = ENAMETOOLONG;
             return false;
         }
+        if (!vfs_folder_create(folder, out_errno))     /* first: without a file there is no folder either, mostly */
+            return false;
         file->fd = vfs_path_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-        if (file->fd < 0 && errno == ENOENT) {
-            if (!vfs_folder_create(folder, out_errno))
-                return false;
-            file->fd = vfs_path_open(file->path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-        }
     }
     *out_errno = errno;
     if (file->fd < 0)

@@ -122,6 +122,7 @@ struct agent {
     struct buf       redo;             /* records recalled so far */
     bool             redo_is_anew;     /* among them: it was deleted before */
     bool             is_swept;         /* recalled in the background */
+    bool             is_folderless;    /* there was no folder of it when it started, and its store was not opened since */
     bool             wants_checkpoint; /* nothing is delivered until its WAL is in its file */
     bool             is_leaving;       /* being deleted or restored: nothing is delivered */
     bool             may_restore;      /* its database may say that the next session begins with a restore (history.c) */

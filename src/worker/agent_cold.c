@@ -39,6 +39,7 @@ struct cold_about {
 static char boot_id[BOOT_ID_BYTES];    /* all zero: not known, nobody goes cold */
 
 static unsigned unborn;                /* images of agents without a folder that this process stored and did not take back */
+static bool may_be_unborn;             /* there are such images, this process's or an earlier one's of this slot */
 
 /* ---- places ---- */
 
@@ -129,12 +130,24 @@ sweep(void *owner)
         loop_timer_destroy(&timer);
 }
 
+/* Of this start of the machine. */
+static bool
+has_unborn_folder(void)
+{
+    char path[PATH_BYTES];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "%s/agents/" UNBORN_FOLDER "/%.*s", worker.data, BOOT_ID_BYTES, boot_id);
+    return sys_fstatat(AT_FDCWD, path, &st, 0) == 0 || errno != ENOENT;
+}
+
 void
 agent_cold_init(const char *boot)
 {
     if (boot == NULL || strlen(boot) != sizeof boot_id)
         return;
     memcpy(boot_id, boot, sizeof boot_id);
+    may_be_unborn = has_unborn_folder();
     if (worker.slot == 0)
         sweep(NULL);
 }
@@ -162,7 +175,7 @@ has_folder(const struct agent *a)
     char folder[PATH_BYTES];
     struct stat st;
 
-    return sys_fstatat(AT_FDCWD, agent_folder(a, folder, sizeof folder), &st, 0) == 0;
+    return sys_fstatat(AT_FDCWD, agent_folder(a, folder, sizeof folder), &st, 0) == 0 || errno != ENOENT;
 }
 
 bool
@@ -201,6 +214,7 @@ write_unborn(const struct agent *a, struct bytes data)
 
     if (unborn >= COLD_UNBORN_MAX)
         return false;
+    may_be_unborn = true;
     if (!write_file(unborn_path(a, path), data)) {
         unborn_folders_make(path);
         if (!write_file(path, data))
@@ -322,8 +336,9 @@ agent_cold_wake(struct agent *a)
     buf_clear(&image);
     if (a->is_entry)
         return false;
-    if (!consume(image_path(a, path), &image)) {
-        if (!consume(unborn_path(a, path), &image))
+    a->is_folderless = !has_folder(a);
+    if (a->is_folderless || !consume(image_path(a, path), &image)) {
+        if (!may_be_unborn || !consume(unborn_path(a, path), &image))
             return false;
         unborn -= unborn > 0;          /* it may be another process's */
     }

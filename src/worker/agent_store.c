@@ -51,10 +51,11 @@ tick(void *owner)
 bool
 agent_open_store(struct agent *a, struct bytes redo, uint64_t redo_seq, struct err *err)
 {
-    struct store_options options = { .tick = tick, .is_journaled = true, .redo = redo, .redo_seq = redo_seq };
+    struct store_options options = { .tick = tick, .is_journaled = true, .redo = redo, .redo_seq = redo_seq, .is_new = a->is_folderless };
     char folder[4096];
 
     assert(a->store == NULL);
+    a->is_folderless = false;          /* what is opened may make it */
     if (!store_open(&a->store, agent_folder(a, folder, sizeof folder), &options, err))
         return false;
     a->sent_seq = store_seq(a->store);
