@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "lib/base/list.h"
+#include "lib/loop/eager.h"
 #include "lib/sys/sys.h"
 
 #define TIMER_NOT_ARMED SIZE_MAX
@@ -59,6 +60,8 @@ struct loop {
     size_t heap_cap;
     uint64_t next_seq;
     int64_t wake_due_us; /* what `wake` is armed for; -1 when it is not */
+    struct eager eager;
+    int64_t expected_us; /* loop_expect_soon(), for the next wait; 0: nothing */
 };
 
 /* ---- timers --------------------------------------------------------------------------------------------------- */
@@ -248,6 +251,17 @@ run_hooks(struct loop *loop, enum loop_hook_order order)
         sweep_hooks(loop);
 }
 
+/* libuv asks the same descriptor next, and finds at once what was found here. */
+static void
+wait_eagerly(struct loop *loop)
+{
+    const int64_t expected_us = loop->expected_us;
+
+    loop->expected_us = 0;
+    if (expected_us > 0 && uv_backend_timeout(&loop->uv) != 0)
+        eager_wait(&loop->eager, uv_backend_fd(&loop->uv), expected_us);
+}
+
 static void
 on_prepare(uv_prepare_t *uv)
 {
@@ -256,6 +270,7 @@ on_prepare(uv_prepare_t *uv)
     run_hooks(loop, LOOP_HOOK_WORK);
     run_hooks(loop, LOOP_HOOK_WRITE);
     arm_wake(loop);
+    wait_eagerly(loop);
 }
 
 static struct loop_hook *
@@ -495,6 +510,12 @@ void
 loop_stop(struct loop *loop)
 {
     uv_stop(&loop->uv);
+}
+
+void
+loop_expect_soon(struct loop *loop, uint32_t us)
+{
+    loop->expected_us = us;
 }
 
 struct uv_loop_s *

@@ -40,6 +40,8 @@ void loop_hook_destroy(struct loop_hook **hook);
 /* While set, the loop does not wait: fn is called in every iteration (a worker with queued turns). */
 struct loop_hook *loop_idle(struct loop *loop, void (*fn)(void *owner), void *owner);
 void loop_idle_set(struct loop_hook *idle, bool active);
+/* What was just sent is answered within some US, most likely: the next wait asks for it so long before it sleeps (eager.h). */
+void loop_expect_soon(struct loop *loop, uint32_t us);
 /* Calls fn(owner, signo) for the signal. */
 struct loop_hook *loop_signal(struct loop *loop, int signo, void (*fn)(void *owner, int signo), void *owner);
 

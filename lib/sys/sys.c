@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h> /* renameat */
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,29 @@ kernel_lock(int fd, off_t at, off_t len)
     return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+static int
+kernel_is_readable(int fd)
+{
+    struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+    return poll(&pollfd, 1, 0);
+}
+
+static void
+kernel_yield(void)
+{
+    (void)sched_yield(); /* cannot fail on Linux */
+}
+
+static int
+kernel_processors(void)
+{
+    cpu_set_t set;
+
+    /* On a machine with more than the set holds it fails: those are many. */
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : CPU_SETSIZE;
+}
+
 struct sys_table sys_table = {
     .openat = kernel_openat,
     .close = close,
@@ -180,6 +204,9 @@ struct sys_table sys_table = {
     .random = kernel_random,
     .open_beneath = kernel_open_beneath,
     .lock = kernel_lock,
+    .is_readable = kernel_is_readable,
+    .yield = kernel_yield,
+    .processors = kernel_processors,
 };
 
 /* Repeats CALL while a signal interrupts it. */
@@ -259,6 +286,24 @@ sys_wait_writable(int fd, int timeout_ms)
     struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
 
     return RETRY(poll(&pollfd, 1, timeout_ms));
+}
+
+bool
+sys_is_readable(int fd)
+{
+    return sys_table.is_readable(fd) > 0;
+}
+
+void
+sys_yield(void)
+{
+    sys_table.yield();
+}
+
+int
+sys_processors(void)
+{
+    return sys_table.processors();
 }
 
 void

@@ -43,6 +43,9 @@ struct sys_table {
     int     (*random)(void *out, size_t len);
     int     (*open_beneath)(int dir, const char *path, int flags, mode_t mode);
     int     (*lock)(int fd, off_t at, off_t len);
+    int     (*is_readable)(int fd);        /* poll() */
+    void    (*yield)(void);
+    int     (*processors)(void);
 };
 extern struct sys_table sys_table;         /* the kernel's, unless a test replaced a member */
 
@@ -59,6 +62,11 @@ ssize_t sys_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t sys_sendmsg(int fd, const struct msghdr *msg, int flags);
 /* Waits until FD takes bytes again: 1, 0 after TIMEOUT_MS, or -1. Only for a process that is about to exit: rooms wait in their loop. */
 int     sys_wait_writable(int fd, int timeout_ms);
+/* Without waiting; an error of FD is something to read. */
+bool    sys_is_readable(int fd);
+/* Lets others run that want this processor; returns at once when nobody does. */
+void    sys_yield(void);
+int     sys_processors(void);              /* that this process may use */
 bool    sys_write_all(int fd, const void *data, size_t len);
 bool    sys_pwrite_all(int fd, const void *data, size_t len, off_t at);
 /* The first SIZE - 1 bytes of a file of the kernel's, which may be shorter than it says, as a string. */

@@ -39,6 +39,7 @@ static struct {
     uint32_t           generation;
     struct loop_timer *patience;       /* runs while the journal is away */
     unsigned           patience_lost;
+    unsigned           lone;           /* commits in a row that were durable before the next one came */
 } commits;
 
 static void refuse(enum err_code code, const char *message);
@@ -128,8 +129,13 @@ dispatch(struct commit *c)
 
     commits.bytes += c->frames.len;
     c->is_sent = link != NULL;
-    if (link != NULL)
-        buf_append_bytes(link_out(link), buf_view(&c->frames));
+    if (link == NULL)
+        return;
+    buf_append_bytes(link_out(link), buf_view(&c->frames));
+    if (list_first(&commits.flight, struct commit, in_flight) != c)
+        commits.lone = 0;
+    else if (commits.lone >= JOURNAL_SOON_LONE_MIN)
+        loop_expect_soon(worker.loop, JOURNAL_SOON_US);
 }
 
 struct packing {
@@ -307,6 +313,7 @@ become_durable(struct commit *c)
         c->done(a, NULL, c->owner);
     settle(a);
     commit_free(c);
+    commits.lone += list_is_empty(&commits.flight);
 }
 
 static void

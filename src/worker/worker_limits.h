@@ -86,6 +86,8 @@
 #define SNAPSHOTS_UNDER_WAY_MAX  4             /* of one agent: each is in memory as a whole until it is on disk */
 #define SNAPSHOT_PASSING_MS_MAX  600000        /* of one made for a clone that nobody took away: its clone has been answered, or never will be */
 #define BOOKMARK_AGE_MS_MAX      (30ll * 24 * 3600 * 1000)   /* surface spec 3.4 */
+#define JOURNAL_SOON_US          200           /* in which a commit that is alone is durable on a good disk: asked for, not slept for … */
+#define JOURNAL_SOON_LONE_MIN    8             /* … after so many in a row that were alone: among many there is something else to do meanwhile, here or on this processor */
 #define JOURNAL_PATIENCE_MS      10000         /* a journal that is away so long: what waits for it is given up with a clear error */
 #define JOURNAL_PATIENCE_TIMES   3             /* then the worker itself starts over */
 #define RECALL_SWEEP_MAX         4             /* suspects made whole at a time in the background: requests pass between them */

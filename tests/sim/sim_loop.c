@@ -73,3 +73,9 @@ loop_idle_set(struct loop_hook *idle, bool active)
 {
     idle->is_active = active;
 }
+
+void
+loop_expect_soon(struct loop *loop, uint32_t us)
+{
+    /* Nobody waits here: whose turn it is is not a matter of time. */
+}
