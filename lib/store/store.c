@@ -16,6 +16,8 @@
     "Durable Object was reset and rolled back to its last known good state because the application left the database " \
     "in a state where constraints were violated"
 
+#define TABLE_ABSENT "no such table column: "      /* what SQLite says when it is asked for a table without naming a column */
+
 static bool store_setup(struct store *store, struct err *err);
 static void store_break(struct store *store, const struct err *err);
 static void statements_drop(struct store *store);
@@ -28,7 +30,6 @@ static const char *const own_sql[OWN_COUNT] = {
     [OWN_SAVEPOINT] = "SAVEPOINT _cf_txn",
     [OWN_RELEASE] = "RELEASE _cf_txn",
     [OWN_ROLLBACK_TO] = "ROLLBACK TO _cf_txn",
-    [OWN_TABLES] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('_cf_KV', '_cf_METADATA')",
     [OWN_SIZE] = ("SELECT ((SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count))"
                   " * (SELECT page_size FROM pragma_page_size)"),
     [OWN_KV_CREATE] = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID",
@@ -397,25 +398,25 @@ store_own_run(struct store *store, enum store_own which, struct err *err)
     return true;
 }
 
+/* Asks SQLite's own list of tables, which it reads now if it has not yet: no statement to be compiled, run and kept. */
+static bool
+table_look(struct store *store, const char *name, bool *out_has, struct err *err)
+{
+    int rc;
+
+    store->is_trusted = true;
+    rc = sqlite3_table_column_metadata(store->db, "main", name, NULL, NULL, NULL, NULL, NULL, NULL);
+    store->is_trusted = false;
+    *out_has = rc == SQLITE_OK;
+    /* The same code says that the schema is of no format that SQLite knows. */
+    return rc == SQLITE_OK || (rc == SQLITE_ERROR && strncmp(sqlite3_errmsg(store->db), TABLE_ABSENT, strlen(TABLE_ABSENT)) == 0) ? true : store_fail(store, rc, err);
+}
+
 static bool
 tables_load(struct store *store, struct err *err)
 {
-    sqlite3_stmt *stmt;
-    bool has_row;
-
-    store->has_table[TABLE_KV] = store->has_table[TABLE_META] = false;
-    if (!store_own_stmt(store, OWN_TABLES, &stmt, err))
+    if (!table_look(store, "_cf_KV", &store->has_table[TABLE_KV], err) || !table_look(store, "_cf_METADATA", &store->has_table[TABLE_META], err))
         return false;
-    for (;;) {
-        if (!store_own_step(store, stmt, &has_row, err))
-            return false;
-        if (!has_row)
-            break;
-        const char *name = (const char *)sqlite3_column_text(stmt, 0);
-        if (name != NULL)
-            store->has_table[strcmp(name, "_cf_KV") == 0 ? TABLE_KV : TABLE_META] = true;
-    }
-    (void)sqlite3_reset(stmt);             /* it succeeded */
     store->tables_known = true;
     return true;
 }
