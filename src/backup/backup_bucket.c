@@ -1,8 +1,8 @@
 /*
  * backup_bucket — a target that is a bucket of an S3-compatible store, addressed by path: ENDPOINT/BUCKET/PREFIX/NAME.
  *
- * What may pass (no connection, a broken answer, 408, 429, 5xx) is tried again, S3_TRIES times in all, each wait twice the one before and
- * up to half of it by chance. Objects are PUT whole, with the checksum that is signed: a store never has half of one.
+ * What may pass (no connection, a broken answer, 408, 429, 5xx, "RequestTimeout") is tried again, S3_TRIES times in all, each wait twice the
+ * one before and up to half of it by chance. Objects are PUT whole, with the checksum that is signed: a store never has half of one.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -35,7 +35,11 @@ bucket_of(struct target *target)
 static bool
 may_pass(const struct s3_answer *answer)
 {
-    return answer->is_broken || answer->status == 408 || answer->status == 429 || answer->status >= 500;
+    char *code = answer->status == 400 ? s3_element(buf_view(&answer->body), "Code") : NULL;
+    const bool is_late = code != NULL && strcmp(code, "RequestTimeout") == 0;      /* Amazon's 408 */
+
+    free(code);
+    return answer->is_broken || is_late || answer->status == 408 || answer->status == 429 || answer->status >= 500;
 }
 
 static void
@@ -54,22 +58,61 @@ retry_wait(const struct bucket *b, int tries)
     }
 }
 
-/* What a store that says no means, in words. */
+/* What to do when the store says CODE; some stores say no more than that. */
+static const char *
+advice_for(const char *code)
+{
+    static const struct { const char *code, *advice; } advices[] = {
+        { "AccessDenied", "This key must be allowed to list the bucket, and to read, write and delete its objects." },
+        { "AuthorizationHeaderMalformed", "Name the region of the bucket with --region." },
+        { "ExpiredToken", "The session of AWS_SESSION_TOKEN is over: begin a new one." },
+        { "InvalidAccessKeyId", "The store does not know this access key: look at the key, and at the endpoint." },
+        { "NoSuchBucket", "Make the bucket first, or name another." },
+        { "PermanentRedirect", "The bucket is elsewhere: name its region with --region, or its endpoint." },
+        { "QuotaExceeded", "The owner of this key may store no more: give it more room, or delete backups with 'dormouse backup prune'." },
+        { "RequestTimeTooSkewed", "The clock of this machine and the store's differ by too much: set them right." },
+        { "SignatureDoesNotMatch", "The secret key is not that of the access key, or --region is not the store's." },
+    };
+
+    for (size_t i = 0; code != NULL && i < ARRAY_LEN(advices); i++)
+        if (strcmp(code, advices[i].code) == 0)
+            return advices[i].advice;
+    return NULL;
+}
+
+/* "403 CODE. ADVICE It says: MESSAGE (GET URL)": what is too long is cut at its end. */
+static void
+refusal_set(const struct s3_request *request, const struct s3_answer *answer, enum err_code kind, struct err *err)
+{
+    char *code = s3_element(buf_view(&answer->body), "Code"), *message = s3_element(buf_view(&answer->body), "Message");
+    const char *advice = advice_for(code);
+    struct buf said = { 0 };
+
+    buf_printf(&said, "%ld", answer->status);
+    if (code != NULL && code[0] != '\0')
+        buf_printf(&said, " %s", code);
+    buf_append_byte(&said, '.');
+    if (advice != NULL)
+        buf_printf(&said, " %s", advice);
+    if (message != NULL && message[0] != '\0')
+        buf_printf(&said, " It says: %s", message);
+    (void)err_set(err, kind, 0, "The store refuses: %s (%s %s)", buf_cstr(&said), request->method, request->url);
+    buf_fini(&said);
+    free(code);
+    free(message);
+}
+
 static bool
 refused(const struct bucket *b, const struct s3_request *request, const struct s3_answer *answer, struct err *err)
 {
-    char *code = s3_element(buf_view(&answer->body), "Code"), *message = s3_element(buf_view(&answer->body), "Message");
-    const enum err_code kind = answer->is_broken ? ERR_NETWORK : answer->status == 404 ? ERR_NOT_FOUND : answer->status == 403 || answer->status == 401 ? ERR_DENIED : ERR_UNAVAILABLE;
+    const enum err_code kind = answer->status == 404 ? ERR_NOT_FOUND : answer->status == 403 || answer->status == 401 ? ERR_DENIED : ERR_UNAVAILABLE;
 
     if (answer->is_too_large)
         (void)err_set(err, ERR_LIMIT, 0, "%s %s: the answer is too large", request->method, request->url);
     else if (answer->is_broken)
-        (void)err_set(err, kind, 0, "The store at %s cannot be reached: %s.", b->root, answer->why);
+        (void)err_set(err, ERR_NETWORK, 0, "The store at %s cannot be reached: %s.", b->root, answer->why);
     else
-        (void)err_set(err, kind, 0, "The store refuses %s %s: %ld %s%s%s", request->method, request->url, answer->status, code != NULL ? code : "",
-                      message != NULL ? ": " : "", message != NULL ? message : "");
-    free(code);
-    free(message);
+        refusal_set(request, answer, kind, err);
     return false;
 }
 
@@ -152,23 +195,26 @@ struct listing {
     const struct bucket *bucket;
     void (*fn)(void *owner, const char *name, uint64_t bytes);
     void *owner;
+    struct err strange;                    /* a name that was not asked for: skipped, it could be a backup that nobody finds again */
 };
 
 static void
 on_object(void *owner, const char *key, uint64_t bytes)
 {
-    const struct listing *listing = owner;
-    const size_t prefix_len = strlen(listing->bucket->prefix);
+    struct listing *listing = owner;
+    const char *prefix = listing->bucket->prefix;
 
-    if (strncmp(key, listing->bucket->prefix, prefix_len) == 0)
-        listing->fn(listing->owner, key + prefix_len, bytes);
+    if (strncmp(key, prefix, strlen(prefix)) == 0)
+        listing->fn(listing->owner, key + strlen(prefix), bytes);
+    else
+        (void)err_set(&listing->strange, ERR_MALFORMED, 0, "The store lists other names than it was asked for: choose another prefix. Asked for '%s', it lists '%s'.", prefix, key);
 }
 
 static bool
 bucket_list(struct target *target, const char *prefix, void (*fn)(void *owner, const char *name, uint64_t bytes), void *owner, struct err *err)
 {
     struct bucket *b = bucket_of(target);
-    struct listing listing = { b, fn, owner };
+    struct listing listing = { .bucket = b, .fn = fn, .owner = owner };
     char *token = NULL;
     bool ok;
 
@@ -188,6 +234,8 @@ bucket_list(struct target *target, const char *prefix, void (*fn)(void *owner, c
         free(STEAL(token));
         request.url = buf_cstr(&url);
         ok = ask(b, &request, &page, err) && s3_page_read(buf_view(&page), on_object, &listing, &token, err);
+        if (ok && listing.strange.code != ERR_NONE)
+            ok = err_set(err, listing.strange.code, 0, "%s", listing.strange.message);
         buf_fini(&url);
         buf_fini(&page);
     } while (ok && token != NULL);
@@ -260,7 +308,7 @@ place_read(struct bucket *b, const char *place, struct err *err)
     b->bucket = bytes_dup(bytes_from(name, len));
     b->prefix = bytes_dup(buf_view(&out));
     buf_fini(&out);
-    return strlen(b->prefix) < S3_KEY_BYTES_MAX - PATH_BYTES / 32 ? true : err_set(err, ERR_USAGE, 0, "The prefix in '%.80s…' is too long.", place);
+    return strlen(b->prefix) < S3_KEY_BYTES_MAX - PATH_BYTES / 32 ? true : err_set(err, ERR_USAGE, 0, "The prefix is too long, it may have %d bytes: '%s'.", S3_KEY_BYTES_MAX - PATH_BYTES / 32 - 2, place);
 }
 
 static bool

@@ -105,6 +105,23 @@ say_event(const char *name, json_t *fields)
     json_decref(line);
 }
 
+json_t *
+json_words(const char *text)
+{
+    json_t *words = json_string(text);
+    char *plain;
+
+    if (words != NULL)
+        return words;
+    plain = bytes_dup(bytes_of(text));
+    for (char *at = plain; *at != '\0'; at++)
+        if ((uint8_t)*at >= 0x80)
+            *at = '?';
+    words = json_string(plain);
+    free(plain);
+    return words;
+}
+
 void
 say_progress(const struct progress *p, bool is_last)
 {

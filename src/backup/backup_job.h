@@ -34,6 +34,8 @@ MUST_USE bool go_on(struct err *err);
 
 /* A line for the command line; FIELDS is stolen. */
 void say_event(const char *name, json_t *fields);
+/* TEXT for it, whatever is in it: a store may say anything. If that is no UTF-8, what is not ASCII becomes '?'. */
+json_t *json_words(const char *text);
 /* "progress" with these fields, not too often unless IS_LAST. */
 struct progress {
     const char *phase;

@@ -27,7 +27,7 @@ main(int argc, char **argv)
     if (ok && !is_known)
         ok = err_set(&err, ERR_USAGE, 0, "There is no '%s'.", job.verb);
     if (!ok)
-        say_event("failed", json_pack("{s:{s:s, s:s}}", "error", "code", err_info(err.code)->name, "message", err.message));
+        say_event("failed", json_pack("{s:{s:s, s:o}}", "error", "code", err_info(err.code)->name, "message", json_words(err.message)));
     job_fini(&job);
     return ok ? 0 : 1;
 }

@@ -70,7 +70,7 @@ previous_read(struct make *m, struct err *err)
     for (size_t i = count; i > 0 && m->previous.id[0] == '\0'; i--) {
         backup_name(ids[i - 1], name);
         if (!manifest_read(&m->previous, m->packs, m->target, name, &why))
-            say_event("warning", json_pack("{s:s}", "message", why.message));
+            say_event("warning", json_pack("{s:o}", "message", json_words(why.message)));
     }
     backups_free(&ids, count);
     return packs_look(m->packs, err);
@@ -87,7 +87,7 @@ list_before(struct make *m, const struct manifest *manifest, const char *name, s
     if (group == NULL || group->list.len == 0 || !group->list.pack->is_there)
         return;
     if (!packs_read(m->packs, &group->list, PACKS_ONE, &bytes, &why) || !list_unpack(out_list, buf_view(&bytes), m->packs, &why))
-        say_event("warning", json_pack("{s:s}", "message", why.message));
+        say_event("warning", json_pack("{s:o}", "message", json_words(why.message)));
     buf_fini(&bytes);
 }
 

@@ -2,6 +2,7 @@
 #include "src/backup/backup_s3.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -12,6 +13,8 @@
 #include "lib/sys/sys.h"
 #include "src/backup/backup_limits.h"
 #include "src/backup/backup_sum.h"
+
+#define UNICODE_MAX 0x10FFFFu
 
 /* ---- credentials ----------------------------------------------------------------------------------------------------------- */
 
@@ -314,6 +317,8 @@ s3_ask(CURL *curl, const struct s3_keys *keys, const struct s3_request *request,
     s3_answer_fini(out_answer);
     if (outcome == CURLE_URL_MALFORMAT)
         return err_set(err, ERR_USAGE, 0, "The endpoint is no http:// or https:// URL: '%s'.", request->url);
+    if (outcome == CURLE_SSL_CACERT_BADFILE)
+        return err_set(err, ERR_USAGE, 0, "AWS_CA_BUNDLE names no file of certificates: %s.", out_answer->why);
     return err_set(err, ERR_DENIED, 0, "The certificate of the store is not trusted: %s. Add its authority to the system's certificates, or name the file in AWS_CA_BUNDLE.",
                    out_answer->why);
 }
@@ -353,7 +358,44 @@ element_next(struct bytes *rest, const char *name, struct bytes *out_inner)
     return true;
 }
 
-/* The five entities, and characters by number below 128: more is not in names of ours. */
+static void
+utf8_append(struct buf *out, uint32_t c)
+{
+    static const struct { uint32_t below; uint8_t mark; int shift; } lengths[] = { { 0x80, 0, 0 }, { 0x800, 0xC0, 6 }, { 0x10000, 0xE0, 12 }, { 0x110000, 0xF0, 18 } };
+    size_t i = 0;
+
+    while (c >= lengths[i].below)
+        i++;
+    buf_append_byte(out, (uint8_t)(lengths[i].mark | c >> lengths[i].shift));
+    for (int shift = lengths[i].shift - 6; shift >= 0; shift -= 6)
+        buf_append_byte(out, (uint8_t)(0x80 | (c >> shift & 0x3F)));
+}
+
+/* TEXT begins with "&#228;" or "&#xE4;": how long that is, its character goes to OUT; 0: it does not. */
+static size_t
+number_decode(struct bytes text, struct buf *out)
+{
+    const bool is_hex = bytes_has_prefix(text, bytes_of("&#x"));
+    static const char digits[] = "0123456789abcdef";
+    size_t at = is_hex ? 3 : 2;
+    uint32_t c = 0;
+
+    if (!bytes_has_prefix(text, bytes_of("&#")))
+        return 0;
+    for (; at < text.len && text.data[at] != ';'; at++) {
+        const char *digit = memchr(digits, tolower(text.data[at]), is_hex ? 16 : 10);
+
+        if (digit == NULL || c > UNICODE_MAX)
+            return 0;
+        c = c * (is_hex ? 16 : 10) + (uint32_t)(digit - digits);
+    }
+    if (at == text.len || c == 0 || c > UNICODE_MAX)
+        return 0;
+    utf8_append(out, c);
+    return at + 1;
+}
+
+/* The five entities, and characters by number: Ceph has control characters so. What is neither stays as it is. */
 static char *
 text_decode(struct bytes text)
 {
@@ -362,15 +404,17 @@ text_decode(struct bytes text)
     char *decoded;
 
     while (text.len > 0) {
-        size_t len = 1;
-        char c = (char)text.data[0];
+        size_t len = number_decode(text, &out);
 
-        for (size_t i = 0; c == '&' && len == 1 && i < ARRAY_LEN(entities); i++)
+        for (size_t i = 0; len == 0 && i < ARRAY_LEN(entities); i++)
             if (bytes_has_prefix(text, bytes_of(entities[i].entity))) {
-                c = entities[i].c;
+                buf_append_byte(&out, (uint8_t)entities[i].c);
                 len = strlen(entities[i].entity);
             }
-        buf_append_byte(&out, (uint8_t)c);
+        if (len == 0) {
+            buf_append_byte(&out, text.data[0]);
+            len = 1;
+        }
         text = bytes_from(text.data + len, text.len - len);
     }
     decoded = bytes_dup(buf_view(&out));

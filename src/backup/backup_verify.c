@@ -43,7 +43,7 @@ static void
 complain(struct verify *v, const char *what, const char *message)
 {
     v->damaged++;
-    say_event("damaged", json_pack("{s:s, s:s, s:s}", "id", v->id, "what", what, "message", message));
+    say_event("damaged", json_pack("{s:s, s:s, s:o}", "id", v->id, "what", what, "message", json_words(message)));
 }
 
 static void

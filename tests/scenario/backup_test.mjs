@@ -447,6 +447,7 @@ describe("an S3-compatible store", { skip }, () => {
       asked++;
       if (asked % 5 === 1) return { status: asked % 2 ? 503 : 500 };
       if (asked % 11 === 3) return { hangUp: true };
+      if (asked % 17 === 5) return { status: 400, code: "RequestTimeout" };
       if (asked % 13 === 4 && method === "GET") return { cut: true };
       if (asked % 7 === 2) return { hold: new Promise((resolve) => setTimeout(resolve, 300)) }; // slow: not waited for by the test
     };
@@ -454,7 +455,7 @@ describe("an S3-compatible store", { skip }, () => {
     const made = await dormouse(["backup", target, "--data", data, "--json", ...at(s3)], { env: KEYS });
     assert.equal(made.status, 0, made.said);
     await load.stop();
-    assert.ok(s3.log.some(({ status }) => status === 503) && s3.log.every(({ status }) => status !== 403), JSON.stringify(s3.log.filter(({ status }) => status === 403)));
+    assert.ok(s3.log.some(({ status }) => status === 503) && s3.log.some(({ status }) => status === 400) && s3.log.every(({ status }) => status !== 403), JSON.stringify(s3.log.filter(({ status }) => status === 403)));
     assert.ok([...s3.objects.keys()].every((key) => key.startsWith("some & odd/prefix/")));
     const whole = await dormouse(["backup", "verify", target, "--json", ...at(s3)], { env: KEYS });
     assert.equal(whole.status, 0, whole.said);
@@ -469,6 +470,8 @@ describe("an S3-compatible store", { skip }, () => {
     await put(node, "a", 0, 3);
     const distrusted = await dormouse(["backup", target, "--data", data, "--json", ...at(s3)], { env: KEYS });
     assert.match(distrusted.error?.message ?? distrusted.said, /certificate of the store is not trusted: .*self.signed.*AWS_CA_BUNDLE/);
+    const misled = await dormouse(["backup", target, "--data", data, "--json", ...at(s3)], { env: { ...env, AWS_CA_BUNDLE: dir("nowhere") } });
+    assert.match(misled.error?.message ?? misled.said, /^AWS_CA_BUNDLE names no file of certificates: .*nowhere/);
     assert.equal(s3.log.length, 0);
     for (const args of [["backup", target, "--data", data], ["backup", "verify", target], ["restore", target, "--data", dir("two")]]) {
       const done = await dormouse([...args, "--json", ...at(s3)], { env });
@@ -504,6 +507,27 @@ describe("an S3-compatible store", { skip }, () => {
     assert.equal((await dormouse(["backup", "verify", target, "--json"], { env })).error.code, "ERR_CORRUPT");
   });
 
+  it("takes a prefix of any characters, and finds again what is below it", async (t) => {
+    const { node, data, dir } = await house(t);
+    const s3 = await startS3(t), target = `s3://${s3.bucket}/\u0001 a+b&c=<d>"'\tä日\u{1f400}/%41`, env = { ...KEYS, AWS_ENDPOINT_URL: s3.endpoint };
+    await put(node, "a", 0, 2);
+    await node.stop();
+    const job = JSON.stringify({ do: "backup", target, data, socket: join(data, "admin.sock"), pack_bytes: 262144, chunk_bytes: 65536 });
+    for (const id of ["00000001", "00000002"]) {
+      const made = await dormouse([job], { env, program: WORKER });
+      assert.equal(made.status, 0, made.said);
+      assert.equal(made.done.id.slice(0, 8), id);
+    }
+    assert.ok(s3.log.filter(({ prefix }) => prefix?.endsWith("/packs/")).length > 3, "a listing has more than one page");
+    assert.equal((await dormouse(["backup", "list", target, "--json"], { env })).events.length, 2);
+    assert.equal((await dormouse(["backup", "prune", target, "--keep", "1", "--json"], { env })).events.at(-1).backups, 1);
+    assert.equal((await dormouse(["restore", target, "--data", dir("two"), "--json"], { env })).status, 0);
+    s3.objects.set("odd", Buffer.from("x"));
+    s3.moods.mood = () => ({ prefix: "odd" });
+    const odd = await dormouse(["backup", "list", target, "--json"], { env });
+    assert.match(odd.error?.message ?? odd.said, /lists other names .*it lists 'odd'/);
+  });
+
   it("goes on where an interrupted backup was", async (t) => {
     const { node, data, dir } = await house(t);
     const s3 = await startS3(t), target = `s3://${s3.bucket}/p`, env = { ...PLAIN, ...KEYS, AWS_ENDPOINT_URL: s3.endpoint };
@@ -533,11 +557,22 @@ describe("an S3-compatible store", { skip }, () => {
     const s3 = await startS3(t);
     await node.stop();
     const run = (target, env) => dormouse(["backup", target, "--data", data, "--json", ...at(s3)], { env: { ...KEYS, ...env } });
-    assert.match((await run("s3://vault/x", { AWS_SECRET_ACCESS_KEY: "another" })).error.message, /403 SignatureDoesNotMatch/);
+    const long = `s3://vault/${"ü".repeat(200)}`; // what happened is said before the URL, which may be cut
+    assert.match((await run(long, { AWS_SECRET_ACCESS_KEY: "another" })).error.message, /403 SignatureDoesNotMatch\. The secret key/);
     assert.equal(s3.log.length, 1);
-    assert.match((await run("s3://other/x", {})).error.message, /404 NoSuchBucket/);
+    assert.match((await run("s3://vault/x", { AWS_ACCESS_KEY_ID: "another" })).error.message, /403 InvalidAccessKeyId\. The store does not know/);
+    assert.match((await run("s3://vault/x", { AWS_REGION: "eu-test-2" })).error.message, /400 AuthorizationHeaderMalformed\. Name the region .*expecting 'eu-test-1'/);
+    assert.match((await run("s3://other/x", {})).error.message, /404 NoSuchBucket\. Make the bucket first/);
+    for (const aheadMs of [20 * 60_000, -20 * 60_000]) {
+      const other = await startS3(t, { aheadMs }), late = await dormouse(["backup", "s3://vault/x", "--data", data, "--json", ...at(other)], { env: KEYS });
+      assert.match(late.error.message, /403 RequestTimeTooSkewed\. The clock of this machine/);
+    }
+    s3.moods.mood = ({ method }) => (method === "PUT" ? { status: 403, code: "QuotaExceeded", message: "Voll: \u00fcber der Grenze" } : undefined);
+    assert.match((await run("s3://vault/x", {})).error.message, /403 QuotaExceeded\..*more room.*It says: Voll: \?ber der Grenze \(PUT/);
+    s3.moods.mood = () => undefined;
     assert.match((await run("s3://vault/x", { AWS_ACCESS_KEY_ID: "", HOME: dir("nobody") })).error.message, /no credentials/);
     assert.match((await run("s3://Vault", {})).error.message, /names no bucket/);
+    for (const more of ["", "x"]) assert.match((await run(`s3://vault/${more}${"ü".repeat(500)}`, {})).error.message, /prefix is too long.*…$/); // cut between characters
     writeFileSync(dir("keys"), `[other]\naws_access_key_id = x\n[default]\naws_access_key_id=${KEYS.AWS_ACCESS_KEY_ID}\n  aws_secret_access_key = ${KEYS.AWS_SECRET_ACCESS_KEY}  \n`);
     const made = await run("s3://vault/x", { AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "", AWS_SHARED_CREDENTIALS_FILE: dir("keys") });
     assert.equal(made.status, 0, made.said);

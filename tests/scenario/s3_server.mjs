@@ -1,5 +1,6 @@
 // s3_server — as much of S3 as a backup needs, in memory: GET (with Range), PUT, DELETE, ListObjectsV2 with small pages. It computes every
-// signature itself (Signature Version 4) and refuses what does not match. It can be told to fail: see `moods`.
+// signature itself (Signature Version 4) and refuses what does not match, most often in no more words than Ceph's radosgw does (a code, an empty
+// message). It can be told to fail: see `moods`.
 import { createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -9,6 +10,7 @@ import { fileURLToPath } from "node:url";
 
 export const KEYS = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", AWS_REGION: "eu-test-1" };
 const PAGE = 7; // objects per listing: so that one listing takes several
+const SKEW_MS_MAX = 15 * 60_000; // between the client's clock and the store's, as Amazon's and Ceph's
 
 const sha256 = (data) => createHash("sha256").update(data).digest("hex");
 const hmac = (key, data) => createHmac("sha256", key).update(data).digest();
@@ -30,15 +32,18 @@ export function signature({ method, url, headers }, body, secret) {
   return { id, region, signed: signed.split(";"), given, wanted: createHmac("sha256", key).update(toSign).digest("hex"), date: headers["x-amz-date"] };
 }
 
-const error = (code, message) => `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`;
+const parseDate = (date) => Date.parse(date?.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6Z"));
+const error = (code, message = "") => `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`;
 
 /* A certificate for 127.0.0.1 that nobody signed but itself. */
 export const CERTIFICATE = fileURLToPath(new URL("tls/certificate.pem", import.meta.url));
 const tls = () => ({ cert: readFileSync(CERTIFICATE), key: readFileSync(new URL("tls/key.pem", import.meta.url)) });
 
-export async function startS3(t, { bucket = "vault", isSecure = false } = {}) {
+/* AHEADMS: how much its clock is ahead of ours. */
+export async function startS3(t, { bucket = "vault", isSecure = false, aheadMs = 0 } = {}) {
   const objects = new Map(), log = [];
-  // Asked before each answer; may give { status }, { hangUp: true }, { hold: promise }, { cut: true } (half an answer), or nothing.
+  // Asked before each answer; may give { status, code, message (Latin-1) }, { hangUp: true }, { hold: promise }, { cut: true } (half an answer),
+  // { prefix } (a listing of what was not asked for), or nothing.
   const moods = { mood: () => undefined };
   const listener = async (req, res) => {
     const chunks = [];
@@ -52,13 +57,15 @@ export async function startS3(t, { bucket = "vault", isSecure = false } = {}) {
     if (mood.hangUp) return req.socket.destroy();
     if (mood.hold) await mood.hold;
     const answer = (status, text = "", headers = {}) => { entry.status = status; res.writeHead(status, { "content-length": Buffer.byteLength(text), ...headers }); res.end(text); };
-    if (mood.status) return answer(mood.status, error("SlowDown", "Please reduce your request rate."));
+    if (mood.status) return answer(mood.status, Buffer.from(error(mood.code ?? "SlowDown", mood.message ?? "Please reduce your request rate."), "latin1"));
     const sign = signature(req, body, KEYS.AWS_SECRET_ACCESS_KEY);
-    if (sign.given === null || sign.id !== KEYS.AWS_ACCESS_KEY_ID) return answer(403, error("InvalidAccessKeyId", "The access key is not known."));
-    if (sign.given !== sign.wanted || sign.region !== KEYS.AWS_REGION) return answer(403, error("SignatureDoesNotMatch", "The signature does not match."));
+    if (sign.given === null || sign.id !== KEYS.AWS_ACCESS_KEY_ID) return answer(403, error("InvalidAccessKeyId"));
+    if (!(Math.abs(parseDate(sign.date) - Date.now() - aheadMs) < SKEW_MS_MAX)) return answer(403, error("RequestTimeTooSkewed"));
+    if (sign.region !== KEYS.AWS_REGION) return answer(400, error("AuthorizationHeaderMalformed", `The authorization header is malformed; the region '${sign.region}' is wrong; expecting '${KEYS.AWS_REGION}'`)); // Amazon's; Ceph takes any
+    if (sign.given !== sign.wanted) return answer(403, error("SignatureDoesNotMatch"));
     if (!["host", "x-amz-date", "x-amz-content-sha256"].every((name) => sign.signed.includes(name))) return answer(403, error("AccessDenied", "Headers must be signed."));
     if (req.headers["x-amz-content-sha256"] !== sha256(body)) return answer(400, error("XAmzContentSHA256Mismatch", "The body is not what was signed."));
-    if (!decodeURIComponent(pathname).startsWith(`/${bucket}`)) return answer(404, error("NoSuchBucket", "The bucket does not exist."));
+    if (!decodeURIComponent(pathname).startsWith(`/${bucket}`)) return answer(404, error("NoSuchBucket"));
     if (req.method === "PUT") {
       objects.set(key, body);
       return answer(200);
@@ -67,7 +74,7 @@ export async function startS3(t, { bucket = "vault", isSecure = false } = {}) {
       objects.delete(key);
       return answer(204);
     }
-    if (searchParams.get("list-type") === "2") return answer(200, list(objects, searchParams));
+    if (searchParams.get("list-type") === "2") return answer(200, list(objects, mood.prefix ?? searchParams.get("prefix") ?? "", searchParams));
     const object = objects.get(key);
     if (!object) return answer(404, error("NoSuchKey", "The key does not exist."));
     const range = /^bytes=(\d+)-(\d+)$/.exec(req.headers.range ?? "");
@@ -89,13 +96,14 @@ export async function startS3(t, { bucket = "vault", isSecure = false } = {}) {
   return { objects, log, moods, bucket, endpoint: `http${isSecure ? "s" : ""}://127.0.0.1:${server.address().port}` };
 }
 
-function list(objects, query) {
-  const keys = [...objects.keys()].filter((key) => key.startsWith(query.get("prefix") ?? "")).sort();
-  const token = query.get("continuation-token");
-  const from = token ? keys.findIndex((key) => key > Buffer.from(token, "base64").toString()) : 0;
+function list(objects, prefix, query) {
+  const keys = [...objects.keys()].filter((key) => key.startsWith(prefix)).sort();
+  const token = query.get("continuation-token"); // the last name of the page before, as Ceph's
+  const from = token ? keys.findIndex((key) => key > token) : 0;
   const page = from < 0 ? [] : keys.slice(from, from + PAGE), isMore = from >= 0 && from + PAGE < keys.length;
-  const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const byNumber = (c) => `&#x${c.codePointAt(0).toString(16).padStart(2, "0")};`; // Ceph: control characters; others more than that
+  const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replace(/[\x00-\x1f\u{1f300}-\u{1f6ff}]/gu, byNumber);
   const contents = page.map((key) => `<Contents><Key>${escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>${objects.get(key).length}</Size></Contents>`).join("");
-  const next = isMore ? `<NextContinuationToken>${Buffer.from(page.at(-1)).toString("base64")}</NextContinuationToken>` : "";
+  const next = isMore ? `<NextContinuationToken>${escape(page.at(-1))}</NextContinuationToken>` : "";
   return `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>${isMore}</IsTruncated>${contents}${next}</ListBucketResult>`;
 }

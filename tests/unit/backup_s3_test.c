@@ -275,6 +275,9 @@ pages_of_listings_are_read(void **state)
     assert_string_equal(seen, "a&b/c:5;d:6;");
     assert_string_equal(next, "1<2==");
     free(next);
+    assert_true(page("<ListBucketResult><Contents><Key>&#x01;&#228;&#x65E5;&#x1f400;&#65;</Key><Size>1</Size></Contents>"
+                     "<Contents><Key>&#0;&#x110000;&#;&#xG;&#A;&#99999999999;&#1&amp;#65;</Key><Size>2</Size></Contents></ListBucketResult>", &next));
+    assert_string_equal(seen, "\x01\xc3\xa4\xe6\x97\xa5\xf0\x9f\x90\x80" "A:1;&#0;&#x110000;&#;&#xG;&#A;&#99999999999;&#1&#65;:2;");
     assert_true(page("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", &next));
     assert_string_equal(seen, "");
     assert_null(next);
