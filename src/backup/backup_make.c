@@ -371,11 +371,34 @@ all_make(struct make *m, struct err *err)
 
 /* ---- the run ------------------------------------------------------------------------------------------------------------------- */
 
+/* Two nodes that begin in one moment do not see each other, and may even have one id. The last one to say that it began is the one. */
+static bool
+is_alone(struct make *m, struct err *err)
+{
+    struct packs *packs = packs_create(m->target, PACK_BYTES);   /* what another stored is not what we know */
+    struct manifest last = { 0 };
+    struct err why = { 0 };
+    bool ok = manifest_read(&last, packs, m->target, UNFINISHED_NAME, &why);
+
+    if (!ok && why.code != ERR_NOT_FOUND)
+        (void)err_set(err, why.code, 0, "%s", why.message);
+    else if (!ok)
+        (void)err_set(err, ERR_EXISTS, 0, "Another backup to '%s' ended beside this one. Each node needs a target of its own.", m->job->target);
+    else if (last.started_ms != m->manifest.started_ms || strcmp(last.data, m->manifest.data) != 0 || strcmp(last.host, m->manifest.host) != 0)
+        ok = err_set(err, ERR_EXISTS, 0, "A backup of '%s' on %s to '%s' began beside this one. Each node needs a target of its own.", last.data, last.host,
+                     m->job->target);
+    manifest_fini(&last);
+    packs_destroy(&packs);
+    return ok;
+}
+
 static bool
 finish(struct make *m, struct err *err)
 {
     char name[BACKUP_ID_BYTES + 16];
 
+    if (!is_alone(m, err))
+        return false;
     m->manifest.recent_count = 0;
     m->manifest.written_bytes = packs_written_bytes(m->packs);
     m->manifest.touched_ms = clock_wall_ms();

@@ -441,7 +441,7 @@ describe("an S3-compatible store", { skip }, () => {
     const { node, data, dir, again } = await house(t);
     const s3 = await startS3(t), target = `s3://${s3.bucket}/some & odd/prefix`;
     const names = ["a", "b", "c", "d"], load = writers(node, names);
-    await eventually(() => load.total() > 40);
+    await eventually(() => load.total() > 40, 60_000);
     let asked = 0;
     s3.moods.mood = ({ method }) => {
       asked++;
@@ -549,6 +549,27 @@ describe("an S3-compatible store", { skip }, () => {
     assert.equal(resumed.done.resumed, true);
     const again = s3.log.slice(mark).filter(({ method, key }) => method === "PUT" && key.includes("packs/")).length, all = [...s3.objects.keys()].filter((key) => key.includes("packs/")).length;
     assert.ok(again <= all - kept + 12, `${again} of ${all} packs were written again, ${kept} objects had been there`);
+    assert.equal((await dormouse(["backup", "verify", target, "--json"], { env })).status, 0);
+  });
+
+  it("has the backup of one of two nodes that begin in one moment, and the other is told", async (t) => {
+    const { node, data, dir } = await house(t);
+    const s3 = await startS3(t), target = `s3://${s3.bucket}/p`, env = { ...KEYS, AWS_ENDPOINT_URL: s3.endpoint };
+    await node.stop();
+    cpSync(data, dir("other"), { recursive: true, filter: (path) => !path.endsWith(".sock") });
+    let begun = 0, release;
+    const released = new Promise((resolve) => { release = resolve; });
+    s3.moods.mood = ({ method, key }) => {
+      if (method !== "PUT" || !key.endsWith("/unfinished") || begun === 2) return;
+      if (++begun === 2) release();
+      return { hold: released };
+    };
+    const both = await Promise.all([data, dir("other")].map((from) => dormouse(["backup", target, "--data", from, "--json"], { env })));
+    assert.deepEqual(both.map(({ status }) => status).sort(), [0, 1], both.map(({ said }) => said).join(""));
+    const failed = both.find(({ status }) => status === 1), won = both[0] === failed ? dir("other") : data;
+    assert.match(failed.error.message, /beside this one\. Each node needs a target of its own/);
+    const { events } = await dormouse(["backup", "list", target, "--json"], { env });
+    assert.deepEqual(events.map((one) => one.data), [won]);
     assert.equal((await dormouse(["backup", "verify", target, "--json"], { env })).status, 0);
   });
 
