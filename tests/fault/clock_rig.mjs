@@ -1,4 +1,4 @@
-// The clock rig: Dormouse in a machine of its own (power_machine.mjs), whose wall clock is put on and back by an hour and a year, whose time zone's clocks
+// The clock rig: Dormouse in a machine of its own (tests/machine), whose wall clock is put on and back by an hour and a year, whose time zone's clocks
 // change, also while the server is stopped. By the clock as it then is no alarm rings more than a second early, or is lost; setTimeout() takes no notice.
 //
 //   node tests/fault/clock_rig.mjs [--long] [--rounds 10] [--control 1]
@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DORMOUSE } from "../scenario/lib.mjs";
-import { boot, diskPrepare, machineMissing } from "./power_machine.mjs";
+import { boot, diskPrepare, machineMissing } from "../machine/machine.mjs";
 import { Rig } from "./rig.mjs";
 
 const LIFE_MS_MAX = 300_000; // of a machine with all its steps, on a busy host

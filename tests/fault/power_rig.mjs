@@ -1,4 +1,4 @@
-// The power-cut rig: Dormouse, all of it, in a machine of its own (power_machine.mjs) whose power goes at a random moment, again and again. After each
+// The power-cut rig: Dormouse, all of it, in a machine of its own (tests/machine) whose power goes at a random moment, again and again. After each
 // cut the machine boots, the server recovers, and every agent tells what it has; the judge is power_ledger.mjs. A quarter of the cuts hit the recovery.
 //
 //   node tests/fault/power_rig.mjs [--long] [--cuts 20] [--control 1] [--loud 1] [--seed N]
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DORMOUSE } from "../scenario/lib.mjs";
 import { ledger } from "./power_ledger.mjs";
-import { boot, diskPrepare, machineMissing, nosyncPath } from "./power_machine.mjs";
+import { boot, diskPrepare, machineMissing, nosyncPath } from "../machine/machine.mjs";
 import { Rig } from "./rig.mjs";
 
 const READY_MS_MAX = 120_000; // boot, recovery and telling, on a busy machine
@@ -31,7 +31,7 @@ function live(campaign, plan, { duringRecovery, cutMs }) {
   return new Promise((resolve, reject) => {
     const seen = { isReady: false, isTold: false, error: null };
     const machine = boot({
-      disk: join(campaign.dir, "disk"), dir: campaign.dir, plan, wrap: campaign.wrap,
+      disk: join(campaign.dir, "disk"), dir: campaign.dir, script: "tests/fault/power_inside.mjs", plan, wrap: campaign.wrap,
       line(text) {
         const [word, ...rest] = text.split(" ");
         if (campaign.isLoud && word !== "A" && word !== "D") console.log(`      ${text}`);
