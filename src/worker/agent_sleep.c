@@ -23,13 +23,22 @@
 
 #define COMMIT_UNKNOWN 0               /* of an image that stays in this process: nobody else commits */
 
+/* Where addresses are few (ulimit -v, an unusual kernel), a part of them is kept for heaps beyond: who is busy cannot sleep. */
+static uint32_t
+awake_max(void)
+{
+    const size_t possible = heaps_possible(SLEEP_AWAKE_MAX);
+
+    return (uint32_t)(possible == SLEEP_AWAKE_MAX ? possible : possible - possible / SLEEP_SPARE_PART);
+}
+
 void
 agent_sleep_init(void)
 {
     struct sleep_limits limits = {
         .warm_after_ms = worker.warm_ms, .stay_ms_max = worker.warm_ms > SLEEP_STAY_MS_MAX ? worker.warm_ms : SLEEP_STAY_MS_MAX,
         .discard_after_ms = worker.idle_ms, .cold_after_ms = worker.cold_ms,
-        .stay_warm_ms_max = worker.cold_ms < UINT32_MAX / SLEEP_STAY_WARM_TIMES ? worker.cold_ms * SLEEP_STAY_WARM_TIMES : UINT32_MAX, .awake_max = SLEEP_AWAKE_MAX, .warm_bytes_max = SLEEP_WARM_BYTES_MAX,
+        .stay_warm_ms_max = worker.cold_ms < UINT32_MAX / SLEEP_STAY_WARM_TIMES ? worker.cold_ms * SLEEP_STAY_WARM_TIMES : UINT32_MAX, .awake_max = awake_max(), .warm_bytes_max = SLEEP_WARM_BYTES_MAX,
     };
 
     sleep_book_init(&worker.sleep, &limits);
@@ -282,7 +291,7 @@ put_to_sleep(struct agent *a)
 {
     if (a->state == AGENT_WARM)
         return leave(a);
-    if (!may_sleep(a) || (a == worker.entry && worker.sleep.pressure != SLEEP_AT_EASE)) {
+    if (!may_sleep(a) || (a == worker.entry && (worker.sleep.pressure != SLEEP_AT_EASE || sleep_is_crowded(&worker.sleep)))) {
         agent_touched(a, false);       /* one heap, which every request needs, is no relief */
     } else if (a->sleeper.discards) {
         if (!agent_evict(a))           /* else A is gone */

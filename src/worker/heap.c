@@ -16,16 +16,38 @@
 #include "src/worker/worker_limits.h"
 
 #define PAGE HEAP_PAGE
+#define POSSIBLE_PART 8                /* how exactly heaps_possible() looks */
 
 static struct heap *current;
 
+static void *
+reserve_bytes(size_t bytes)
+{
+    return sys_mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+/* NULL: this process has no addresses left, the pool's included. */
 static uint8_t *
 reserve(void)
 {
-    uint8_t *base = sys_mmap(NULL, HEAP_RESERVE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *base = reserve_bytes(HEAP_RESERVE_BYTES);
 
-    assert(base != MAP_FAILED);
-    return base;
+    while (base == MAP_FAILED && heap_pool_unmap_one())
+        base = reserve_bytes(HEAP_RESERVE_BYTES);
+    return base == MAP_FAILED ? NULL : base;
+}
+
+size_t
+heaps_possible(size_t wanted)
+{
+    size_t count = wanted;
+    void *base;
+
+    while ((base = reserve_bytes(count * HEAP_RESERVE_BYTES)) == MAP_FAILED && count > 1)
+        count -= count / POSSIBLE_PART + 1;
+    if (base != MAP_FAILED)
+        (void)sys_munmap(base, count * HEAP_RESERVE_BYTES);
+    return count;
 }
 
 static bool
@@ -46,6 +68,8 @@ map_range(struct heap *heap)
     const struct template *t = heap->template;
 
     heap->base = reserve();
+    if (heap->base == NULL)
+        return false;
     if (sys_mmap(heap->base, t->pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, t->fd, TEMPLATE_HEADER_BYTES) != heap->base ||
         !map_zeros(heap, t->pages, HEAP_SPARE_PAGES)) {
         (void)sys_munmap(heap->base, HEAP_RESERVE_BYTES);
@@ -95,6 +119,7 @@ heap_create_blank(uint32_t bytes_max)
 
     assert(heap != NULL);
     heap->base = reserve();
+    assert(heap->base != NULL);        /* the first of its process */
     heap->pages_max = (uint32_t)(bytes_max / PAGE);
     heap->dispatch = heap->modules = heap->exports = JSV_UNDEFINED;
     return heap;

@@ -36,7 +36,9 @@ void template_retire(struct template *t);          /* no new heaps: the pool let
 size_t template_bytes(const struct template *t);
 
 /* ---- heaps ---- */
-struct heap *heap_create(struct template *t, uint32_t bytes_max);     /* refs T */
+/* Refs T. NULL: the process is out of address space, 4 GiB of which each heap reserves. */
+struct heap *heap_create(struct template *t, uint32_t bytes_max);
+size_t heaps_possible(size_t wanted);              /* for how many heaps this process has addresses, at most WANTED; at least 1 */
 void heap_destroy(struct heap **heap);             /* must not be entered */
 enum heap_pool_rest { HEAP_POOL_IN_USE, HEAP_POOL_ALL };
 void heap_pool_rest(enum heap_pool_rest which);    /* from time to time: what destroyed heaps left for the next ones goes back; IN_USE: unless it is */

@@ -68,6 +68,8 @@ MUST_USE bool heap_pool_take(struct heap *heap, const struct image_kin *kin);
 /* Takes HEAP's range and its reference to the template: both are the pool's, or gone. */
 void heap_pool_give(struct heap *heap);
 void heap_pool_forget(const struct template *t);
+/* Gives the addresses of one range back. False: there is none. */
+bool heap_pool_unmap_one(void);
 
 /* ---- heap_pages.c ---- */
 bool page_set_has(const struct page_set *set, uint32_t page);

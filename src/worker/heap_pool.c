@@ -90,6 +90,19 @@ unmap(struct range *r)
 }
 
 /* Makes every page of HEAP say what R's kin says, in place. False: it is not worth it, or nobody knows which pages are its own. */
+bool
+heap_pool_unmap_one(void)
+{
+    struct stack *s = clean.count > 0 ? &clean : &warm;
+
+    if (s->count == 0)
+        return false;
+    s->count--;
+    warm_pages -= s->ranges[s->count].own_count;
+    unmap(&s->ranges[s->count]);
+    return true;
+}
+
 static bool
 make_new(struct heap *heap, struct range *r)
 {

@@ -45,7 +45,7 @@ struct sleep_limits {
     uint32_t discard_after_ms;         /* idle so long, a heap that cannot or must not become an image is thrown away */
     uint32_t cold_after_ms;            /* warm so long, an image goes to disk */
     uint32_t stay_warm_ms_max;         /* … of an agent that is known to come back by then */
-    uint32_t awake_max;                /* heaps in memory */
+    uint32_t awake_max;                /* heaps in memory, unless all of them are busy */
     uint64_t warm_bytes_max;           /* of images in memory */
 };
 
@@ -94,6 +94,9 @@ int64_t sleep_left_ms(const struct sleep_book *book, const struct sleeper *s, in
 
 /* S cannot do now what sleep_next() wanted: it waits its time again, behind the others. */
 void sleep_defer(struct sleep_book *book, struct sleeper *s, int64_t now_ms);
+
+/* More are awake than should be: who idles goes at once, and who comes waits for that. */
+bool sleep_is_crowded(const struct sleep_book *book);
 
 /* Who has to go now; the caller makes an image of it (awake), throws it away (awake, discards) or stores its image (warm), and notes what
  * came of it: asked again without that, it is the same one. NULL: nobody; *out_ms then says in how many ms to ask, at most as many as it

@@ -25,11 +25,17 @@ static struct {
     int64_t             begin_us;      /* … and its first request */
 } starts;
 
-/* While memory is starving one heap per pass is enough: others go to sleep between. */
+/* Memory is starving, or more are awake than should be: one heap per pass is enough, others go to sleep between. */
+static bool
+is_short_of_room(void)
+{
+    return worker.sleep.pressure == SLEEP_STARVING || sleep_is_crowded(&worker.sleep);
+}
+
 static bool
 has_time(int64_t since_us)
 {
-    return worker.sleep.pressure != SLEEP_STARVING && clock_cpu_us() - since_us < STARTS_SLICE_US;
+    return !is_short_of_room() && clock_cpu_us() - since_us < STARTS_SLICE_US;
 }
 
 static void
@@ -62,7 +68,7 @@ make_heaps(void)
     struct agent *a;
 
     /* Who comes waits until others have gone: the supervisor looks at the memory now and then, a crowd takes 10 MB in that time. */
-    if (worker.sleep.pressure == SLEEP_STARVING && starts.count > 0)
+    if (is_short_of_room() && starts.count > 0)
         agents_make_room();
 
     while ((a = next_of_line()) != NULL) {
@@ -154,7 +160,7 @@ starts_admit(struct agent *a, const struct event *e)
         return true;                   /* every request needs it */
     if (starts.admitted == a)
         return true;
-    if (is_nobody_before(e) && worker.sleep.pressure != SLEEP_STARVING) {
+    if (is_nobody_before(e) && !is_short_of_room()) {
         if (starts.is_new_pass)
             starts.pass_us = clock_cpu_us();
         if (starts.is_new_pass || has_time(starts.pass_us)) {

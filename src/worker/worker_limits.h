@@ -40,6 +40,7 @@
 #define SLEEP_STAY_WARM_TIMES    6             /* of it an agent stays warm that comes back by then: storing and reading cost 0.13 ms (SDK 0.6) */
 #define SLEEP_STAY_MS_MAX        16000         /* who is touched every few seconds stays awake, up to here */
 #define SLEEP_AWAKE_MAX          4096          /* heaps: 4 GiB of address space each, and maps (vm.max_map_count is 65,530) */
+#define SLEEP_SPARE_PART         4             /* of fewer addresses than that: for agents that wake while the others are busy */
 #define SLEEP_WARM_BYTES_MAX     (1ull << 30)  /* of images in a worker's memory */
 #define SLEEP_WARM_BYTES         2048          /* what a warm agent holds besides its image */
 #define SLEEP_SCRATCH_BYTES_MAX  (1u << 20)    /* kept between two images */

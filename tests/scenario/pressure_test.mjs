@@ -1,14 +1,15 @@
 // Memory that gets short: agents sleep, warm and then on disk, before the kernel kills their worker; and one that wants too much ends alone.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { DORMOUSE, eventually, fixture, missing, serve } from "./lib.mjs";
+import { DORMOUSE, eventually, fixture, missing, serve, stats } from "./lib.mjs";
 
 const sleeper = fixture("sleeper");
 const skip = missing({ only: "dormouse" });
 const NEVER = { warm_ms: 3_600_000, idle_ms: 3_600_000, cold_ms: 3_600_000 };
 const MEMORY_MB = 128;
+const HEAP_ADDRESSES = 4 * 1024 ** 3, FEW_ADDRESSES = 16 * HEAP_ADDRESSES, CROWD = 60;
 const AGENTS = 600, LINES = 4000;   // about 450 KB each awake
 
 /* The counters of the one worker. */
@@ -24,6 +25,13 @@ async function serveSmall(t, memory_mb = MEMORY_MB) {
   const isLimited = readFileSync(`/proc/${pid}/cgroup`, "utf8").includes("worker-");
   if (!isLimited) t.skip("no cgroup here: not root, or not delegated");
   return { server, pid, isLimited };
+}
+
+/* What is started next may have FEW_ADDRESSES: it takes the limit over from this process, which has fewer mapped itself. */
+function withFewAddresses() {
+  const limit = (bytes) => execFileSync("prlimit", ["--pid", String(process.pid), `--as=${bytes}:`]);
+  limit(FEW_ADDRESSES);
+  return { onSpawn: () => limit("unlimited") };
 }
 
 async function each(count, work, inFlight = 8) {
@@ -70,5 +78,15 @@ describe("memory pressure", { skip }, () => {
     assert.deepEqual([calls, starts], [2, 1]);
     assert.equal((await server.json("/s/bomb/step?v=a")).calls, 1, "it starts anew");
     assert.deepEqual(server.rooms("worker").map((one) => one.pid), [pid]);
+  });
+
+  it("of addresses: agents sleep for others when no more heaps fit, and nobody is lost", async (t) => {
+    const server = await serve(t, sleeper, { limits: { warm_ms: 3_600_000, idle_ms: 3_600_000 }, args: ["--workers", "1"], ...withFewAddresses() });
+    for (const calls of [1, 2]) {
+      const told = await Promise.all(Array.from({ length: CROWD }, (_, i) => server.json(`/s/crowd-${i}/step?v=a`)));
+      assert.deepEqual(told.map((one) => [one.calls, one.starts]), told.map(() => [calls, 1]));
+    }
+    const { awake, sleeps } = await stats(server);
+    assert.ok(awake < FEW_ADDRESSES / HEAP_ADDRESSES && sleeps >= CROWD, `${awake} awake, ${sleeps} fell asleep`);
   });
 });
