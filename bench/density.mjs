@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { descendants, DORMOUSE, eventually, ROOT, startDormouse } from "../tests/scenario/lib.mjs";
-import { memory, sleep } from "./measure.mjs";
+import { cpuMs, memory, sleep } from "./measure.mjs";
 import { round } from "./rig.mjs";
 
 const AGENTS = Number(process.env.AGENTS ?? 50_000);
@@ -25,6 +25,7 @@ const SOCKETS = Math.min(SOCKETS_WANTED, FILES_MAX - FILES_SPARE);
 const SOCKETS_PER_CLIENT = 15_000;
 const WAITING = Math.min(Number(process.env.WAITING ?? Math.min(15_000, Math.floor(AGENTS / 10))), FILES_MAX - FILES_SPARE);
 const IN_FLIGHT = 32;
+const GIVEN_BACK_S = 6;                  // until a worker has given back what births and the last heaps left
 const app = join(ROOT, "bench/apps/density");
 const KEEP_WARM = { warm_ms: 2000, cold_ms: 24 * 3600_000, requests_max: 20_000, head_timeout_ms: 120_000, idle_timeout_ms: 120_000 };   // lines of the storm are open before
 const script = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -121,16 +122,22 @@ async function storm(server, load) {
 }
 
 /* WAITING agents read an answer of the model; memory is looked at LOOK_S after the first one began. */
-async function listen(server, load, modelPort, { title, names, query, lookS }) {
+async function listen(server, load, modelPort, { title, names, query, lookS, stepS }) {
   await load.do("touch", { port: server.port, path: `/a/${names}-{i}/call`, count: WAITING, inFlight: IN_FLIGHT }, progress("created", WAITING));
   await untilAsleep(server);
+  await sleep(GIVEN_BACK_S);
   const before = memory(server.pid).pssKb, roomsBefore = rooms(server), began = performance.now();
   const url = encodeURIComponent(`http://127.0.0.1:${modelPort}/?${query}`);
-  const { failed, seconds } = await load.do("touch", { port: server.port, path: `/a/${names}-{i}/model?url=${url}`, count: WAITING, inFlight: IN_FLIGHT });
+  const { failed, seconds } = await load.do("touch", { port: server.port, path: `/a/${names}-{i}/model?url=${url}`, count: WAITING, inFlight: IN_FLIGHT, seconds: stepS });
   if (seconds > lookS) say("WARNING", `the last agent asked the model ${round(seconds)} s after the first: too many for this machine, some have their answer already`);
+  const asked = { at: performance.now(), cpuMs: cpuMs(server.pid), sleeps: count(server, "sleeps") };
   await sleep(Math.max(0, lookS - (performance.now() - began) / 1000));
   const looked = (performance.now() - began) / 1000, waiting = memory(server.pid);
   say(`${round(WAITING)} agents in the middle of an answer of a model ${title}`, `${round((waiting.pssKb - before) / WAITING, 1)} KiB per agent in all rooms after ${round(looked)} s (${grown(server, roomsBefore, WAITING)}); ${failed} failed; ${round(count(server, "awake"))} awake at that time`);
+  if (stepS) {
+    const pieces = (WAITING * (performance.now() - asked.at)) / 1000 / stepS;
+    say("processor time of all rooms per token meanwhile", `${round((1000 * (cpuMs(server.pid) - asked.cpuMs)) / pieces)} µs; ${round((count(server, "sleeps") - asked.sleeps) / pieces, 2)} times asleep`);
+  }
   const done = new Set(), ask = async (i) => {
     const { isDone, failure } = await server.json(`/a/${names}-${i}/heard`);
     if (failure) throw new Error(`agent ${names}-${i}: ${failure}`);
@@ -149,7 +156,7 @@ async function model(server, load) {
   try {
     const port = Number((await once(child.stdout, "data"))[0]);
     await listen(server, load, port, { title: "that thinks for 30 s, then streams", names: "thought", query: "first_ms=30000&step_ms=100", lookS: 22 });
-    await listen(server, load, port, { title: "with a token each 3 s for 30 s", names: "talk", query: "first_ms=3000&step_ms=3000", lookS: 22 });
+    await listen(server, load, port, { title: "with a token each 3 s for 30 s", names: "talk", query: "first_ms=3000&step_ms=3000", lookS: 22, stepS: 3 });
   } finally {
     child.kill();
   }
@@ -191,6 +198,9 @@ for (const section of [{ warm, storm }, { model }, { sockets }]) {
       if (names.includes("storm") && !names.includes("warm"))
         await load.do("touch", { port: server.port, path: "/a/agent-{i}/call", count: STORM, inFlight: IN_FLIGHT }).then(() => untilAsleep(server));
       for (const name of names) await section[name](server, load);
+    } catch (error) {
+      console.error(server.output.slice(-20).join("\n"));
+      throw error;
     } finally {
       await server.kill9();
     }

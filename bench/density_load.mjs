@@ -59,15 +59,17 @@ const progressOf = (tell) => { let at = performance.now(); return (count) => { i
 const open = { lines: [], sockets: [], probe: null };
 
 const OPS = {
-  /* COUNT agents once each, INFLIGHT at a time. */
-  async touch({ port, path, count, inFlight }, tell) {
+  /* COUNT agents once each, INFLIGHT at a time, evenly within SECONDS or longer. */
+  async touch({ port, path, count, inFlight, seconds = 0 }, tell) {
     const began = performance.now(), progress = progressOf(tell);
     let next = 0, failed = 0;
     await Promise.all(Array.from({ length: inFlight }, async () => {
       let line = new Line(port);
       while (next < count) {
         if (!line.isOpen) line = new Line(port);
-        failed += await line.ask(pathOf(path, next++)) !== 200;
+        const i = next++, early = began + (i / count) * seconds * 1000 - performance.now();
+        if (early > 0) await delay(early);
+        failed += await line.ask(pathOf(path, i)) !== 200;
         progress(next);
       }
       line.socket.destroy();

@@ -98,7 +98,7 @@ export function memory(pid, alone = false) {
 }
 
 /* User and system time of PID and everything below it. */
-function cpuMs(pid) {
+export function cpuMs(pid) {
   let ticks = 0;
   for (const { pid: one } of descendants(pid)) {
     try {

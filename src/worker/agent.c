@@ -611,7 +611,7 @@ agent_pump(struct agent *a)
             }
             if (a->is_entry && a->state == AGENT_AWAKE && a->sections_count == 0)
                 e = entry_line_next(a, e);
-            agent_touched(a, deliver_is_piece(e));
+            agent_touched(a, deliver_is_own(e));
             if (a->state == AGENT_WARM && !agent_wake(a))
                 continue;              /* it starts anew, and E may be gone */
             if (a->state == AGENT_ABSENT) {

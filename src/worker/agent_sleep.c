@@ -82,10 +82,10 @@ agent_why_awake(const struct agent *a)
 /* ---- what happens to it ---- */
 
 void
-agent_touched(struct agent *a, bool is_piece)
+agent_touched(struct agent *a, bool is_own)
 {
-    if (is_piece)
-        sleep_stir(&worker.sleep, &a->sleeper);
+    if (is_own)
+        sleep_stir(&worker.sleep, &a->sleeper, clock_mono_ms());
     else
         sleep_touch(&worker.sleep, &a->sleeper, clock_mono_ms());
 }
@@ -109,6 +109,7 @@ agent_is_quiet(struct agent *a)
         return;
     if (a->sleeper.was_touched)
         a->sleeper.discards = !is_kept(a);
+    a->sleeper.is_costly = a->store != NULL;
     if (is_idle || !a->sleeper.discards)
         sleep_idle(&worker.sleep, &a->sleeper, a->idle_since_ms);
 }

@@ -12,8 +12,8 @@
 struct agent;
 
 void agent_sleep_init(void);           /* once the limits are known */
-/* An event is about to be delivered: no more than a PIECE of a stream, or something that may tell when the next comes. */
-void agent_touched(struct agent *agent, bool is_piece);
+/* An event is about to be delivered: its OWN, which nobody asked for, or one that may tell when the next comes. */
+void agent_touched(struct agent *agent, bool is_own);
 /* Its queue is empty. */
 void agent_is_quiet(struct agent *agent);
 /* Its heap was made. */

@@ -324,9 +324,9 @@ deliver_post_timer(struct agent *a, uint32_t id, uint32_t section)
 }
 
 bool
-deliver_is_piece(const struct event *e)
+deliver_is_own(const struct event *e)
 {
-    return e->deliver == run_data || e->deliver == run_drain;
+    return e->deliver == run_data || e->deliver == run_drain || (!e->is_outside && (e->call == NULL || e->call->side == SIDE_OUTGOING));
 }
 
 bool

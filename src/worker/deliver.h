@@ -23,7 +23,8 @@ void deliver_post_cancelled(struct call *call);
 void deliver_post_hung(struct call *call);
 void deliver_run_cancelled_number(struct agent *agent, struct event *event);
 void deliver_post_timer(struct agent *agent, uint32_t id, uint32_t section);
-bool deliver_is_piece(const struct event *event);               /* a part of a body, or room for the next one */
+/* Nobody asks with it: a part of a body or room for the next one, an answer to the agent, its timer. */
+bool deliver_is_own(const struct event *event);
 bool deliver_is_timer(const struct event *event);               /* n1 is its id */
 /* What became of a snapshot (TEXT is its id) or of a restore that cannot be (the reason). */
 void deliver_post_snapshot(struct agent *agent, uint32_t request, uint32_t section, bool is_failure, struct bytes text);

@@ -28,7 +28,7 @@ struct stack {
 
 static struct stack clean, warm;
 static size_t warm_pages;
-static bool was_warm_taken;            /* since the last heap_pool_rest() */
+static size_t warm_unused;             /* warm ones that nobody needed since the last heap_pool_rest(), whatever came and went */
 
 /* The range that was given last, of those that are as KIN says if there is one. NULL: none of T. */
 static struct range *
@@ -73,7 +73,8 @@ heap_pool_take(struct heap *heap, const struct image_kin *kin)
     heap->mapped = t->pages + HEAP_SPARE_PAGES;
     heap->own = r.own;
     heap->is_own_known = heap_pages_are_known();
-    was_warm_taken |= is_warm;
+    if (warm.count < warm_unused)
+        warm_unused = warm.count;
     warm_pages -= r.own_count;
     if (!is_warm)
         heap_usual_own(heap);
@@ -89,7 +90,6 @@ unmap(struct range *r)
     template_unref(&r->template);
 }
 
-/* Makes every page of HEAP say what R's kin says, in place. False: it is not worth it, or nobody knows which pages are its own. */
 bool
 heap_pool_unmap_one(void)
 {
@@ -103,6 +103,7 @@ heap_pool_unmap_one(void)
     return true;
 }
 
+/* Makes every page of HEAP say what R's kin says, in place. False: it is not worth it, or nobody knows which pages are its own. */
 static bool
 make_new(struct heap *heap, struct range *r)
 {
@@ -201,10 +202,13 @@ heap_pool_give(struct heap *heap)
 void
 heap_pool_rest(enum heap_pool_rest which)
 {
-    if (!was_warm_taken || which == HEAP_POOL_ALL)
-        while (warm.count > 0)
-            put_clean(&warm.ranges[--warm.count]);
-    was_warm_taken = false;
+    const size_t spare = which == HEAP_POOL_ALL || warm_unused > warm.count ? warm.count : warm_unused;
+
+    for (size_t i = 0; i < spare; i++)
+        put_clean(&warm.ranges[i]);
+    warm.count -= spare;
+    memmove(warm.ranges, warm.ranges + spare, warm.count * sizeof warm.ranges[0]);
+    warm_unused = warm.count;
 }
 
 static void

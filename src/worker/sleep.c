@@ -26,7 +26,7 @@ sleep_book_init(struct sleep_book *book, const struct sleep_limits *limits)
     assert(limits->stay_ms_max >= limits->warm_after_ms);
     assert(limits->stay_warm_ms_max >= limits->cold_after_ms);
     *book = (struct sleep_book){ .limits = *limits };
-    for (int i = 0; i <= SLEEP_STIRRED; i++)
+    for (int i = 0; i < SLEEP_LISTS; i++)
         list_init(&book->idle[i]);
     for (int i = 0; i < SLEEP_WARM_CLASSES; i++)
         list_init(&book->warm[i]);
@@ -35,9 +35,11 @@ sleep_book_init(struct sleep_book *book, const struct sleep_limits *limits)
 /* ---- how long each may idle ---- */
 
 /* To sleep and wake costs 0.15 ms of a processor (with SQL 2 ms), to stay awake 200 KB. What goes on within STIRRED_PART of the least time,
- * as the tokens of most models, finds its agent awake; where the usual gap is longer, the agent goes after so many ms: pieces come in pairs. */
-#define STIRRED_PART      4
-#define STIRRED_RARELY_MS 25
+ * as the tokens of most models, finds its agent awake; where the usual gap is longer, the agent goes after so many ms, since pieces
+ * come in pairs, or when so many wait for that: thousands may have their piece at the same moment. */
+#define STIRRED_PART       4
+#define STIRRED_RARELY_MS  25
+#define STIRRED_RARELY_MAX 64
 
 bool
 sleep_is_crowded(const struct sleep_book *book)
@@ -56,6 +58,10 @@ idle_ms_of_class(const struct sleep_book *book, int touch_class)
         return book->limits.discard_after_ms;
     if (touch_class == SLEEP_STIRRED)
         return book->limits.warm_after_ms / STIRRED_PART;
+    if (touch_class == SLEEP_STIRRED_RARELY && book->rare_count > STIRRED_RARELY_MAX)
+        return 0;
+    if (touch_class == SLEEP_STIRRED_RARELY)
+        return STIRRED_RARELY_MS < book->limits.warm_after_ms / STIRRED_PART ? STIRRED_RARELY_MS : book->limits.warm_after_ms / STIRRED_PART;
     ms = (int64_t)book->limits.warm_after_ms << touch_class;
     return ms < book->limits.stay_ms_max ? ms : book->limits.stay_ms_max;
 }
@@ -79,20 +85,28 @@ warm_class_of(const struct sleep_book *book, const struct sleeper *s)
 
 /* The least class that lets S idle twice its usual gap. Who comes back later than any class waits for need not wait at all. */
 static int
-class_of(const struct sleep_book *book, const struct sleeper *s)
+class_of_touched(const struct sleep_book *book, const struct sleeper *s)
 {
     uint64_t wanted = 2 * (uint64_t)s->gap_ms, ms = book->limits.warm_after_ms;
 
-    if (s->discards)
-        return SLEEP_DISCARDS;
-    if (s->is_stirred)
-        return SLEEP_STIRRED;
     if (wanted > book->limits.stay_ms_max)
         return 0;
     for (int i = 0; i < SLEEP_CLASSES; i++, ms *= 2)
         if (ms >= wanted)
             return i;
     return 0;
+}
+
+static int
+class_of(const struct sleep_book *book, const struct sleeper *s, int64_t now_ms)
+{
+    if (s->discards)
+        return SLEEP_DISCARDS;
+    if (!s->is_stirred)
+        return class_of_touched(book, s);
+    if (now_ms - s->quiet_since_ms < book->limits.warm_after_ms)
+        return 0;                      /* who asked may ask again: answers to the agent belong to that */
+    return !s->is_costly && s->stir_gap_ms > book->limits.warm_after_ms / STIRRED_PART ? SLEEP_STIRRED_RARELY : SLEEP_STIRRED;
 }
 
 #define BURST_PART 8                   /* gaps below this part of warm_after_ms belong to one touch */
@@ -108,6 +122,14 @@ learn_gap(const struct sleep_book *book, struct sleeper *s, int64_t gap_ms)
 }
 
 /* ---- what happens ---- */
+
+static void
+unlist(struct sleep_book *book, struct sleeper *s)
+{
+    if (s->state == SLEEP_AWAKE && s->idle_class == SLEEP_STIRRED_RARELY && list_is_linked(&s->in_order))
+        book->rare_count--;
+    list_remove(&s->in_order);
+}
 
 void
 sleep_recall(struct sleep_book *book, struct sleeper *s, uint32_t gap_ms, int64_t idle_since_ms, int64_t now_ms)
@@ -127,17 +149,22 @@ sleep_touch(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
     if (s->quiet_since_ms > 0)
         learn_gap(book, s, now_ms - s->quiet_since_ms);
     if (s->state == SLEEP_AWAKE)
-        list_remove(&s->in_order);
+        unlist(book, s);
 }
 
 void
-sleep_stir(struct sleep_book *book, struct sleeper *s)
+sleep_stir(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
 {
+    int64_t gap_ms = now_ms - s->idle_since_ms;
+
     if (s->was_touched)
         return;
     s->was_touched = s->is_stirred = true;
+    if (gap_ms > book->limits.warm_after_ms)
+        gap_ms = book->limits.warm_after_ms;
+    s->stir_gap_ms = s->stir_gap_ms == 0 ? (uint32_t)gap_ms : (uint32_t)((3 * (int64_t)s->stir_gap_ms + gap_ms) / 4);
     if (s->state == SLEEP_AWAKE)
-        list_remove(&s->in_order);
+        unlist(book, s);
 }
 
 void
@@ -150,14 +177,16 @@ sleep_idle(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
     s->idle_since_ms = now_ms;
     if (!s->is_stirred)
         s->quiet_since_ms = now_ms;
-    list_remove(&s->in_order);
-    list_push_back(&book->idle[class_of(book, s)], &s->in_order);
+    unlist(book, s);
+    s->idle_class = (uint8_t)class_of(book, s, now_ms);
+    book->rare_count += s->idle_class == SLEEP_STIRRED_RARELY;
+    list_push_back(&book->idle[s->idle_class], &s->in_order);
 }
 
 static void
 leave(struct sleep_book *book, struct sleeper *s)
 {
-    list_remove(&s->in_order);
+    unlist(book, s);
     if (s->state == SLEEP_WARM) {
         assert(book->warm_bytes >= s->image_bytes);
         book->warm_bytes -= s->image_bytes;
@@ -191,7 +220,7 @@ int64_t
 sleep_left_ms(const struct sleep_book *book, const struct sleeper *s, int64_t now_ms)
 {
     int64_t left = s->state == SLEEP_WARM ? s->warm_since_ms + warm_ms_of_class(book, warm_class_of(book, s)) - now_ms
-                                          : s->idle_since_ms + idle_ms_of_class(book, class_of(book, s)) - now_ms;
+                                          : s->idle_since_ms + idle_ms_of_class(book, s->idle_class) - now_ms;
 
     return left > 0 ? left : 0;
 }
@@ -200,7 +229,7 @@ void
 sleep_defer(struct sleep_book *book, struct sleeper *s, int64_t now_ms)
 {
     assert(list_is_linked(&s->in_order));
-    list_remove(&s->in_order);
+    unlist(book, s);
     if (s->state == SLEEP_WARM) {
         s->warm_since_ms = now_ms;
         list_push_back(&book->warm[warm_class_of(book, s)], &s->in_order);
@@ -222,7 +251,7 @@ sleep_next(struct sleep_book *book, int64_t now_ms, int64_t *out_ms)
 {
     struct sleeper *longest = NULL, *s;
 
-    for (int i = 0; i <= SLEEP_STIRRED; i++) {
+    for (int i = 0; i < SLEEP_LISTS; i++) {
         int64_t left;
 
         s = list_first(&book->idle[i], struct sleeper, in_order);

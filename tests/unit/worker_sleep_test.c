@@ -177,6 +177,18 @@ test_who_is_touched_often_stays(void **state)
 }
 
 /* A piece of a stream each 3 s: it goes half a second after each, and its gap is that between its requests. */
+/* A piece comes AT_MS; A goes after IDLE_MS, not before. */
+static void
+stir_and_go(struct sleep_book *book, struct sleeper *a, int64_t at_ms, int64_t idle_ms)
+{
+    sleep_stir(book, a, at_ms);
+    if (a->state == SLEEP_WARM)
+        sleep_note(book, a, SLEEP_STARTED, 0, at_ms);
+    sleep_idle(book, a, at_ms);
+    assert_null(next(book, at_ms + idle_ms - 1));
+    assert_ptr_equal(next(book, at_ms + idle_ms), a);
+}
+
 static void
 test_pieces_of_a_stream_keep_nobody(void **state)
 {
@@ -188,13 +200,8 @@ test_pieces_of_a_stream_keep_nobody(void **state)
     start_idle(&book, &a, now);
     for (int i = 0; i < 5; i++) {
         now += 3000;
-        sleep_stir(&book, &a);
-        if (i > 0)
-            sleep_note(&book, &a, SLEEP_STARTED, 0, now);
-        sleep_idle(&book, &a, now);
-        assert_null(next(&book, now + limits.warm_after_ms / 4 - 1));
-        assert_ptr_equal(next(&book, now + limits.warm_after_ms / 4), &a);
-        sleep_note(&book, &a, SLEEP_IMAGED, 1, now + 500);
+        stir_and_go(&book, &a, now, 25);
+        sleep_note(&book, &a, SLEEP_IMAGED, 1, now + 25);
     }
     assert_int_equal(a.gap_ms, 0);
     sleep_touch(&book, &a, 31000);
@@ -203,6 +210,58 @@ test_pieces_of_a_stream_keep_nobody(void **state)
     sleep_idle(&book, &a, 31001);
     assert_null(next(&book, 31001 + limits.warm_after_ms - 1));
     assert_ptr_equal(next(&book, 31001 + limits.warm_after_ms), &a);
+}
+
+static void
+test_who_was_asked_lately_stays_whatever_it_does_by_itself(void **state)
+{
+    struct sleep_book book;
+    struct sleeper a = { 0 };
+
+    sleep_book_init(&book, &limits);
+    start_idle(&book, &a, 1000);
+    stir_and_go(&book, &a, 1000 + limits.warm_after_ms - 1, limits.warm_after_ms);
+    stir_and_go(&book, &a, 1000 + limits.warm_after_ms + 600, 25);
+}
+
+static void
+test_quick_pieces_and_open_databases_keep_for_a_moment(void **state)
+{
+    struct sleep_book book;
+    struct sleeper a = { 0 };
+    int64_t now = 4000;
+
+    sleep_book_init(&book, &limits);
+    start_idle(&book, &a, 1000);
+    stir_and_go(&book, &a, now, 25);   /* the first one was long in coming */
+    for (int i = 0; i < 20; i++)
+        stir_and_go(&book, &a, now += 100, i < 5 ? 25 : limits.warm_after_ms / 4);
+    stir_and_go(&book, &a, now += 3000, 25);
+    a.is_costly = true;
+    stir_and_go(&book, &a, now + 3000, limits.warm_after_ms / 4);
+}
+
+static void
+test_a_crowd_of_pieces_goes_at_once(void **state)
+{
+    struct sleep_book book;
+    struct sleeper s[70] = { 0 };
+
+    sleep_book_init(&book, &limits);
+    for (int i = 0; i < 70; i++)
+        start_idle(&book, &s[i], 1000);
+    for (int i = 0; i < 70; i++)
+        sleep_stir(&book, &s[i], 4000);
+    for (int i = 0; i < 70; i++) {
+        sleep_idle(&book, &s[i], 4000);
+        assert_int_equal(next(&book, 4000) != NULL, i >= 64);
+    }
+    for (int i = 0; i < 6; i++) {
+        assert_ptr_equal(next(&book, 4000), &s[i]);
+        sleep_note(&book, &s[i], SLEEP_IMAGED, 1, 4000);
+    }
+    assert_null(next(&book, 4024));
+    assert_ptr_equal(next(&book, 4025), &s[6]);
 }
 
 static void
@@ -317,6 +376,9 @@ main(void)
         cmocka_unit_test(test_who_comes_back_soon_stays_warm),
         cmocka_unit_test(test_who_is_touched_often_stays),
         cmocka_unit_test(test_pieces_of_a_stream_keep_nobody),
+        cmocka_unit_test(test_who_was_asked_lately_stays_whatever_it_does_by_itself),
+        cmocka_unit_test(test_a_crowd_of_pieces_goes_at_once),
+        cmocka_unit_test(test_quick_pieces_and_open_databases_keep_for_a_moment),
         cmocka_unit_test(test_bursts_teach_nothing),
         cmocka_unit_test(test_discarders_wait_longer_and_go_without_image),
         cmocka_unit_test(test_pressure_takes_the_longest_idle_first),
