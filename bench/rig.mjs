@@ -7,6 +7,7 @@ import { ROOT, startDormouse, startPeer } from "../tests/scenario/lib.mjs";
 
 export const trivial = join(ROOT, "bench/apps/trivial");
 export const sdk = join(ROOT, "bench/apps/sdk");
+export const chat = join(ROOT, "bench/apps/chat");
 const STAY_AWAKE = { warm_ms: 600_000, idle_ms: 600_000 };
 export const SERVERS = {
   workerd: (dir, data, figure) => startPeer(dir, { data, evict: !figure.keepAwake }),

@@ -1,20 +1,22 @@
 // Figures of sleep: what it costs to make an image of a heap, and what a request waits longer because its agent sleeps.
 import http from "node:http";
 import { stats } from "../tests/scenario/lib.mjs";
-import { get, load, sleep, touch } from "./measure.mjs";
-import { failures, round, sdk, trivial, withServer } from "./rig.mjs";
+import { get, load, memory, sleep, touch } from "./measure.mjs";
+import { chat, failures, round, sdk, trivial, withServer } from "./rig.mjs";
 
 const COUNT = 500;
-const TRIVIAL = "/a/agent-{i}/get", MINIMAL = "/agents/minimal/agent-{i}";
+const TRIVIAL = "/a/agent-{i}/get", MINIMAL = "/agents/minimal/agent-{i}", CHAT = "/agents/chat/agent-{i}";
 const WARM = { warm_ms: 1000, cold_ms: 3_600_000 }, COLD = { warm_ms: 500, cold_ms: 500 };
 
 const ROUND_S_MAX = 60;
+const BEFORE = 50;                     // agents that had been there before memory is looked at
+const GIVEN_BACK_S = 6;                // until a worker has given back what the last heaps left
 
 /* Waits until no agent is awake but the app's entries, and none warm when they go COLD. */
-async function asleep(server, limits) {
+async function asleep(server, limits, count = COUNT) {
   for (let i = 0; i < ROUND_S_MAX * 10; i++) {
     const now = await stats(server);
-    if (now.awake <= server.rooms("worker").length && (limits === COLD ? now.warm === 0 : now.warm >= COUNT)) return now;
+    if (now.awake <= server.rooms("worker").length && (limits === COLD ? now.warm === 0 : now.warm >= count)) return now;
     await sleep(0.1);
   }
   throw new Error(`the agents were not asleep after ${ROUND_S_MAX} s`);
@@ -55,8 +57,25 @@ const waking = (app, path, name, limits, depth) => ({
     const wakes = after.warm_wakes + after.cold_wakes - before.warm_wakes - before.cold_wakes, refused = Object.entries(after.images_refused);
     return {
       value: at(more, 0.5),
-      note: `${p50p99(first)}, the next ${p50p99(second)}; ${round((after.wake_us - before.wake_us) / wakes)} µs CPU to make the heap of its image` +
+      note: `${p50p99(first)}, the next ${p50p99(second)}, the difference ${p50p99(more)}; ${round((after.wake_us - before.wake_us) / wakes)} µs CPU to make the heap of its image` +
         `, ${wakes} wakes${refused.length ? `, REFUSED ${JSON.stringify(refused)}` : ""}${failures({ failed })}`,
+    };
+  },
+});
+
+/* What COUNT agents take in memory, all rooms, when they are warm: after less before, when a few had been there already. */
+const memoryWarm = (app, path, name) => ({
+  title: `${name} warm: PSS of all rooms`, unit: "KiB", digits: 1, app, limits: WARM, only: "dormouse", async ask(server) {
+    await touch({ server, path: path.replace("agent-", "before-"), count: BEFORE });
+    await asleep(server, WARM, BEFORE);
+    await sleep(GIVEN_BACK_S);
+    const before = memory(server.pid).pssKb, had = await stats(server);
+    const { failed } = await touch({ server, path, count: COUNT, inFlight: 4 });
+    const now = await asleep(server, WARM, COUNT + BEFORE);
+    await sleep(GIVEN_BACK_S);
+    return {
+      value: (memory(server.pid).pssKb - before) / COUNT,
+      note: `${COUNT} agents, ${round((now.warm_bytes - had.warm_bytes) / (now.warm - had.warm))} bytes of image and structure each${failures({ failed })}`,
     };
   },
 });
@@ -84,9 +103,13 @@ const throughputAsleep = {
 export const SLEEP = {
   "going-warm": goingWarm(trivial, TRIVIAL, "a trivial agent"),
   "going-warm-sdk": goingWarm(sdk, MINIMAL, "a minimal SDK agent"),
+  "going-warm-chat": goingWarm(chat, CHAT, "an SDK agent with 100 messages"),
+  "memory-warm-chat": memoryWarm(chat, CHAT, "an SDK agent with 100 messages"),
   "waking": waking(trivial, TRIVIAL, "a trivial agent", WARM, "warm"),
   "waking-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", WARM, "warm"),
   "waking-cold": waking(trivial, TRIVIAL, "a trivial agent", COLD, "cold"),
   "waking-cold-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", COLD, "cold"),
+  "waking-chat": waking(chat, CHAT, "an SDK agent with 100 messages", WARM, "warm"),
+  "waking-cold-chat": waking(chat, CHAT, "an SDK agent with 100 messages", COLD, "cold"),
   "throughput-asleep": throughputAsleep,
 };
