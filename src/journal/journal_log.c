@@ -15,6 +15,7 @@
 #include "lib/sys/sys.h"
 #include "src/journal/journal_history.h"
 #include "src/journal/journal_limits.h"
+#include "src/journal/journal_seal.h"
 
 #define SAY_BYTES (ERR_MESSAGE_MAX + 256)
 
@@ -27,6 +28,7 @@ struct log {
     uint32_t         head_bytes;           /* reserved for it */
     bool             is_abandoned;         /* the last of them lost its handle to a failed sync, and no new one is there yet */
     uint32_t         number_last;          /* also of files that are no segments */
+    struct sealer   *sealer;               /* NULL: without a loop */
     struct history  *history;
     struct segment  *past;                 /* the one of the history that was read last; NULL */
     struct feed     *feed;
@@ -36,6 +38,7 @@ struct log {
 };
 
 static void say(const struct log *log, int level, const char *fmt, ...) PRINTF(3, 4);
+static void on_sealed(void *owner, const struct err *failure);
 
 static void
 say(const struct log *log, int level, const char *fmt, ...)
@@ -311,7 +314,7 @@ log_open(struct log **out_log, const struct log_spec *spec, struct core *core, s
     ok = ok && folder_list(log, numbers, &count, err) && segments_open(log, numbers, count, &lost, err);
     if (ok)
         headers_lost(log, &lost);
-    ok = ok && segments_scan(log, &lost, core, err);
+    ok = ok && segments_scan(log, &lost, core, err) && (spec->loop == NULL || sealer_create(&log->sealer, spec->loop, on_sealed, log, err));
     if (ok)
         lsn_begin(log, &lost);
     free(numbers);
@@ -329,6 +332,7 @@ log_close(struct log **log)
 
     if (it == NULL)
         return;
+    sealer_destroy(&it->sealer);
     for (size_t i = 0; i < it->count; i++)
         segment_close(&it->segments[i]);
     free(it->segments);
@@ -393,15 +397,39 @@ head_begin(struct log *log, size_t need, struct err *err)
     return true;
 }
 
+/* Oldest first. log_retire() may be at it: what it has let go is NULL. */
+static void
+seal_next(struct log *log)
+{
+    for (size_t i = 0; i < log->count && sealer_segment(log->sealer) == NULL; i++)
+        if (log->segments[i] != NULL && log->segments[i] != head(log) && segment_awaits_seal(log->segments[i]))
+            sealer_start(log->sealer, log->segments[i]);
+}
+
+static void
+on_sealed(void *owner, const struct err *failure)
+{
+    struct log *log = owner;
+
+    if (failure != NULL)
+        say(log, 2, "%s; the next start reads it record by record", failure->message);
+    seal_next(log);
+    if (log->spec.sealed != NULL)
+        log->spec.sealed();
+}
+
 static void
 head_end(struct log *log)
 {
+    struct segment *segment = head(log);
     struct err why = { 0 };
 
-    if (!segment_seal(head(log), &why))
-        say(log, 2, "%s; the next start reads it record by record", why.message);
     log->has_head = false;
     log->is_closed = true;
+    if (log->sealer != NULL)
+        seal_next(log);
+    else if (!segment_seal(segment, &why))
+        say(log, 2, "%s; the next start reads it record by record", why.message);
 }
 
 uint32_t
@@ -409,6 +437,8 @@ log_cut(struct log *log)
 {
     if (log->has_head)
         head_end(log);
+    while (log->sealer != NULL && sealer_segment(log->sealer) != NULL)
+        sealer_finish(log->sealer);
     return log->number_last;
 }
 
@@ -566,7 +596,9 @@ log_retire(struct log *log, const struct core *core, enum log_retire which)
             break;
         if (is_head)
             head_end(log);
-        if (!segment_retire(log, oldest))
+        while (which == LOG_RETIRE_ALL && segment_awaits_seal(oldest))
+            sealer_finish(log->sealer);
+        if (segment_awaits_seal(oldest) || !segment_retire(log, oldest))
             break;
         segment_close(&log->segments[gone]);
         gone++;

@@ -19,6 +19,8 @@ struct log_spec {
     uint64_t    history_bytes;             /* 0: no history */
     /* Words for the operator; level as in LOG. */
     void      (*say)(int level, const char *text);
+    struct loop *loop;                     /* full segments are sealed on a thread; NULL: in line */
+    void      (*sealed)(void);             /* one was: it may be retired now; NULL */
 };
 
 enum log_outcome {

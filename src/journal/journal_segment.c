@@ -237,6 +237,12 @@ segment_is_sealed(const struct segment *segment)
     return segment->is_sealed;
 }
 
+bool
+segment_awaits_seal(const struct segment *segment)
+{
+    return !segment->is_sealed && segment->index.by_agent != NULL;
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
 
 /* Of index.by_agent: one word. Number 0 is kept as 1, so that the word is never 0. */
@@ -373,7 +379,7 @@ segment_cut(struct segment *segment)
 /* ---- sealing ------------------------------------------------------------------------------------------------------------ */
 
 static void
-index_pack(struct segment *segment, struct buf *out)
+index_pack(const struct segment *segment, struct buf *out)
 {
     struct buf body = { 0 };
     struct record_head head;
@@ -394,25 +400,37 @@ index_pack(struct segment *segment, struct buf *out)
 }
 
 bool
-segment_seal(struct segment *segment, struct err *err)
+segment_seal_write(const struct segment *segment, struct err *err)
 {
     struct buf out = { 0 };
     bool ok;
 
     assert(segment->index.by_agent != NULL);
     assert(segment->end == segment->durable);
-    if (segment->index.agents.len + segment->index.records.len > INDEX_BYTES_MAX) {
-        index_forget(segment);
+    if (segment->index.agents.len + segment->index.records.len > INDEX_BYTES_MAX)
         return err_set(err, ERR_LIMIT, 0, "the index of journal segment %u would be larger than %u bytes", segment->number, INDEX_BYTES_MAX);
-    }
     index_pack(segment, &out);
     ok = sys_pwrite_all(segment->fd, out.data, out.len, segment->end) &&
          sys_ftruncate(segment->fd, (off_t)segment->end + (off_t)out.len) == 0;
     if (!ok)
         (void)disk_err(err, errno, "seal", segment->number);
-    segment->is_sealed = ok;
-    index_forget(segment);
     buf_fini(&out);
+    return ok;
+}
+
+void
+segment_seal_end(struct segment *segment, bool is_written)
+{
+    segment->is_sealed = is_written;
+    index_forget(segment);
+}
+
+bool
+segment_seal(struct segment *segment, struct err *err)
+{
+    const bool ok = segment_seal_write(segment, err);
+
+    segment_seal_end(segment, ok);
     return ok;
 }
 

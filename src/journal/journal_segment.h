@@ -68,6 +68,10 @@ void segment_cut(struct segment *segment);
 /* Ends it: the index is written, the rest of the file given back. Only when all records are durable, for the index vouches for them;
  * itself it is not synced: one that is torn is not used. When it fails the segment is whole without. */
 MUST_USE bool segment_seal(struct segment *segment, struct err *err);
+/* The same in two steps: the first may run on a thread while others read the segment, and changes nothing of it but its file. */
+MUST_USE bool segment_seal_write(const struct segment *segment, struct err *err);
+void segment_seal_end(struct segment *segment, bool is_written);
+bool segment_awaits_seal(const struct segment *segment);              /* or is written to still */
 /* Makes durable what segment_scan() found, through a handle of its own. The last batch is written once more before: when its sync failed, the
  * kernel may hold it as clean, and would not write it for any later sync. */
 MUST_USE bool segment_sync_found(struct segment *segment, struct err *err);

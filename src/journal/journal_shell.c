@@ -50,6 +50,7 @@ static struct {
     size_t             kept_segments_max;
     uint64_t           commits, bytes, writes;     /* since the start: taken; and what of them, in how many syncs, became durable */
     bool               is_sync_due;
+    bool               is_retire_due;      /* a segment was sealed */
     bool               is_full;            /* the last batch was refused for want of space */
     bool               is_retrying;        /* `retry` is armed for that */
     struct loop_timer *farewell;           /* at a stop: how long the last words of workers are waited for */
@@ -607,6 +608,9 @@ on_pass(void *owner)
     if (shell.is_finishing)
         return;
     is_closed = shell.is_sync_due;
+    if (shell.is_retire_due)
+        log_retire(shell.log, shell.core, LOG_RETIRE_CLOSED);
+    shell.is_retire_due = false;
     tell_suspects();
     list_each (side, &shell.sides, struct side, in_shell)
         recalls_answer(side->recalls);
@@ -672,10 +676,17 @@ conf_read(struct bytes text, struct conf *out, struct err *err)
     return true;
 }
 
+/* It may have been all that kept it from going. */
+static void
+on_sealed(void)
+{
+    shell.is_retire_due = true;            /* the pass does the rest */
+}
+
 static bool
 shell_open(const struct conf *conf, struct bytes text, struct err *err)
 {
-    const struct log_spec spec = { .folder = conf->data, .segment_bytes = (uint32_t)conf->segment_bytes, .say = say,
+    const struct log_spec spec = { .folder = conf->data, .segment_bytes = (uint32_t)conf->segment_bytes, .say = say, .loop = room_loop(shell.room), .sealed = on_sealed,
                                    .history_days = (uint32_t)conf->history_days, .history_bytes = (uint64_t)conf->history_mb << 20 };
 
     /* Before the jail, which hides the databases: the journal syncs their file system and has no other business there. */

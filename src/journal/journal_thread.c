@@ -87,6 +87,15 @@ disk_thread_start(struct disk_thread *thread)
         (void)run(thread);                 /* no thread to be had: commits wait, nothing is lost */
 }
 
+void
+disk_thread_finish(struct disk_thread *thread)
+{
+    if (!thread->is_running)
+        return;
+    join(thread);                          /* the end of the pipe is written by now */
+    on_end(thread, 0);
+}
+
 bool
 disk_thread_is_running(const struct disk_thread *thread)
 {

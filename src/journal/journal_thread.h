@@ -18,6 +18,8 @@ struct disk_work {
 };
 MUST_USE bool disk_thread_create(struct disk_thread **out_thread, struct loop *loop, struct disk_work work, struct err *err);
 void disk_thread_start(struct disk_thread *thread);            /* not while it is running */
+/* Waits for its end, when it runs, and tells it before it returns; the next may run then. */
+void disk_thread_finish(struct disk_thread *thread);
 bool disk_thread_is_running(const struct disk_thread *thread);
 void disk_thread_destroy(struct disk_thread **thread);         /* waits for it */
 

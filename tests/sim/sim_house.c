@@ -14,7 +14,6 @@
 
 #include "lib/jail/jail.h"
 #include "src/journal/journal_files.h"
-#include "src/journal/journal_sync.h"
 #include "tests/sim/sim_house.h"
 
 #define ROOMS_MAX       6
@@ -217,61 +216,6 @@ sim_malloc_trim(size_t pad)
     return 0;
 }
 
-/* ---- the journal's thread ---- */
-
-bool
-syncer_create(struct syncer **out_syncer, struct loop *loop, const char *folder, void (*fn)(int sys_errno), struct err *err)
-{
-    struct syncer *syncer = calloc(1, sizeof *syncer);
-
-    assert(syncer != NULL);
-    syncer->fn = fn;
-    running->syncer = syncer;
-    *out_syncer = syncer;
-    return true;
-}
-
-void
-syncer_start(struct syncer *syncer)
-{
-    assert(!syncer->is_running);
-    syncer->is_running = true;
-    syncer->begun = disk_now();
-    syncer->end_us = sim_now_us + sim_below(sim_below(4) == 0 ? 2000000 : 30000);
-}
-
-/* Nobody removes an app here. */
-bool
-syncer_has(const struct syncer *syncer, struct bytes name)
-{
-    return true;
-}
-
-bool
-syncer_is_running(const struct syncer *syncer)
-{
-    return syncer->is_running;
-}
-
-void
-syncer_destroy(struct syncer **syncer)
-{
-    *syncer = NULL;
-}
-
-static void
-syncer_end(struct syncer *syncer)
-{
-    bool is_ok = plan.is_calm || !sim_chance(plan.syncfs_eio);
-
-    syncer->is_running = false;
-    disk_syncfs_end(syncer->begun, is_ok);
-    sim_trace("syncfs of the databases: %s", is_ok ? "done" : "failed");
-    if (!is_ok)
-        sim_saw(SAW_SYNCFS_FAILED);
-    syncer->fn(is_ok ? 0 : 5 /* EIO */);
-}
-
 /* ---- frames ---- */
 
 static bool
@@ -446,6 +390,8 @@ iteration(struct proc *proc)
 {
     if (proc->syncer != NULL && proc->syncer->is_running && proc->syncer->end_us <= sim_now_us)
         syncer_end(proc->syncer);
+    if (proc->thread != NULL && proc->thread->is_running && proc->thread->end_us <= sim_now_us)
+        disk_thread_finish(proc->thread);
     timers_run(proc);
     links_run(proc);
     for (struct loop_hook *hook = proc->hooks; hook != NULL && !proc->is_exiting; hook = hook->next)
@@ -539,6 +485,7 @@ proc_die(struct proc *proc)
     proc->timers = NULL;
     proc->hooks = NULL;
     proc->syncer = NULL;
+    proc->thread = NULL;
     proc->is_alive = proc->is_exiting = false;
     proc->restart_us = sim_now_us + 1000 * (int64_t)(plan.is_calm ? 50 : 1 + sim_below(sim_below(3) == 0 ? plan.away_ms_max : 100));
 }
@@ -603,6 +550,8 @@ proc_next_us(const struct proc *proc)
             next = soonest(next, timer->due_us);
     if (proc->syncer != NULL && proc->syncer->is_running)
         next = soonest(next, proc->syncer->end_us);
+    if (proc->thread != NULL && proc->thread->is_running)
+        next = soonest(next, proc->thread->end_us);
     if (proc->role == ROLE_GATEWAY)
         next = soonest(next, world_next_us());
     return next < proc->stalled_us ? proc->stalled_us : next;

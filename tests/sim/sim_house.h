@@ -4,6 +4,7 @@
 #ifndef DORMOUSE_SIM_HOUSE_H
 #define DORMOUSE_SIM_HOUSE_H
 
+#include "src/journal/journal_thread.h"
 #include "lib/ipc/room.h"
 #include "lib/loop/loop.h"
 #include "tests/sim/sim.h"
@@ -46,6 +47,13 @@ struct syncer {
     bool           is_running;
 };
 
+/* Of the segment that is sealed: the work happens when it ends, so that a crash meanwhile finds nothing of it. */
+struct disk_thread {
+    struct disk_work work;
+    int64_t          end_us;
+    bool             is_running;
+};
+
 struct program {                                   /* of sim.mk */
     int (*main)(int argc, char **argv);
     char *start, *stop;
@@ -63,12 +71,14 @@ struct proc {
     struct loop_hook  *hooks, **hooks_end;
     struct link       *links;
     struct syncer     *syncer;
+    struct disk_thread *thread;
     bool               is_alive, is_exiting, is_stopped;
     int                status;
     int64_t            restart_us, stalled_us;
     unsigned           starts;
 };
 
+void syncer_end(struct syncer *syncer);             /* its time has come (sim_thread.c) */
 extern struct proc *running;                       /* NULL between iterations */
 
 #endif

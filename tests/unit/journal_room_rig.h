@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "src/journal/journal_shell.h"
 #include "tests/unit/room_rig.h"
@@ -291,7 +292,7 @@ claim(struct side *worker, unsigned n)
 /* ---- a failing disk: the room inherits this program's sys_table ---- */
 
 static struct sys_table real;
-enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS, DIES_IN_SYNCFS = FAIL_KINDS + 3, READ_ERRNO, SPACE_BYTES };
+enum { FAIL_PWRITE, FAIL_SYNC, FAIL_SYNCFS, FAIL_KINDS, DIES_IN_SYNCFS = FAIL_KINDS + 3, READ_ERRNO, SPACE_BYTES, CUT_WAITS };    /* CUT_WAITS: 1; 2 when somebody waits */
 
 static int
 fails(int kind)
@@ -313,6 +314,19 @@ room_fallocate(int fd, int mode, off_t at, off_t len)
         return real.fallocate(fd, mode, at, len);
     errno = ENOSPC;
     return -1;
+}
+
+static int
+room_ftruncate(int fd, off_t len)
+{
+    const struct timespec moment = { 0, 1000000 };
+    int *waits = &disk_errno[CUT_WAITS];
+
+    while (__atomic_load_n(waits, __ATOMIC_SEQ_CST) != 0) {
+        __atomic_store_n(waits, 2, __ATOMIC_SEQ_CST);
+        (void)nanosleep(&moment, NULL);
+    }
+    return real.ftruncate(fd, len);
 }
 
 static ssize_t
@@ -352,6 +366,7 @@ group_setup(void **state)
     sys_table.pwrite = room_pwrite;
     sys_table.pread = room_pread;
     sys_table.fallocate = room_fallocate;
+    sys_table.ftruncate = room_ftruncate;
     sys_table.fdatasync = room_fdatasync;
     sys_table.syncfs = room_syncfs;
     return 0;

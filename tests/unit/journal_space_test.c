@@ -73,6 +73,36 @@ segments_go_when_their_agents_are_checkpointed_and_synced(void **state)
     assert_int_equal(one.records, 0);
 }
 
+/* The disk takes its time with the index of a full segment. */
+static void
+commits_go_on_while_a_segment_is_sealed(void **state)
+{
+    uint64_t seq = 0;
+
+    conf_more = ",\"segment_bytes\":65536";
+    room_start();
+    join(&one, 0);
+    disk_errno[CUT_WAITS] = 1;
+    while (files() < 2 || __atomic_load_n(&disk_errno[CUT_WAITS], __ATOMIC_SEQ_CST) != 2) {
+        send_part(&one, &(struct sent){ 9, ++seq, 0, (uint8_t)(seq + 9), 4000 }, false);
+        RUN_UNTIL(one.ticket == one.sent);
+    }
+    recall(&one, 9);                       /* it is read meanwhile */
+    assert_true(one.recalled_ok);
+    assert_int_equal(one.recalled_seq, seq);
+    claim(&one, 9);
+    fill_until_synced(&one, &seq, 2);      /* others are sealed meanwhile; none goes before it */
+    assert_true(files() >= 3);
+    __atomic_store_n(&disk_errno[CUT_WAITS], 0, __ATOMIC_SEQ_CST);
+    while (files() > 3)
+        fill_until_synced(&one, &seq, 1);
+    claim(&one, 9);
+    recall(&one, 3);
+    leave(&one);
+    assert_int_equal(room_stop(), 0);
+    assert_int_equal(files(), 0);
+}
+
 static void
 a_failed_sync_of_the_databases_makes_suspects_again(void **state)
 {
@@ -335,6 +365,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_claim_ends_suspicion_and_a_stop_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_links_that_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_go_when_their_agents_are_checkpointed_and_synced, setup, teardown),
+        cmocka_unit_test_setup_teardown(commits_go_on_while_a_segment_is_sealed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_sync_of_the_databases_makes_suspects_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_claim_from_before_a_failed_sync_is_void, setup, teardown),
         cmocka_unit_test_setup_teardown(a_journal_that_dies_in_a_sync_begins_an_era, setup, teardown),
