@@ -14,7 +14,7 @@
 #include "src/journal/journal_shell.h"
 #include "tests/unit/room_rig.h"
 
-#define WAIT_MS      20000                 /* a hang fails the test, never a slow machine */
+#define WAIT_MS      60000                 /* a hang fails the test, never a slow machine */
 #define RECORDS_KEPT 4096
 #define SUSPECTS_MAX 12000
 
