@@ -5,7 +5,7 @@ import { get, load, memory, sleep, touch } from "./measure.mjs";
 import { chat, failures, round, sdk, trivial, withServer } from "./rig.mjs";
 
 const COUNT = 500;
-const TRIVIAL = "/a/agent-{i}/get", MINIMAL = "/agents/minimal/agent-{i}", CHAT = "/agents/chat/agent-{i}";
+const TRIVIAL = "/a/agent-{i}/get", PONG = "/a/agent-{i}/pong", MINIMAL = "/agents/minimal/agent-{i}", CHAT = "/agents/chat/agent-{i}";
 const WARM = { warm_ms: 1000, cold_ms: 3_600_000 }, COLD = { warm_ms: 500, cold_ms: 500 };
 
 const ROUND_S_MAX = 60;
@@ -106,6 +106,7 @@ export const SLEEP = {
   "going-warm-chat": goingWarm(chat, CHAT, "an SDK agent with 100 messages"),
   "memory-warm-chat": memoryWarm(chat, CHAT, "an SDK agent with 100 messages"),
   "waking": waking(trivial, TRIVIAL, "a trivial agent", WARM, "warm"),
+  "waking-handler": waking(trivial, PONG, "a trivial agent that leaves its database alone", WARM, "warm"),
   "waking-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", WARM, "warm"),
   "waking-cold": waking(trivial, TRIVIAL, "a trivial agent", COLD, "cold"),
   "waking-cold-sdk": waking(sdk, MINIMAL, "a minimal SDK agent", COLD, "cold"),

@@ -1,5 +1,5 @@
 // The smallest useful agent: GET /a/NAME/get one SELECT, /put one INSERT, /row one of 100 bytes, /hold the same by an agent
-// that stays awake for ten minutes, /ws a hibernatable echo, /hello no agent at all.
+// that stays awake for ten minutes, /ws a hibernatable echo, /pong no SQL, /hello no agent at all.
 import { DurableObject } from "cloudflare:workers";
 
 const ROW = "x".repeat(100);
@@ -14,6 +14,7 @@ export class Trivial extends DurableObject {
   async fetch(request) {
     const { pathname } = new URL(request.url);
     switch (pathname.split("/")[3]) {
+      case "pong": return new Response("pong");
       case "get": return Response.json(this.sql.exec("SELECT count(*) AS n, max(id) AS last FROM t").one());
       case "put": return Response.json(this.sql.exec("INSERT INTO t (v) VALUES (?) RETURNING id", "hello").one());
       case "hold": setTimeout(() => {}, 600_000); // and on to the row
