@@ -41,6 +41,7 @@ export const DURABLE = {
   "durable-alone": { title: "durable write, one at a time, 1 agent", unit: "ms", digits: 2, app: trivial, ask: (server) => writes(server, 1, 1, "p50") },
   "first-write": first(4),
   "first-write-16": first(16),
+  "first-write-32": first(32),
   "syncs": { title: "syncs per durable write, 100 agents, 32 in flight", unit: "calls", digits: 2, app: trivial, async ask(server) {
     await touch({ server, path: PATH, count: 100, inFlight: 4 });
     const count = async (inFlight) => (await syncsDuring(server.pid, () => touch({ server, path: PATH, count: 1000, agents: 100, inFlight }))) / 1000;
