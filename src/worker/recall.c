@@ -168,7 +168,16 @@ recall_begin(struct agent *a)
         ask(a);                        /* else when what it waits for is there: ask_all() */
 }
 
-/* Agents in AGENT_RECALLING, taken down first: going on changes the map. The caller frees. */
+static int
+by_id(const void *one, const void *other)
+{
+    const struct agent *a = *(struct agent *const *)one, *b = *(struct agent *const *)other;
+    int order = memcmp(&a->id, &b->id, sizeof a->id);
+
+    return order != 0 ? order : strcmp(a->class_name, b->class_name);
+}
+
+/* Agents in AGENT_RECALLING, taken down first: going on changes the map, whose order is chance. The caller frees. */
 static struct agent **
 waiting_agents(size_t *out_count)
 {
@@ -182,6 +191,7 @@ waiting_agents(size_t *out_count)
     while (bmap_next(worker.agents, &cursor, &key, &value))
         if (((struct agent *)value)->state == AGENT_RECALLING)
             list[(*out_count)++] = value;
+    qsort(list, *out_count, sizeof *list, by_id);
     return list;
 }
 
