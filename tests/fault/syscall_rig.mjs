@@ -17,11 +17,11 @@ const KILLS = ["kill", "killed", "tree"];
 const HEAL_MS = 5_000;
 const DEATHS_PER_TREE = 3; // the back-off doubles with each
 const MISSES_MAX = 5; // a flow takes another way now and then, and never comes to the point
-const COUNTS = 3, MET_MIN = 2; // a point of a flow is one that it came to in two of three
 const LATE_MS = 500; // what is written after the answer is written by then
 const QUIET_MS = 250; // nobody writes any more, longer than anything waits to be written
 
 const rig = new Rig("syscall", { points: [1, 0], faults: [3, FAULTS.length] });
+const [COUNTS, MET_MIN] = rig.isLong ? [3, 2] : [1, 1]; // a point of a flow is one that it came to in two of three; the short run believes the first
 const why = missing({ only: "dormouse" }) || (await cannotInject());
 const wantedFlows = Object.keys(FLOWS).filter((name) => rig.isLong || rig.only || !FLOWS[name].isSlow).filter((name) => !rig.only?.some((one) => one in FLOWS) || rig.wants(name));
 const wantedFaults = FAULTS.filter((name) => !rig.only?.some((one) => FAULTS.includes(one)) || rig.wants(name));
