@@ -229,9 +229,7 @@ test("a request body without credit is not read", { skip }, async (t) => {
   const c = connect(g.port);
   c.send("POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n");
   await g.event("call");
-  const block = Buffer.alloc(65536, "x");
-  let sent = 0;
-  while (sent < 60_000_000 && c.socket.write(block)) sent += block.length;
+  c.socket.write(Buffer.alloc(60_000_000, "x")); // what the gateway does not read waits on this side
   let received = 0;
   while (received < 256 * 1024) received += (await g.event("data")).bytes;
   await ask(g.port, get("/"));
