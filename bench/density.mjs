@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { descendants, DORMOUSE, eventually, ROOT, startDormouse } from "../tests/scenario/lib.mjs";
-import { cpuMs, memory, sleep } from "./measure.mjs";
+import { GIVEN_BACK_S, cpuMs, memory, sleep } from "./measure.mjs";
 import { round } from "./rig.mjs";
 
 const AGENTS = Number(process.env.AGENTS ?? 50_000);
@@ -25,7 +25,6 @@ const SOCKETS = Math.min(SOCKETS_WANTED, FILES_MAX - FILES_SPARE);
 const SOCKETS_PER_CLIENT = 15_000;
 const WAITING = Math.min(Number(process.env.WAITING ?? Math.min(15_000, Math.floor(AGENTS / 10))), FILES_MAX - FILES_SPARE);
 const IN_FLIGHT = 32;
-const GIVEN_BACK_S = 6;                  // until a worker has given back what births and the last heaps left
 const app = join(ROOT, "bench/apps/density");
 const KEEP_WARM = { warm_ms: 2000, cold_ms: 24 * 3600_000, requests_max: 20_000, head_timeout_ms: 120_000, idle_timeout_ms: 120_000 };   // lines of the storm are open before
 const script = (name) => fileURLToPath(new URL(name, import.meta.url));

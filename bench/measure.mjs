@@ -14,6 +14,7 @@ import { descendants, withTimeout } from "../tests/scenario/lib.mjs";
 const run = promisify(execFile);
 const LUA = fileURLToPath(new URL("load.lua", import.meta.url));
 const NEW_PER_PART = 10_000_000; // agents; more than a run can ask
+export const GIVEN_BACK_S = 6; // until a worker has given back what births and the last heaps left
 export const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 

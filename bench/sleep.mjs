@@ -1,7 +1,7 @@
 // Figures of sleep: what it costs to make an image of a heap, and what a request waits longer because its agent sleeps.
 import http from "node:http";
 import { stats } from "../tests/scenario/lib.mjs";
-import { get, load, memory, sleep, touch } from "./measure.mjs";
+import { GIVEN_BACK_S, get, load, memory, sleep, touch } from "./measure.mjs";
 import { chat, failures, round, sdk, trivial, withServer } from "./rig.mjs";
 
 const COUNT = 500;
@@ -10,7 +10,6 @@ const WARM = { warm_ms: 1000, cold_ms: 3_600_000 }, COLD = { warm_ms: 500, cold_
 
 const ROUND_S_MAX = 60;
 const BEFORE = 50;                     // agents that had been there before memory is looked at
-const GIVEN_BACK_S = 6;                // until a worker has given back what the last heaps left
 
 /* Waits until no agent is awake but the app's entries, and none warm when they go COLD. */
 async function asleep(server, limits, count = COUNT) {

@@ -2,14 +2,11 @@
 // Its root is this host's tree, read only; its disk is an image file. SIGKILL of the group is the power cut: what the guest's kernel had not written to the
 // image is gone.
 import { execFileSync, spawn } from "node:child_process";
-import { accessSync, constants, cpSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { accessSync, constants, cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { dirname, resolve } from "node:path";
-import { startDormouse } from "../scenario/lib.mjs";
+import { ROOT, startDormouse } from "../scenario/lib.mjs";
 import { eachLine } from "../oracle/workerd.mjs";
 
-export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const DISK_BYTES = 3 * 1024 ** 3; // sparse
 
 const onPath = (name) => [...(process.env.PATH ?? "").split(delimiter), "/sbin", "/usr/sbin"].map((dir) => join(dir, name)).find((path) => {
@@ -80,5 +77,3 @@ function groupMembers(group) {
     } catch { return false; }
   });
 }
-
-export const nosyncPath = () => [process.env.POWER_NOSYNC, join(ROOT, "build/release/fault/power_nosync")].find((path) => path && existsSync(path));
